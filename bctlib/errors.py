@@ -1,0 +1,20 @@
+"""The one error that a user is meant to read."""
+
+
+class BctError(Exception):
+    """Bad input, damaged data or an impossible request, said in one sentence.
+
+    The sentence names the file, line or parameter and what was expected. Command lines print it without a
+    traceback and exit with `exit_code`.
+    """
+
+    def __init__(self, sentence: str, exit_code: int = 1):
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+class UsageError(BctError):
+    """A request that cannot be understood (unknown target, scale, parameter): exit code 2, nothing was run."""
+
+    def __init__(self, sentence: str):
+        super().__init__(sentence, exit_code=2)
