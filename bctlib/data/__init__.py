@@ -1,0 +1,1 @@
+"""Glyph identities: images, splits, distortions and evaluation protocols."""
