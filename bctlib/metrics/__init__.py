@@ -1,0 +1,21 @@
+"""Measures of recognition and of backward compatibility: arrays in, plain numbers out, NumPy only.
+
+The names below are the whole of what most callers need; the modules hold the rest: `features` (unit rows, prefix),
+`verification` and `identification` (scores and searches from embeddings, operating points with their threshold and
+counts), `retrieval` (ranks of the positives), `compatibility` (Eqs. 1, 2, 9), `backfill` (Fig. 3).
+Bad input raises ValueError with one sentence that names the argument.
+"""
+
+from bctlib.metrics.compatibility import absolute_gain, is_compatible, strict_criterion, update_gain
+from bctlib.metrics.identification import rank_k, tpir_at_fpir
+from bctlib.metrics.verification import tar_at_far
+
+__all__ = [
+    "absolute_gain",
+    "is_compatible",
+    "rank_k",
+    "strict_criterion",
+    "tar_at_far",
+    "tpir_at_fpir",
+    "update_gain",
+]

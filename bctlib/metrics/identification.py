@@ -1,0 +1,169 @@
+"""1:N identification, open set: TPIR@FPIR and rank-k, from search results or from embeddings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bctlib.metrics import checks, features
+from bctlib.metrics.features import unit_rows
+from bctlib.metrics.operating_points import OperatingPoint, operating_points
+from bctlib.metrics.verification import common_codes_of
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What each of q probes found in one gallery.
+
+    best: float32 [q], highest score over the whole gallery. mated: bool [q], whether the gallery holds the probe's
+    identity. mate: float32 [q], highest score of a gallery row of the probe's identity, -inf without one.
+    rank: int64 [q], 1 + number of gallery rows of other identities that score at least as high as the mate (ties
+    count against the mate), 0 without a mate.
+    """
+
+    best: np.ndarray
+    mated: np.ndarray
+    mate: np.ndarray
+    rank: np.ndarray
+
+    @property
+    def mate_score(self) -> np.ndarray:
+        """Scores of the mates, mated searches only."""
+        return self.mate[self.mated]
+
+    @property
+    def mate_rank(self) -> np.ndarray:
+        """Ranks of the mates, mated searches only."""
+        return self.rank[self.mated]
+
+    @property
+    def nonmated_best(self) -> np.ndarray:
+        """Best scores of the searches without a mate in the gallery."""
+        return self.best[~self.mated]
+
+
+def tpir_at_fpir(mate_score, mate_rank, nonmated_best, fpir, rule: str = "strict"):
+    """True positive identification rate at a false positive identification rate, of one gallery (Sec. 3.1).
+
+    mate_score, mate_rank: score and rank of the mate in each mated search [m]. nonmated_best: the best score of each
+    search without a mate [n]. fpir: a rate from 0 to 1, or a list. A mated search counts when its mate is at rank 1
+    and above the threshold; the threshold lets at most `fpir` of the non-mated searches return a candidate (rule
+    "strict", ties against us; "nearest" as in bctlib.metrics.operating_points).
+    Returns a float for one rate, float64 [len(fpir)] for a list. Raises ValueError on empty, NaN or unequal arrays.
+    The paper prints this quantity as TNIR.
+    """
+    points = identification_points(mate_score, mate_rank, nonmated_best, fpir, rule)
+    return points[0].value if np.ndim(fpir) == 0 else np.array([point.value for point in points])
+
+
+def identification_points(mate_score, mate_rank, nonmated_best, fpir, rule: str = "strict") -> list[OperatingPoint]:
+    """As `tpir_at_fpir`, with threshold, attained FPIR, number of false positives and of non-mated searches."""
+    mate_score = checks.scores("mate_score", mate_score)
+    mate_rank = _ranks(mate_rank)
+    if mate_rank.shape != mate_score.shape:
+        raise ValueError(f"mate_rank: expected {len(mate_score)} ranks, one for each mate_score, got {len(mate_rank)}")
+    nonmated_best = checks.scores("nonmated_best", nonmated_best)
+    return operating_points(
+        mate_score[mate_rank == 1], nonmated_best, fpir, rule=rule, n_positives=len(mate_score),
+        target_name="fpir", negatives_name="nonmated_best",
+    )
+
+
+def rank_k(mate_rank, k):
+    """Share of mated searches whose mate is among the first `k` (an integer, or a list of them).
+
+    mate_rank: ranks from 1 [m]. For several galleries concatenate their ranks: the reference takes both galleries'
+    hits over all mated probes.
+    """
+    mate_rank = _ranks(mate_rank)
+    ks = np.atleast_1d(np.asarray(k))
+    if ks.dtype.kind not in "iu" or (ks < 1).any():
+        raise ValueError(f"k: expected integers from 1 on, got {k}")
+    shares = np.array([np.count_nonzero(mate_rank <= each) / len(mate_rank) for each in ks])
+    return float(shares[0]) if np.ndim(k) == 0 else shares
+
+
+def search(probes, probe_identity, gallery, gallery_identity) -> SearchResult:
+    """Every probe against one gallery by cosine; memory grows with neither the gallery nor the number of pairs.
+
+    probes [q, d], gallery [n, d]: embeddings, by Sec. 3.3 of the new and of the old model. probe_identity [q],
+    gallery_identity [n]: integer or string labels; a probe without its identity in the gallery is a non-mated
+    search (in IJB-C: the probes of the other gallery). Several gallery rows may share an identity; the best is the
+    mate. Raises ValueError on NaN, or on shapes and labels that do not fit.
+    """
+    probes, gallery = checks.feature_matrix("probes", probes), checks.feature_matrix("gallery", gallery)
+    checks.same_width("probes", probes, "gallery", gallery)
+    probe_codes, gallery_codes = common_codes_of("probe", probes, probe_identity, "gallery", gallery, gallery_identity)
+    if len(probes) == 0 or len(gallery) == 0:
+        raise ValueError(f"probes, gallery: expected rows in both, got {len(probes)} and {len(gallery)}")
+    # Sorted by identity, the mates of a probe are neighbours, and no tile of the gallery splits an identity.
+    gallery_order = np.argsort(gallery_codes, kind="stable")
+    codes = gallery_codes[gallery_order]
+    low, high = np.searchsorted(codes, probe_codes, "left"), np.searchsorted(codes, probe_codes, "right")
+    edges = _tile_edges(codes)
+    # A block holds probes whose mates lie in one tile; that tile goes first, so each mate's score is known before
+    # its rank is counted, and no product is computed twice.
+    home = np.clip(np.searchsorted(edges, low, side="right") - 1, 0, len(edges) - 2)
+    result = SearchResult(
+        np.full(len(probes), -np.inf, np.float32), high > low,
+        np.full(len(probes), -np.inf, np.float32), np.zeros(len(probes), np.int64),
+    )
+    in_order = np.array_equal(gallery_order, np.arange(len(gallery)))
+    kept: tuple[int, np.ndarray] = (-1, gallery)
+    for block, first_tile in _probe_blocks(home, edges):
+        rows = unit_rows(probes, "probes", block)
+        for tile in [first_tile, *(t for t in range(len(edges) - 1) if t != first_tile)]:
+            if kept[0] != tile:
+                span = slice(edges[tile], edges[tile + 1])
+                kept = (tile, unit_rows(gallery, "gallery", span if in_order else gallery_order[span]).T)
+            _scan_tile(rows @ kept[1], block, edges[tile], low, high, tile == first_tile, result)
+    result.rank[~result.mated] = 0
+    return result
+
+
+def _scan_tile(scores, block, start, low, high, is_home, result: SearchResult) -> None:
+    """Merges the scores [len(block), tile] of one tile into `result`."""
+    if is_home:
+        mated = np.flatnonzero(result.mated[block])
+        counts = (high - low)[block[mated]]
+        at_row = np.repeat(mated, counts)
+        within = np.arange(len(at_row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        at_column = np.repeat(low[block[mated]] - start, counts) + within
+        mates = np.full(len(block), -np.inf, np.float32)
+        np.maximum.at(mates, at_row, scores[at_row, at_column])
+        scores[at_row, at_column] = -np.inf
+        result.mate[block] = mates
+        result.best[block] = mates
+        result.rank[block] = 1
+    others = scores.max(axis=1)
+    mates = result.mate[block]
+    ahead = np.flatnonzero(result.mated[block] & (others >= mates))
+    if len(ahead):
+        result.rank[block[ahead]] += [np.count_nonzero(scores[row] >= mates[row]) for row in ahead]
+    result.best[block] = np.maximum(result.best[block], others)
+
+
+def _tile_edges(codes: np.ndarray) -> list[int]:
+    """Borders of gallery tiles of about the square root of a block, moved to where the identity changes."""
+    step = max(1, int(features.BLOCK_ELEMENTS**0.5) * 2)
+    edges = [0]
+    while edges[-1] < len(codes):
+        end = min(edges[-1] + step, len(codes))
+        edges.append(int(np.searchsorted(codes, codes[end - 1], side="right")))
+    return edges
+
+
+def _probe_blocks(home: np.ndarray, edges: list[int]):
+    """(probe rows, their home tile) in blocks whose product with the widest tile fits the block size."""
+    widest = max(b - a for a, b in zip(edges, edges[1:], strict=False))
+    order = np.argsort(home, kind="stable")
+    tiles, starts = np.unique(home[order], return_index=True)
+    for tile, group in zip(tiles, np.split(order, starts[1:]), strict=True):
+        for block in features.row_blocks(len(group), widest):
+            yield group[block], int(tile)
+
+
+def _ranks(mate_rank) -> np.ndarray:
+    mate_rank = np.asarray(mate_rank)
+    if mate_rank.ndim != 1 or mate_rank.size == 0 or mate_rank.dtype.kind not in "iu" or (mate_rank < 1).any():
+        raise ValueError("mate_rank: expected a non-empty one-dimensional array of integers from 1 on")
+    return mate_rank
