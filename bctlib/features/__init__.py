@@ -1,0 +1,1 @@
+"""Features of models on image pools, and the template embeddings pooled from them."""
