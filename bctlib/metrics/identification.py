@@ -71,8 +71,7 @@ def identification_points(mate_score, mate_rank, nonmated_best, fpir, rule: str 
 def rank_k(mate_rank, k):
     """Share of mated searches whose mate is among the first `k` (an integer, or a list of them).
 
-    mate_rank: ranks from 1 [m]. For several galleries concatenate their ranks: the reference takes both galleries'
-    hits over all mated probes.
+    mate_rank: ranks from 1 [m]. For several galleries concatenate their ranks (`rank_k_over_galleries`).
     """
     mate_rank = _ranks(mate_rank)
     ks = np.atleast_1d(np.asarray(k))
@@ -80,6 +79,20 @@ def rank_k(mate_rank, k):
         raise ValueError(f"k: expected integers from 1 on, got {k}")
     shares = np.array([np.count_nonzero(mate_rank <= each) / len(mate_rank) for each in ks])
     return float(shares[0]) if np.ndim(k) == 0 else shares
+
+
+def tpir_over_galleries(results: list[SearchResult], fpir, rule: str = "strict"):
+    """Mean over galleries of each one's TPIR at its own threshold, as IJB-C takes G1 and G2; shapes as `tpir_at_fpir`.
+
+    (Pooling the galleries under one threshold, as a widespread script does, is another number.)
+    """
+    values = [tpir_at_fpir(each.mate_score, each.mate_rank, each.nonmated_best, fpir, rule) for each in results]
+    return float(np.mean(values)) if np.ndim(fpir) == 0 else np.mean(values, axis=0)
+
+
+def rank_k_over_galleries(results: list[SearchResult], k):
+    """`rank_k` of all mated searches of all galleries together."""
+    return rank_k(np.concatenate([each.mate_rank for each in results]), k)
 
 
 def search(probes, probe_identity, gallery, gallery_identity) -> SearchResult:

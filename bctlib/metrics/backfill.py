@@ -1,0 +1,135 @@
+"""Search accuracy while a gallery is backfilled class by class (Appendix B, Fig. 3).
+
+At any moment the first classes of the backfill order carry new templates and the rest old ones. The best candidate
+is then the larger of a prefix maximum over the new scores and a suffix maximum over the old ones, both in that order,
+so a curve of any number of points costs two searches.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bctlib.metrics import checks
+from bctlib.metrics.features import prefix, row_blocks, unit_rows
+from bctlib.metrics.identification import tpir_at_fpir
+from bctlib.metrics.verification import common_codes_of
+
+
+class BackfillSearches(NamedTuple):
+    """The searches of all points of a curve.
+
+    share: float64 [p], share of the gallery's classes that are backfilled, 0 to 1. mated: bool [q].
+    mate: float32 [q, p], score of the mate (-inf without one). best_other: float32 [q, p], highest score of a
+    template of another identity.
+    """
+
+    share: np.ndarray
+    mated: np.ndarray
+    mate: np.ndarray
+    best_other: np.ndarray
+
+
+def backfill_curve(
+    probes, probe_identity, gallery_old, gallery_new, gallery_identity, fpir=1e-2, order=None, points: int = 51,
+    rule: str = "strict",
+) -> tuple[np.ndarray, np.ndarray]:
+    """TPIR at `fpir` of new probes on one gallery, from no backfill (Eq. 2's situation) to full (the new model alone).
+
+    probes [q, d_new], gallery_new [n, d_new]: embeddings of the new model. gallery_old [n, d_old]: of the old one,
+    d_old <= d_new (the probes' prefix is used on it). probe_identity [q], gallery_identity [n]: labels; there must be
+    mated and non-mated probes. order: the distinct gallery identities in the order of backfill (default: as they
+    first appear). points: 51 measures every 2 %. At each point the threshold is set anew.
+    Returns (share backfilled [points], TPIR [points] or, for a list of FPIRs, [points, len(fpir)]).
+    Several galleries: average their curves. Raises ValueError on NaN, or on shapes and labels that do not fit.
+    """
+    searches = backfill_searches(probes, probe_identity, gallery_old, gallery_new, gallery_identity, order, points)
+    mated = searches.mated
+    curve = [
+        tpir_at_fpir(
+            searches.mate[mated, point],
+            np.where(searches.mate[mated, point] > searches.best_other[mated, point], 1, 2),
+            searches.best_other[~mated, point], fpir, rule,
+        )
+        for point in range(len(searches.share))
+    ]
+    return searches.share, np.array(curve)
+
+
+def backfill_searches(
+    probes, probe_identity, gallery_old, gallery_new, gallery_identity, order=None, points: int = 51
+) -> BackfillSearches:
+    """Mate and best other score of every probe at every point of the curve; arguments as for `backfill_curve`."""
+    probes = checks.feature_matrix("probes", probes)
+    gallery_old = checks.feature_matrix("gallery_old", gallery_old)
+    gallery_new = checks.feature_matrix("gallery_new", gallery_new)
+    checks.same_width("probes", probes, "gallery_new", gallery_new)
+    if len(gallery_old) != len(gallery_new) or len(gallery_old) == 0 or len(probes) == 0:
+        raise ValueError(
+            f"gallery_old, gallery_new: expected the same templates, got {len(gallery_old)} and {len(gallery_new)} "
+            f"rows for {len(probes)} probes"
+        )
+    if points < 2:
+        raise ValueError(f"points: expected at least 2, got {points}")
+    probe_codes, codes = common_codes_of("probe", probes, probe_identity, "gallery", gallery_new, gallery_identity)
+    place = _places(codes, np.asarray(gallery_identity), order)
+    n_classes = int(place.max()) + 1
+    backfilled = np.round(np.linspace(0, 1, points) * n_classes).astype(np.int64)
+    by_place = np.argsort(place, kind="stable")
+    # Column at which each point's cut falls, in the order of backfill.
+    cuts = np.searchsorted(place[by_place], backfilled, side="left")
+    place_of_code = np.full(max(codes.max(), probe_codes.max()) + 1, -1)
+    place_of_code[codes] = place
+    wanted = place_of_code[probe_codes]
+    low = np.searchsorted(place[by_place], wanted, side="left")
+    high = np.where(wanted < 0, low, np.searchsorted(place[by_place], wanted, side="right"))
+    new = unit_rows(gallery_new, "gallery_new", by_place)
+    old = unit_rows(gallery_old, "gallery_old", by_place)
+    shape = (len(probes), points)
+    mate, best_other = np.full(shape, -np.inf, np.float32), np.empty(shape, np.float32)
+    for block in row_blocks(len(probes), 2 * len(codes)):
+        rows = unit_rows(probes, "probes", block)
+        narrow = rows if old.shape[1] == rows.shape[1] else prefix(rows, old.shape[1])
+        # Templates down, probes across: a maximum over templates then runs along contiguous memory.
+        scores = (new @ rows.T, old @ narrow.T)
+        mates = [_take_mates(each, low[block], high[block]) for each in scores]
+        is_new = wanted[block, None] < backfilled
+        mate[block] = np.where(is_new, mates[0][:, None], mates[1][:, None])
+        # Before the first cut there is no new template; after the last there is no old one.
+        before = np.maximum.accumulate(_segment_maxima(scores[0], cuts), axis=0)[:-1]
+        after = np.maximum.accumulate(_segment_maxima(scores[1], cuts)[::-1], axis=0)[::-1][1:]
+        best_other[block] = np.maximum(before, after).T
+    return BackfillSearches(backfilled / n_classes, wanted >= 0, mate, best_other)
+
+
+def _places(codes: np.ndarray, identities: np.ndarray, order) -> np.ndarray:
+    """For each gallery row the place of its identity in the order of backfill."""
+    _, first, of_row = np.unique(codes, return_index=True, return_inverse=True)
+    if order is None:
+        return np.argsort(np.argsort(first))[of_row.reshape(-1)]
+    known = identities[first]
+    order = np.asarray(order)
+    if order.shape != known.shape or not np.array_equal(np.sort(order), np.sort(known)):
+        raise ValueError(f"order: expected each of the {len(known)} distinct gallery identities once")
+    by_label = np.argsort(order, kind="stable")
+    return by_label[np.searchsorted(order[by_label], known)][of_row.reshape(-1)]
+
+
+def _take_mates(scores: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Highest score in rows low:high of each column (-inf if none), which are then masked in place."""
+    counts = high - low
+    at_column = np.repeat(np.arange(len(low)), counts)
+    at_row = np.repeat(low, counts) + np.arange(len(at_column)) - np.repeat(np.cumsum(counts) - counts, counts)
+    mates = np.full(len(low), -np.inf, np.float32)
+    np.maximum.at(mates, at_column, scores[at_row, at_column])
+    scores[at_row, at_column] = -np.inf
+    return mates
+
+
+def _segment_maxima(scores: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    """Maxima over the rows before the first cut, between neighbouring cuts and after the last: [cuts + 1, columns]."""
+    edges = [0, *cuts.tolist(), len(scores)]
+    maxima = np.full((len(edges) - 1, scores.shape[1]), -np.inf, np.float32)
+    for segment, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
+        if stop > start:
+            scores[start:stop].max(axis=0, out=maxima[segment])
+    return maxima
