@@ -1,0 +1,1 @@
+"""The command line: targets of the paper, each made by running one notebook."""

@@ -1,0 +1,175 @@
+"""From the words of the command line to a checked request. Nothing runs before all of it is understood."""
+
+import argparse
+import re
+from dataclasses import dataclass, field
+
+from bctlib import locations
+from bctlib.errors import UsageError
+from bctlib.launcher.notebook_parameters import Value, parse_value, read_defaults
+from bctlib.launcher.targets import TARGETS, Target, find_target
+from bctlib.launcher.usage import unknown
+from bctlib.scales import check_scale
+
+# Commands with the options that each of them understands; targets understand all but --yes.
+COMMANDS = {"list": (), "plan": ("scale", "seeds"), "figures": (), "clean": ("yes",)}
+PASSED_ON = ("test", "lab")  # whatever follows is for pytest or JupyterLab
+TARGET_OPTIONS = ("scale", "seeds", "device", "force", "p")
+
+HELP = """\
+usage: ./reproduce.sh COMMAND [OPTIONS]
+
+  TARGET ...         run the target's notebook and show its table; targets: {targets}
+  list               all targets: notebook, what of the paper, cost at each scale, what is in the store
+  plan TARGET        what would be trained, what is cached, estimated time; trains nothing
+  figures            redraw every figure from the committed results
+  test [ARGS]        run the tests (ARGS go to pytest)
+  lab [ARGS]         JupyterLab on the notebooks, in this environment
+  clean [--yes]      remove trained models and executed notebooks; never results or figures
+
+options of a target (and --scale, --seeds of plan):
+  --scale SCALE      smoke (a minute), desk (a laptop's CPU, the default), gpu, paper
+  --seeds SEEDS      a count (5) or a list (0,3,4)
+  --device DEVICE    auto, cpu, cuda or cuda:N
+  --force            train again what the store already holds
+  -p NAME VALUE      any parameter of the notebook, repeated as needed
+
+Executed notebooks go to runs/, results to results/, figures to figures/, models to store/. The environment variables
+BCT_DATA, BCT_STORE, BCT_RESULTS and BCT_FIGURES move data, store, results and figures elsewhere.
+Exit status: 0 done, 1 a run or check failed, 2 not understood (nothing was run), 138 the notebook's kernel died.
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a notebook: what to pass to it and, with its defaults, at which scale and seeds it will run."""
+
+    target: Target
+    parameters: dict[str, Value]
+    scale: str
+    seeds: list[int]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command with its targets' jobs, or the words passed on."""
+
+    command: str
+    jobs: tuple[Job, ...] = ()
+    words: tuple[str, ...] = ()
+    yes: bool = False
+
+
+@dataclass
+class _Options:
+    words: list[str] = field(default_factory=list)
+    scale: str | None = None
+    seeds: str | None = None
+    device: str | None = None
+    force: bool = False
+    yes: bool = False
+    help: bool = False
+    p: list[list[str]] = field(default_factory=list)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise UsageError(f"{message}; see ./reproduce.sh --help")
+
+
+def help_text() -> str:
+    """What --help prints."""
+    return HELP.format(targets=", ".join(target.name for target in TARGETS))
+
+
+def parse(argv: list[str]) -> Request:
+    """The request, fully checked against targets, scales and the notebooks' parameters. Raises UsageError."""
+    if argv and argv[0] in PASSED_ON:
+        return Request(argv[0], words=tuple(argv[1:]))
+    options = _options(argv)
+    if options.help or not options.words:
+        return Request("help")
+    command, *rest = options.words
+    if command not in COMMANDS:
+        _only(options, "a target", TARGET_OPTIONS)
+        known = [*COMMANDS, *PASSED_ON, *(target.name for target in TARGETS)]
+        if bad := [word for word in options.words if word not in known]:
+            raise unknown("target", bad[0], known)
+        return Request("run", tuple(_job(find_target(word), options) for word in options.words))
+    _only(options, command, COMMANDS[command])
+    if command == "plan":
+        if not rest:
+            raise UsageError("plan needs a target: ./reproduce.sh plan table1")
+        return Request("plan", tuple(_job(find_target(word), options) for word in rest))
+    if rest:
+        raise UsageError(f"{command} takes no further words, not {' '.join(rest)!r}")
+    return Request(command, yes=options.yes)
+
+
+def _options(argv: list[str]) -> _Options:
+    parser = _Parser(prog="reproduce.sh", add_help=False, allow_abbrev=False)
+    parser.add_argument("words", nargs="*")
+    for name in ("--scale", "--seeds", "--device"):
+        parser.add_argument(name)
+    for name in ("--force", "--yes"):
+        parser.add_argument(name, action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("-p", nargs=2, action="append", default=[])
+    options, left = parser.parse_known_intermixed_args(argv)
+    if left:
+        names = ["--scale", "--seeds", "--device", "--force", "--yes", "--help", "-p"]
+        raise unknown("option", left[0].split("=")[0], names)
+    return _Options(**vars(options))
+
+
+def _only(options: _Options, command: str, allowed: tuple[str, ...]) -> None:
+    for name in (*TARGET_OPTIONS, "yes"):
+        if getattr(options, name) and name not in allowed:
+            raise UsageError(f"{command} does not take {'-p' if name == 'p' else f'--{name}'}")
+
+
+def _job(target: Target, options: _Options) -> Job:
+    given = _named(options)
+    for name, check in (("scale", check_scale), ("seeds", seeds_of), ("device", check_device)):
+        for text in [text for other, text in given if other == name]:
+            check(text)  # before the notebook is opened: what these may be does not depend on it
+    notebook = locations.notebooks_dir() / target.notebook
+    defaults = read_defaults(notebook)
+    parameters: dict[str, Value] = {}
+    for name, text in given:
+        if name in parameters:
+            raise UsageError(f"parameter {name} was given twice")
+        parameters[name] = parse_value(notebook, defaults, name, text)
+    if "seeds" in parameters:
+        parameters["seeds"] = seeds_of(dict(given)["seeds"])
+    parameters = dict(target.parameters) | parameters
+    effective = {"scale": "desk", "seeds": [0]} | defaults | parameters
+    return Job(target, parameters, check_scale(effective["scale"]), list(effective["seeds"]))
+
+
+def _named(options: _Options) -> list[tuple[str, str]]:
+    """Every parameter given, by its own option or by -p."""
+    own = [(name, getattr(options, name)) for name in ("scale", "seeds", "device")]
+    forced = [("force", "true")] if options.force else []
+    return [pair for pair in own if pair[1] is not None] + forced + [(name, text) for name, text in options.p]
+
+
+def seeds_of(text: str) -> list[int]:
+    """`5` means seeds 0 to 4; `0,3,4`, `[0, 3, 4]` and `5,` mean the seeds they list."""
+    if text.strip().isdecimal():
+        seeds = list(range(int(text)))
+    else:
+        entries = text.strip().removeprefix("[").removesuffix("]").strip().removesuffix(",").split(",")
+        seeds = [int(entry) for entry in entries if entry.strip().isdecimal()]
+        if len(seeds) < len(entries):
+            seeds = []
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UsageError(f"seeds: expected a count like 5 or a list of different ones like 0,3,4, not {text!r}")
+    return seeds
+
+
+def check_device(device: str) -> str:
+    """Give the device's name back, or raise UsageError."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise UsageError(f"unknown device {device!r}: expected auto, cpu, cuda or cuda:N")
+    return device

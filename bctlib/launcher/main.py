@@ -1,0 +1,123 @@
+"""The command line behind ./reproduce.sh: `python -m bctlib.launcher.main --help`."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from bctlib import locations
+from bctlib.errors import BctError
+from bctlib.launcher import listing
+from bctlib.launcher.command_line import Job, Request, help_text, parse
+from bctlib.launcher.run_notebook import Interrupted, run_notebook, runs_dir
+from bctlib.progress import clock
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do what the command line asks and give the exit status; errors are one sentence on stderr."""
+    try:
+        _fix_folders()
+        return _do(parse(sys.argv[1:] if argv is None else argv))
+    except BctError as error:
+        print(f"reproduce.sh: {error}", file=sys.stderr)
+        return error.exit_code
+    except Interrupted as interrupted:
+        print(f"\nreproduce.sh: stopped by {interrupted}; finished models stay in the store", file=sys.stderr)
+        return 128 + interrupted.signum
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fix_folders() -> None:
+    """A relative BCT_STORE is meant from where the user is, not from where a notebook runs."""
+    for name in ("BCT_DATA", "BCT_STORE", "BCT_RESULTS", "BCT_FIGURES"):
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).expanduser().resolve())
+
+
+def _do(request: Request) -> int:
+    if request.command == "help":
+        print(help_text(), end="")
+    elif request.command == "list":
+        listing.print_targets()
+    elif request.command == "plan":
+        for job in request.jobs:
+            listing.print_plan(job.target, job.scale, job.seeds)
+    elif request.command == "figures":
+        return _figures()
+    elif request.command == "clean":
+        from bctlib.launcher.cleaning import clean
+
+        return clean(request.yes)
+    elif request.command == "test":
+        return _test(request.words)
+    elif request.command == "lab":
+        os.chdir(locations.notebooks_dir())
+        os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab", *request.words])
+    else:
+        return _run(request.jobs)
+    return 0
+
+
+def _test(words: tuple[str, ...]) -> int:
+    import pytest
+
+    os.chdir(locations.PROJECT)
+    status = pytest.main(list(words))
+    return {pytest.ExitCode.OK: 0, pytest.ExitCode.USAGE_ERROR: 2}.get(status, 1)
+
+
+def _figures() -> int:
+    from bctlib.reporting.redraw import redraw_all
+
+    redraw_all()
+    print(f"figures are in {locations.figures_dir()}")
+    return 0
+
+
+def _run(jobs: tuple[Job, ...]) -> int:
+    """Run each notebook once, however many of the asked targets it makes, then show every target's table."""
+    groups: list[list[Job]] = []
+    for job in jobs:
+        same = [g for g in groups if (g[0].target.notebook, g[0].parameters) == (job.target.notebook, job.parameters)]
+        if same:
+            same[0].append(job)
+        else:
+            groups.append([job])
+    for group in groups:
+        if status := _run_group(group):
+            return status
+    return 0
+
+
+def _run_group(jobs: list[Job]) -> int:
+    from bctlib.reporting.tables import print_table  # imported first: a run must not end in an import error
+
+    first = jobs[0]
+    notebook = locations.notebooks_dir() / first.target.notebook
+    output = runs_dir() / f"{first.target.name}-{first.scale}.ipynb"
+    print(f"{' '.join(job.target.name for job in jobs)} at {first.scale} scale: notebooks/{notebook.name} -> {output}")
+    for job in jobs:
+        print(f"{job.target.name}: {listing.summary(job.target, job.scale, job.seeds)}", flush=True)
+    began = time.time()
+    status = run_notebook(notebook, output, first.parameters)
+    took = clock(time.time() - began)
+    if status:
+        print(f"reproduce.sh: failed after {took}; the notebook with the failed cell is {output}", file=sys.stderr)
+        return status
+    for job in jobs:
+        print()
+        print_table(job.target.name, job.scale)
+    drawn = [path.name for path in sorted(locations.figures_dir().rglob("*.png")) if path.stat().st_mtime >= began - 1]
+    print()
+    if drawn:
+        print(f"figures: {', '.join(drawn)} in {locations.figures_dir()}")
+    print(f"done in {took}; executed notebook: {output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
