@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bctlib.metrics import checks
-from bctlib.metrics.features import prefix, row_blocks, unit_rows
+from bctlib.metrics.features import prefix, ranges, row_blocks, unit_rows
 from bctlib.metrics.identification import tpir_at_fpir
 from bctlib.metrics.verification import common_codes_of
 
@@ -116,9 +116,7 @@ def _places(codes: np.ndarray, identities: np.ndarray, order) -> np.ndarray:
 
 def _take_mates(scores: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Highest score in rows low:high of each column (-inf if none), which are then masked in place."""
-    counts = high - low
-    at_column = np.repeat(np.arange(len(low)), counts)
-    at_row = np.repeat(low, counts) + np.arange(len(at_column)) - np.repeat(np.cumsum(counts) - counts, counts)
+    at_column, at_row = ranges(low, high)
     mates = np.full(len(low), -np.inf, np.float32)
     np.maximum.at(mates, at_column, scores[at_row, at_column])
     scores[at_row, at_column] = -np.inf

@@ -48,12 +48,17 @@ def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
+def ranges(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ranges low[i]:high[i] written out: for each element its i and its number, ordered by i."""
+    counts = high - low
+    owner = np.repeat(np.arange(len(low)), counts)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return owner, np.repeat(low, counts) + within
+
+
 def matching_pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All (row, column) with first[row] == second[column], ordered by row: two int64 arrays."""
     order = np.argsort(second, kind="stable")
-    ordered = second[order]
-    low = np.searchsorted(ordered, first, side="left")
-    counts = np.searchsorted(ordered, first, side="right") - low
-    rows = np.repeat(np.arange(len(first)), counts)
-    within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return rows, order[np.repeat(low, counts) + within]
+    low, high = np.searchsorted(second[order], first, "left"), np.searchsorted(second[order], first, "right")
+    rows, places = ranges(low, high)
+    return rows, order[places]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bctlib.metrics import checks, features
-from bctlib.metrics.features import unit_rows
+from bctlib.metrics.features import ranges, unit_rows
 from bctlib.metrics.operating_points import OperatingPoint, operating_points
 from bctlib.metrics.verification import common_codes_of
 
@@ -136,11 +136,7 @@ def search(probes, probe_identity, gallery, gallery_identity) -> SearchResult:
 def _scan_tile(scores, block, start, low, high, is_home, result: SearchResult) -> None:
     """Merges the scores [len(block), tile] of one tile into `result`."""
     if is_home:
-        mated = np.flatnonzero(result.mated[block])
-        counts = (high - low)[block[mated]]
-        at_row = np.repeat(mated, counts)
-        within = np.arange(len(at_row)) - np.repeat(np.cumsum(counts) - counts, counts)
-        at_column = np.repeat(low[block[mated]] - start, counts) + within
+        at_row, at_column = ranges(low[block] - start, high[block] - start)
         mates = np.full(len(block), -np.inf, np.float32)
         np.maximum.at(mates, at_row, scores[at_row, at_column])
         scores[at_row, at_column] = -np.inf

@@ -47,9 +47,9 @@ def allowed(target: float, n: int) -> int:
 def largest(values: np.ndarray, k: int) -> np.ndarray:
     """The `k` largest of `values` in descending order; a partition, then a sort of the tail only."""
     k = min(k, len(values))
-    if k < len(values):
+    if 0 < k < len(values):
         values = np.partition(values, len(values) - k)[len(values) - k :]
-    return np.sort(values)[::-1]
+    return np.sort(values)[::-1][:k]
 
 
 def thresholds(
