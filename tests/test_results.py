@@ -10,8 +10,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bctlib import provenance as provenance_module
 from bctlib.errors import BctError
-from bctlib.experiments import provenance as provenance_module
 from bctlib.experiments.results import COLUMNS, load_rows, point_text, provenance, results_file, save_rows, summarise
 
 

@@ -19,8 +19,8 @@ from scipy.special import stdtrit
 
 from bctlib import progress
 from bctlib.errors import BctError
-from bctlib.experiments.provenance import provenance
 from bctlib.locations import results_dir
+from bctlib.provenance import provenance
 from bctlib.scales import check_scale
 
 __all__ = ["COLUMNS", "KEY", "load_rows", "point_text", "provenance", "results_file", "save_rows", "summarise"]

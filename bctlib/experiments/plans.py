@@ -1,0 +1,45 @@
+"""What a target would train and how long that should take; nothing is trained here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bctlib.experiments.table_list import find_experiment
+from bctlib.experiments.workbench import Workbench, with_ancestors
+from bctlib.training import store
+from bctlib.training.model_list import find_model
+
+# Training images per second: measured on 2 cores of a 2023 server processor with bfloat16 for the glyph nets; for the
+# ResNets a guess for one recent GPU, as this scale was not run on one yet.
+IMAGES_PER_S = {
+    "glyphnet-small": 9000, "glyphnet": 3700, "glyphnet-deep": 2200,
+    "resnet18": 12000, "resnet50": 4000, "resnet101": 2000, "resnet152": 1400,
+}  # fmt: skip
+OLD_PASS = {"l2": 1.15, "lwf": 1.15, "bct-kd": 1.15}
+"""What a method that also runs the old network costs, relative to one that does not."""
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """A model of a target: whether the store holds it, and seconds of training if not."""
+
+    name: str
+    seed: int
+    cached: bool
+    estimated_s: float
+
+
+def plan(target: str, scale: str, seeds: Iterable[int]) -> list[PlannedModel]:
+    """All models of the target's experiment, old models before those that need them.
+
+    Raises UsageError for an unknown target or scale, and BctError when the scale's data are not there.
+    """
+    names = list(with_ancestors(find_experiment(target).models))
+    return [_planned(Workbench(scale, seed, device="cpu"), name) for seed in seeds for name in names]
+
+
+def _planned(bench: Workbench, name: str) -> PlannedModel:
+    recipe, spec = bench.recipe(name), find_model(name)
+    held = bench.glyphs.present[bench.split.train].mean() * len(bench.glyphs.typefaces)
+    images = bench.settings.n_train * spec.share * held * recipe.schedule.epochs
+    seconds = images / IMAGES_PER_S[recipe.backbone] * OLD_PASS.get(recipe.method, 1.0)
+    return PlannedModel(name, bench.seed, store.is_trained(recipe), seconds)

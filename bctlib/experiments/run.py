@@ -1,0 +1,61 @@
+"""Runs experiments: trains what is missing, measures every pair, saves tidy rows."""
+
+from collections.abc import Iterable, Iterator
+
+from bctlib import progress
+from bctlib.experiments.compare import Measurement, compare
+from bctlib.experiments.results import point_text, save_rows
+from bctlib.experiments.table_list import Experiment, Pair, find_experiment, find_table
+from bctlib.experiments.workbench import Workbench, with_ancestors
+from bctlib.training.model_list import find_model, with_lambda
+
+VALIDATION = " (validation)"
+"""Ends the protocol's name where it was measured on validation identities."""
+
+
+def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -> None:
+    """Measure all tables of the experiment that `table` belongs to, for each seed, and merge them into the results.
+
+    lam: weight of the term that binds new to old in every method that has one; models at another lambda than 1 carry
+    it in their name (`new-bct@0.5`). A seed's rows are saved as soon as the seed is done.
+    """
+    experiment = find_experiment(table)
+    for bench in benches:
+        for name in with_ancestors(tuple(with_lambda(model, lam) for model in experiment.models)):
+            bench.model(name)
+        measured = _measure(experiment, bench, lam)
+        for each in experiment.tables:
+            save_rows(_rows(each, bench, measured, lam), bench.scale, each)
+
+
+def _measure(experiment: Experiment, bench: Workbench, lam: float) -> dict[tuple[Pair, str], list[Measurement]]:
+    """Every measure of every pair, once however many tables show it."""
+    parts = sorted({part for table in experiment.tables for part in find_table(table).parts})
+    wanted = [(pair, part) for pair in experiment.pairs for part in parts]
+    measured = {}
+    with progress.task(f"measures seed {bench.seed}", total=len(wanted), unit="pair") as task:
+        for done, (pair, part) in enumerate(wanted, 1):
+            query, gallery = (with_lambda(name, lam) for name in pair)
+            measured[pair, part] = compare(bench, query, gallery, part)
+            task.step(done, pair=f"({query}, {gallery})")
+    return measured
+
+
+def _rows(table: str, bench: Workbench, measured: dict, lam: float) -> Iterator[dict]:
+    spec = find_table(table)
+    for pair in spec.pairs:
+        query, gallery = (with_lambda(name, lam) for name in pair)
+        training = bench.model(query).training
+        about = {
+            "seed": bench.seed, "method": find_model(query).method, "query_model": query, "gallery_model": gallery,
+            "device": training.device, "versions": training.versions, "commit": training.commit,
+            "seconds": training.seconds,
+        }  # fmt: skip
+        for part in spec.parts:
+            for each in measured[pair, part]:
+                if point_text(each.operating_point) in spec.points.get(each.metric, ()):
+                    yield about | {
+                        "protocol": each.protocol + (VALIDATION if part == "validation" else ""),
+                        "metric": each.metric, "operating_point": each.operating_point,
+                        "value": each.value, "n_behind": each.n_behind,
+                    }  # fmt: skip

@@ -1,0 +1,62 @@
+"""Embeddings of a protocol's images: computed once per model and pool, kept beside the model in the store."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bctlib.data.distortion import normalise
+from bctlib.data.templates import ImagePool
+from bctlib.errors import BctError
+from bctlib.files import check_seal, is_sealed, seal
+from bctlib.training.artefact import Artefact
+from bctlib.training.store import model_folder
+
+
+def embed_images(model: Artefact, images: np.ndarray, device: torch.device, batch: int = 1024) -> np.ndarray:
+    """float32 [n,d] of uint8 images [n,S,S] in the evaluation transform; norms are kept."""
+    parts = []
+    for start in range(0, len(images), batch):
+        block = torch.from_numpy(images[start : start + batch]).to(device)
+        parts.append(model.embed(normalise(block)).cpu())
+    return torch.cat(parts).numpy() if parts else np.empty((0, model.dim), np.float32)
+
+
+def features_file(model: Artefact, pool: ImagePool) -> Path:
+    return model_folder(model.recipe.key) / f"features-{pool.key}.npy"
+
+
+def pool_features(model: Artefact, pool: ImagePool, device: torch.device) -> np.ndarray:
+    """float32 [pool.size, d]: from the store if they are there and whole, else computed and stored.
+
+    Raises BctError when the stored file is damaged, naming it.
+    """
+    path = features_file(model, pool)
+    if not is_sealed(path):
+        features = embed_images(model, pool.images, device)
+        seal(path, lambda temporary: _save(temporary, features))
+        return features
+    check_seal(path)
+    features = np.load(path, allow_pickle=False)
+    if features.shape != (pool.size, model.dim) or features.dtype != np.float32:
+        raise BctError(f"{path} holds {features.dtype} {features.shape}, expected float32 {(pool.size, model.dim)}")
+    return features
+
+
+def _save(path: Path, features: np.ndarray) -> None:
+    with path.open("wb") as file:  # np.save would add .npy to a name without it
+        np.save(file, features, allow_pickle=False)
+
+
+def comparable(query: np.ndarray, gallery_dim: int, transform: torch.nn.Module | None = None) -> np.ndarray:
+    """Query features [n,d_new] in the space of a gallery of `gallery_dim` elements (paper Sec. 3.6).
+
+    By the model's transform if it has one, else their first `gallery_dim` elements. Raises BctError when the query
+    features are shorter than the gallery's.
+    """
+    if transform is not None and query.shape[1] != gallery_dim:
+        with torch.no_grad():
+            return transform(torch.from_numpy(query)).numpy()
+    if query.shape[1] < gallery_dim:
+        raise BctError(f"query features have {query.shape[1]} elements, expected at least the gallery's {gallery_dim}")
+    return np.ascontiguousarray(query[:, :gallery_dim])

@@ -1,0 +1,132 @@
+"""Classification heads kappa (paper Sec. 2.5, 3.2, 3.6): SoftMax, Norm-Softmax, Cosine Margin.
+
+A head owns its class weights w_c, because in backward-compatible training the *same* module, frozen, judges the new
+embedding in the influence loss: its scale and margin come along.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bctlib.errors import BctError
+
+
+class Head(nn.Module):
+    """w_c [C,d] and the cross-entropy of Eq. 4. `kind` names the form in recipes and artefacts."""
+
+    kind: str
+
+    def __init__(self, classes: int, dim: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(classes, dim))
+        nn.init.normal_(self.weight, std=1 / math.sqrt(dim))
+
+    @property
+    def classes(self) -> int:
+        return self.weight.shape[0]
+
+    @property
+    def dim(self) -> int:
+        return self.weight.shape[1]
+
+    def settings(self) -> dict[str, float]:
+        """What besides the weights is needed to build this head again."""
+        return {}
+
+    def responses(self, z: torch.Tensor) -> torch.Tensor:
+        """Logits [N,C] without a margin, already multiplied by the scale: softmax of them is the head's answer."""
+        raise NotImplementedError
+
+    def logits(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Training logits [N,C]; a margin, if the head has one, is taken off the labelled class."""
+        return self.responses(z)
+
+    def loss(self, z: torch.Tensor, labels: torch.Tensor, margin: bool = True) -> torch.Tensor:
+        """Cross-entropy (Eq. 4) over the images that have a label, divided by the size of the whole batch.
+
+        z: float [N,d]; labels: int64 [N], -1 where the image belongs to none of this head's classes; margin: False
+        leaves the head's margin out. Eq. 8 adds two *sums* over images, so both are divided by the same N: a batch
+        without a labelled image contributes 0 (and a zero gradient), not NaN.
+        """
+        logits = self.logits(z, labels) if margin else self.responses(z)
+        total = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
+        return total / len(labels)
+
+    def with_classes(self, rows: torch.Tensor) -> "Head":
+        """A frozen copy whose classes are this head's, then one for each of `rows` [K,d] (Sec. 2.5, synthesised)."""
+        extended = type(self)(self.classes + len(rows), self.dim, **self.settings())
+        with torch.no_grad():
+            extended.weight.copy_(torch.cat([self.weight, rows.to(self.weight)]))
+        return extended.to(self.weight.device).requires_grad_(False)
+
+
+class SoftMax(Head):
+    """Plain inner products with a bias."""
+
+    kind = "softmax"
+
+    def __init__(self, classes: int, dim: int):
+        super().__init__(classes, dim)
+        self.bias = nn.Parameter(torch.zeros(classes))
+
+    def responses(self, z: torch.Tensor) -> torch.Tensor:
+        return F.linear(z, self.weight, self.bias)
+
+    def with_classes(self, rows: torch.Tensor) -> "SoftMax":
+        extended = super().with_classes(rows)
+        with torch.no_grad():
+            extended.bias[: self.classes] = self.bias
+        return extended
+
+
+class NormSoftmax(Head):
+    """Cosines of embedding and class weight times a fixed scale (the paper's [33])."""
+
+    kind = "norm-softmax"
+
+    def __init__(self, classes: int, dim: int, scale: float = 32.0):
+        super().__init__(classes, dim)
+        self.scale = scale
+
+    def settings(self) -> dict[str, float]:
+        return {"scale": self.scale}
+
+    def responses(self, z: torch.Tensor) -> torch.Tensor:
+        return self.scale * F.linear(F.normalize(z), F.normalize(self.weight))
+
+
+class CosineMargin(NormSoftmax):
+    """Norm-Softmax whose labelled class must win by a margin on the cosine (the paper's [34], margin 0.4)."""
+
+    kind = "cosine-margin"
+
+    def __init__(self, classes: int, dim: int, scale: float = 32.0, margin: float = 0.4):
+        super().__init__(classes, dim, scale)
+        self.margin = margin
+
+    def settings(self) -> dict[str, float]:
+        return {"scale": self.scale, "margin": self.margin}
+
+    def logits(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        taken = torch.zeros(len(z), self.classes, device=z.device, dtype=z.dtype)
+        labelled = labels.clamp(min=0).unsqueeze(1)
+        taken.scatter_(1, labelled, self.scale * self.margin * (labels >= 0).to(z.dtype).unsqueeze(1))
+        return self.responses(z) - taken
+
+
+HEADS: dict[str, type[Head]] = {head.kind: head for head in (SoftMax, NormSoftmax, CosineMargin)}
+
+
+def build_head(kind: str, classes: int, dim: int, **settings: float) -> Head:
+    """A head of the named kind; settings a kind does not have are refused.
+
+    Raises BctError for an unknown kind or setting.
+    """
+    if kind not in HEADS:
+        raise BctError(f"unknown head {kind!r}: expected one of {', '.join(HEADS)}")
+    try:
+        return HEADS[kind](classes, dim, **settings)
+    except TypeError as error:
+        raise BctError(f"head {kind!r} does not take these settings: {sorted(settings)} ({error})") from error

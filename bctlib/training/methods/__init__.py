@@ -1,0 +1,37 @@
+"""The ways to train a new model in view of an old one.
+
+A method is one small class in one file of this package, entered in METHODS below; nothing else changes.
+"""
+
+import inspect
+
+from bctlib.errors import BctError
+from bctlib.training.methods.base import Batch, Independent, Method, OldModel, Preparation
+from bctlib.training.methods.distance import L2Distance
+from bctlib.training.methods.forgetting import LearningWithoutForgetting
+from bctlib.training.methods.influence import BCT, BCTDistilled, BCTSynthesised
+
+METHODS: dict[str, type[Method]] = {
+    "independent": Independent,
+    "l2": L2Distance,
+    "lwf": LearningWithoutForgetting,
+    "bct": BCT,
+    "bct-kd": BCTDistilled,
+    "bct-sys": BCTSynthesised,
+}
+
+__all__ = ["METHODS", "Batch", "Method", "OldModel", "Preparation", "build_method"]
+
+
+def build_method(name: str, **options: float) -> Method:
+    """The named method with its options (`lam` and switches).
+
+    Raises BctError for an unknown method or option, naming those there are.
+    """
+    if name not in METHODS:
+        raise BctError(f"unknown method {name!r}: expected one of {', '.join(METHODS)}")
+    known = list(inspect.signature(METHODS[name]).parameters)
+    for option in options:
+        if option not in known:
+            raise BctError(f"method {name!r} has no option {option!r}: it takes {', '.join(known) or 'none'}")
+    return METHODS[name](**options)

@@ -1,0 +1,155 @@
+"""What a training method may see and change, and the loop's fixed order of calls.
+
+    method.prepare(preparation)             once: statistics of old features, synthesised classes
+    head = method.build_head(...)           may be smaller, larger or fixed
+    for each batch:
+        method.replace(batch)               may exchange embeddings inside the batch
+        method.loss(batch, head)            classification + whatever binds new to old
+    method.finish(backbone, preparation)    may train a transform of new embeddings
+
+`Independent` uses none of it; each method overrides only what it is about.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bctlib.training.devices import autocast
+from bctlib.training.heads import Head
+
+
+@dataclass
+class OldModel:
+    """phi_old and its head, frozen, with the names of the classes it was trained on."""
+
+    backbone: nn.Module
+    head: Head
+    classes: tuple[str, ...]
+
+    def __post_init__(self):
+        for module in (self.backbone, self.head):
+            module.eval().requires_grad_(False)
+
+    @property
+    def dim(self) -> int:
+        return self.head.dim
+
+    @torch.no_grad()
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 [N,d_old] of distorted or plain float32 images [N,C,S,S]."""
+        with autocast(images.device):
+            z = self.backbone(images)
+        return z.float()
+
+
+@dataclass
+class Preparation:
+    """What is known before training: the classes, the old model, and a way to go through the training images.
+
+    classes: names of the new model's classes. new_to_old: int64 [C], each class's index in the old head, -1 where
+    the old model never saw it. plain_batches: iterates over (images, labels) of the training set in the evaluation
+    transform. device: where everything lives.
+    """
+
+    classes: tuple[str, ...]
+    device: torch.device
+    plain_batches: Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor]]]
+    old: OldModel | None = None
+
+    @cached_property
+    def new_to_old(self) -> torch.Tensor:
+        if self.old is None:
+            return torch.full((len(self.classes),), -1, device=self.device)
+        index = {name: i for i, name in enumerate(self.old.classes)}
+        return torch.tensor([index.get(name, -1) for name in self.classes], device=self.device)
+
+    @cached_property
+    def old_class_means(self) -> torch.Tensor:
+        """P [C,d_old]: for each new class the mean of its images' unit old embeddings (not re-normalised).
+
+        Computed once, without gradient, in the evaluation transform (Sec. 2.5; averaging as the set function).
+        """
+        total = torch.zeros(len(self.classes), self.old.dim, device=self.device)
+        count = torch.zeros(len(self.classes), 1, device=self.device)
+        for images, labels in self.plain_batches():
+            total.index_add_(0, labels, F.normalize(self.old.embed(images)))
+            count.index_add_(0, labels, torch.ones(len(labels), 1, device=self.device))
+        return total / count.clamp(min=1)
+
+
+@dataclass
+class Batch:
+    """One batch of distorted training images and what is known of it.
+
+    images: float32 [N,C,S,S]. labels: int64 [N] into the new classes. old_labels: int64 [N] into the old head's
+    classes, -1 where the old model never saw the class. embedding: float32 [N,d_new] with gradient, phi_new(images).
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    old_labels: torch.Tensor
+    old: OldModel | None
+    embedding: torch.Tensor = field(default=None, repr=False)
+
+    @property
+    def seen(self) -> torch.Tensor:
+        """bool [N]: the image's class is in T_old."""
+        return self.old_labels >= 0
+
+    @property
+    def comparable(self) -> torch.Tensor:
+        """[N,d_old]: the part of the new embedding that is compared with old ones, its first d_old elements."""
+        return self.embedding[:, : self.old.dim]
+
+    def old_embedding(self, chosen: torch.Tensor) -> torch.Tensor:
+        """phi_old of the chosen (bool [N]) images, float32 [n,d_old], without gradient; only these are computed."""
+        return self.old.embed(self.images[chosen])
+
+
+class Method:
+    """Base of all methods; alone it is independent training (Eq. 6)."""
+
+    needs_old = True
+
+    def prepare(self, preparation: Preparation) -> None:
+        """Compute, once and without gradient, what the loss will need of the old model."""
+
+    def head_classes(self, preparation: Preparation) -> tuple[str, ...]:
+        """Names of the classes of the new model's own head."""
+        return preparation.classes
+
+    def build_head(self, build: Callable[[int], Head], classes: int) -> Head:
+        """The new model's head; `build(classes)` makes the recipe's. A method with a fixed classifier overrides."""
+        return build(classes)
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """Parameters of the method's own that are trained along."""
+        return ()
+
+    def replace(self, batch: Batch) -> None:
+        """Exchange embeddings inside the batch before any loss is computed."""
+
+    def classification(self, batch: Batch, head: Head) -> torch.Tensor:
+        """L(w_c, w_phi; T_new), the new model's own loss."""
+        return head.loss(batch.embedding, batch.labels)
+
+    def compatibility(self, batch: Batch) -> torch.Tensor:
+        """The term that binds the new embedding to the old one, weight included."""
+        return batch.embedding.new_zeros(())
+
+    def loss(self, batch: Batch, head: Head) -> torch.Tensor:
+        return self.classification(batch, head) + self.compatibility(batch)
+
+    def finish(self, backbone: nn.Module, preparation: Preparation) -> nn.Module | None:
+        """A transform of new embeddings [N,d_new] -> [N,d_old] for comparison with old ones; None: the prefix."""
+        return None
+
+
+class Independent(Method):
+    """phi*_new: no old model at all, the paragon when the gallery is backfilled (Sec. 2.3, 3.4)."""
+
+    needs_old = False

@@ -1,0 +1,68 @@
+"""Backward-compatible training: the influence loss through the frozen old head (paper Sec. 2.4, 2.5, Eq. 8).
+
+    L_BCT = L(w_c, w_phi; T_new) + lambda * L(w_c old, w_phi; T_BCT)
+
+The three forms differ in T_BCT and in what stands for classes that the old head does not know.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from bctlib.training.heads import Head
+from bctlib.training.methods.base import Batch, Method, Preparation
+
+
+def distillation(batch: Batch, chosen: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy between the old head's answers to old and new embeddings of the chosen images (App. A).
+
+    Both are soft-maxed at the old head's scale, which plays the part of the temperature; no margin. Divided by the
+    size of the whole batch, like every sum over images here.
+    """
+    head = batch.old.head
+    target = F.softmax(head.responses(batch.old_embedding(chosen)), dim=1)
+    answer = F.log_softmax(head.responses(batch.comparable[chosen]), dim=1)
+    return -(target * answer).sum() / len(batch.labels)
+
+
+class BCT(Method):
+    """phi_new-beta: the influence loss on T_old (Eq. 8 with T_BCT = T_old).
+
+    lam: lambda. old_margin: keep the old head's own margin in the influence loss (the settled default) or drop it.
+    """
+
+    def __init__(self, lam: float = 1.0, old_margin: bool = True):
+        self.lam, self.old_margin = lam, old_margin
+
+    def influence(self, batch: Batch, head: Head, labels: torch.Tensor) -> torch.Tensor:
+        """L(w_c old, w_phi; T_BCT): the frozen head's loss on the new embedding."""
+        return head.loss(batch.comparable, labels, margin=self.old_margin)
+
+    def compatibility(self, batch: Batch) -> torch.Tensor:
+        return self.lam * self.influence(batch, batch.old.head, batch.old_labels)
+
+
+class BCTDistilled(BCT):
+    """phi_new-beta-kd: as BCT on T_old; on new classes the old head's answers to phi_old are the target (App. A)."""
+
+    def compatibility(self, batch: Batch) -> torch.Tensor:
+        influence = self.influence(batch, batch.old.head, batch.old_labels)
+        return self.lam * (influence + distillation(batch, ~batch.seen))
+
+
+class BCTSynthesised(BCT):
+    """phi_new-beta-sys: T_BCT = T_new; each new class gets a synthesised row in the old head (Sec. 2.5).
+
+    The row is the mean of the class's unit old embeddings, which a cosine head re-normalises by itself; the rows are
+    concatenated to the existing w_c old, computed once, without gradient.
+    """
+
+    def prepare(self, preparation: Preparation) -> None:
+        new_to_old = preparation.new_to_old
+        unseen = new_to_old < 0
+        old_head = preparation.old.head
+        self.extended = old_head.with_classes(preparation.old_class_means[unseen])
+        self.new_to_extended = new_to_old.clone()
+        self.new_to_extended[unseen] = old_head.classes + torch.arange(int(unseen.sum()), device=new_to_old.device)
+
+    def compatibility(self, batch: Batch) -> torch.Tensor:
+        return self.lam * self.influence(batch, self.extended, self.new_to_extended[batch.labels])

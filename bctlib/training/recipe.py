@@ -1,0 +1,79 @@
+"""A recipe: everything that decides the numbers of one trained model, and nothing else.
+
+Its digest is the model's address in the store. The device, the number of workers and the commit are not in it; the
+old model's own digest is, so that chains of models are told apart.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from bctlib.errors import BctError
+
+# Raised by hand when the same recipe would train to other numbers because the code has changed.
+ALGORITHM = 1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Stochastic gradient descent with momentum.
+
+    epochs are passes over the training set at hand; batch is the global batch size. kind `one-cycle` warms up
+    linearly over the first `warm_up` share of all steps and falls to 0 along a cosine; `steps` divides the rate by 10
+    after each epoch in `drops` (paper Sec. 3.2: 0.1, drops after 8, 12 and 14 of 16 epochs, batch 320).
+    """
+
+    kind: str
+    epochs: int
+    batch: int
+    rate: float
+    weight_decay: float = 5e-4
+    momentum: float = 0.9
+    nesterov: bool = True
+    warm_up: float = 0.2
+    drops: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One model to be trained.
+
+    data: version of the data set and how it was split. share: of the training identities. classes and images: their
+    counts, for a person who reads the recipe. head_settings: scale and margin. options: lambda and the switches of
+    the method. old: digest of the old model's recipe, or None.
+    """
+
+    data: str
+    share: float
+    seed: int
+    backbone: str
+    dim: int
+    head: str
+    method: str
+    schedule: Schedule
+    relu: bool = False
+    head_settings: dict[str, float] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    distortion: dict[str, Any] = field(default_factory=dict)
+    old: str | None = None
+    algorithm: int = ALGORITHM
+
+    def text(self) -> str:
+        """Canonical JSON."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def key(self) -> str:
+        """First 16 hexadecimal digits of the sha256 of the canonical JSON."""
+        return hashlib.sha256(self.text().encode()).hexdigest()[:16]
+
+    @classmethod
+    def from_text(cls, text: str) -> "Recipe":
+        """Read what `text` wrote. Raises BctError for a missing or unknown field."""
+        raw = json.loads(text)
+        known = {f.name for f in fields(cls)}
+        if not isinstance(raw, dict) or set(raw) != known:
+            raise BctError(f"recipe has the fields {sorted(raw)}, expected {sorted(known)}")
+        schedule = Schedule(**{**raw["schedule"], "drops": tuple(raw["schedule"]["drops"])})
+        return cls(**{**raw, "schedule": schedule})

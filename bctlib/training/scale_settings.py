@@ -1,0 +1,60 @@
+"""What the four scales mean: how much data, which networks, how long.
+
+Hyper-parameters of a scale were chosen on validation identities, for the independent model alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bctlib.errors import UsageError
+from bctlib.scales import check_scale
+from bctlib.training.recipe import Schedule
+
+
+@dataclass(frozen=True)
+class ScaleSettings:
+    """One scale on glyph identities.
+
+    folder: of the glyph set, inside the data folder. n_*: identities in each part of the split. backbones: what
+    `base` and `deep` are. head_scale, margin: of the cosine heads (paper: 32 and 0.4).
+    """
+
+    folder: str
+    n_train: int
+    n_validation: int
+    n_test: int
+    backbones: Mapping[str, str]
+    schedule: Schedule
+    head_scale: float
+    margin: float
+    distortion: Mapping[str, float] = field(default_factory=dict)
+    split_seed: int = 2020
+
+
+_GLYPHNETS = {"base": "glyphnet", "deep": "glyphnet-deep"}
+
+SETTINGS: dict[str, ScaleSettings] = {
+    "smoke": ScaleSettings(
+        folder="glyphs", n_train=120, n_validation=40, n_test=120,
+        backbones={"base": "glyphnet-small", "deep": "glyphnet"},
+        schedule=Schedule("one-cycle", epochs=5, batch=64, rate=0.2), head_scale=16.0, margin=0.2,
+    ),
+    "desk": ScaleSettings(
+        folder="glyphs", n_train=1465, n_validation=200, n_test=1300, backbones=_GLYPHNETS,
+        schedule=Schedule("one-cycle", epochs=4, batch=128, rate=0.3, weight_decay=1e-3), head_scale=24.0, margin=0.3,
+    ),
+    "gpu": ScaleSettings(
+        folder="glyphs-full", n_train=3400, n_validation=400, n_test=2555,
+        backbones={"base": "resnet18", "deep": "resnet50"},
+        schedule=Schedule("one-cycle", epochs=16, batch=320, rate=0.2), head_scale=32.0, margin=0.4,
+    ),
+}  # fmt: skip
+
+
+def scale_settings(scale: str) -> ScaleSettings:
+    """The settings of a scale. Raises UsageError for an unknown name, and for `paper`, whose data are not glyphs."""
+    check_scale(scale)
+    if scale not in SETTINGS:
+        known = ", ".join(SETTINGS)
+        raise UsageError(f"scale {scale!r} needs the paper's own data, which this version cannot read: use {known}")
+    return SETTINGS[scale]

@@ -1,0 +1,82 @@
+"""The store: every model is trained once, kept by the digest of its recipe, and shared by all notebooks.
+
+`store/models/<key>/model.safetensors`, where the key covers the old model's key too. A lock lets one process train a
+model while others that want it wait.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from bctlib import locations, progress
+from bctlib.data.training_set import TrainingSet
+from bctlib.errors import BctError
+from bctlib.files import is_sealed
+from bctlib.provenance import provenance
+from bctlib.training.artefact import Artefact, Training, load_artefact, save_artefact
+from bctlib.training.loop import train
+from bctlib.training.recipe import Recipe
+
+
+def model_folder(key: str) -> Path:
+    """Where the model of that recipe digest lives, trained or not."""
+    return locations.store_dir() / "models" / key
+
+
+def model_file(key: str) -> Path:
+    return model_folder(key) / "model.safetensors"
+
+
+def is_trained(recipe: Recipe) -> bool:
+    """Whether the store holds the finished model."""
+    return is_sealed(model_file(recipe.key))
+
+
+def forget(recipe: Recipe) -> None:
+    """Remove a model and its features, so that it will be trained again."""
+    shutil.rmtree(model_folder(recipe.key), ignore_errors=True)
+
+
+def fetch(
+    recipe: Recipe, data: Callable[[], TrainingSet], old: Artefact | None, device: torch.device, label: str = "model"
+) -> Artefact:
+    """The trained model of a recipe, on `device`: from the store, or trained now and stored.
+
+    data: called only if the model must be trained. Raises BctError when the store cannot be written and when the
+    stored model is damaged, naming the file.
+    """
+    path = model_file(recipe.key)
+    if is_sealed(path):
+        return load_artefact(path).to(device)
+    with _lock(recipe.key, label):
+        if is_sealed(path):  # another process finished it meanwhile
+            return load_artefact(path).to(device)
+        trained = train(recipe, data(), old.as_old() if old else None, device, label)
+        about = Training(trained.seconds, trained.images_per_s, tuple(trained.losses), **provenance(str(device)))
+        artefact = Artefact(recipe, trained.backbone, trained.head, trained.classes, about, trained.transform)
+        save_artefact(path, artefact)
+    return artefact
+
+
+@contextmanager
+def _lock(key: str, label: str) -> Iterator[None]:
+    """Held while a model is trained. The operating system releases it when the process dies, however it dies."""
+    folder = locations.store_dir() / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{key}.lock")
+        try:
+            lock.acquire(timeout=0.1)
+        except Timeout:
+            progress.say(f"{label}: another process is training it; waiting")
+            lock.acquire()
+    except OSError as error:
+        raise BctError(f"cannot write into the store {locations.store_dir()}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
