@@ -1,1 +1,1 @@
-"""Glyph identities: images, splits, distortions and evaluation protocols."""
+"""Glyph identities: kanji as identities, typefaces as cameras."""

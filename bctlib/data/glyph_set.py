@@ -1,0 +1,124 @@
+"""The glyph data in memory, loaded from a folder of sprite sheets that is verified against its manifest."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bctlib import locations
+from bctlib.data.sheets import read_sheet
+from bctlib.errors import BctError
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+IDENTITIES = "identities.tsv"
+IDENTITY_COLUMNS = ("index", "character", "code_point", "row_cell", "level")
+_FIELDS = {"schema": int, "set": str, "size": int, "columns": int, "n_identities": int, "n_typefaces": int,
+           "typefaces": list, "files": dict}
+_INK = 17  # 15 levels of ink onto 0 to 255
+
+
+@dataclass(frozen=True)
+class GlyphSet:
+    """Every kanji in every typeface.
+
+    characters: the identities, one kanji each; typefaces: their names.
+    images: uint8 [n_identities, n_typefaces, S, S], 0 = paper, 255 = ink, in steps of 17.
+    present: bool [n_identities, n_typefaces], False where the typeface lacks the kanji (its picture is then empty).
+    version: 12 hexadecimal digits that change with any picture or identity, but not with the wording of licences;
+    names the data in results and store keys.
+    """
+
+    characters: tuple[str, ...]
+    typefaces: tuple[str, ...]
+    images: np.ndarray
+    present: np.ndarray
+    version: str
+
+
+def _read_manifest(folder: Path) -> dict:
+    path = folder / MANIFEST
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise BctError(f"{path} is missing: expected a folder made by `python -m bctlib.data.build_glyphs`.") from error
+    try:
+        manifest = json.loads(raw)
+    except ValueError as error:
+        raise BctError(f"{path} is not valid JSON ({error}); the glyph data are damaged.") from error
+    if not isinstance(manifest, dict):
+        raise BctError(f"{path}: expected a JSON object.")
+    for field, kind in _FIELDS.items():
+        if not isinstance(manifest.get(field), kind):
+            raise BctError(f"{path}: expected the field '{field}' of type {kind.__name__}.")
+    if manifest["schema"] != SCHEMA:
+        raise BctError(f"{path}: expected schema {SCHEMA}, found {manifest['schema']}.")
+    for entry in manifest["typefaces"]:
+        named = isinstance(entry, dict) and set(entry) == {"name", "sheet", "missing"}
+        if not named or entry["sheet"] not in manifest["files"]:
+            raise BctError(f"{path}: each entry of 'typefaces' needs name, sheet (a listed file) and missing.")
+    if len(manifest["typefaces"]) != manifest["n_typefaces"]:
+        raise BctError(f"{path}: expected {manifest['n_typefaces']} typefaces, found {len(manifest['typefaces'])}.")
+    if IDENTITIES not in manifest["files"]:
+        raise BctError(f"{path}: expected {IDENTITIES} among its files.")
+    return manifest
+
+
+def verify_files(folder: Path, files: dict) -> None:
+    """Check byte length and sha256 of every file that the manifest lists; BctError names the first that differs."""
+    for name, expected in files.items():
+        path = folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BctError(f"{path} is missing, but {folder / MANIFEST} lists it.") from error
+        if len(content) != expected["bytes"]:
+            raise BctError(f"{path} is damaged: expected {expected['bytes']} bytes, found {len(content)}.")
+        if hashlib.sha256(content).hexdigest() != expected["sha256"]:
+            raise BctError(f"{path} is damaged: its sha256 is not the one in {folder / MANIFEST}.")
+
+
+def _read_characters(folder: Path, expected: int) -> tuple[str, ...]:
+    path = folder / IDENTITIES
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    if tuple(header.split("\t")) != IDENTITY_COLUMNS:
+        raise BctError(f"{path} line 1: expected the columns {', '.join(IDENTITY_COLUMNS)}.")
+    if len(lines) != expected:
+        raise BctError(f"{path}: expected {expected} identities, found {len(lines)}.")
+    return tuple(line.split("\t")[1] for line in lines)
+
+
+def _sheets(folder: Path, manifest: dict) -> Iterator[np.ndarray]:
+    for entry in manifest["typefaces"]:
+        yield read_sheet(folder / entry["sheet"], manifest["n_identities"], manifest["size"], manifest["columns"])
+
+
+def _version(manifest: dict) -> str:
+    """Digest of what decides the pictures: the files' digests, their order, and which glyphs are missing."""
+    pictures = {name: entry["sha256"] for name, entry in manifest["files"].items() if name.endswith(".png")}
+    decisive = [manifest["size"], manifest["typefaces"], pictures, manifest["files"][IDENTITIES]["sha256"]]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def load_glyphs(folder: Path | None = None) -> GlyphSet:
+    """Load and verify a glyph folder (default: `glyphs` in the data folder, the committed desk set).
+
+    Raises BctError, naming the file, when the manifest or any listed file is missing, cut, altered or malformed.
+    """
+    folder = Path(folder) if folder is not None else locations.data_dir() / "glyphs"
+    manifest = _read_manifest(folder)
+    verify_files(folder, manifest["files"])
+    characters = _read_characters(folder, manifest["n_identities"])
+    size, n_faces = manifest["size"], manifest["n_typefaces"]
+    images = np.empty((len(characters), n_faces, size, size), np.uint8)
+    present = np.ones((len(characters), n_faces), bool)
+    for face, levels in enumerate(_sheets(folder, manifest)):
+        np.multiply(levels, _INK, out=images[:, face])
+        missing = set(manifest["typefaces"][face]["missing"])
+        if missing:
+            present[:, face] = [character not in missing for character in characters]
+    names = tuple(entry["name"] for entry in manifest["typefaces"])
+    return GlyphSet(characters, names, images, present, _version(manifest))

@@ -1,0 +1,117 @@
+"""Drawing the kanji of one typeface with FreeType.
+
+Each typeface is drawn at one size, chosen so that its larger glyphs (90th percentile of a fixed sample of kanji) span
+the cell less three pixels; so typefaces that fill their em box differently come out alike, and a small kanji
+stays smaller than a large one. A glyph is centred by its bounding box; the few that would not fit are drawn smaller.
+Glyphs are drawn four times as large and averaged down, which leaves no trace of hinting or of bitmaps in the font, then
+rounded to 16 levels; the lightest and the darkest fifteenth of the grey scale count as paper and as ink, which nobody
+sees and which makes the sheets a twentieth smaller.
+"""
+
+import logging
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from bctlib.data.sheets import LEVELS
+from bctlib.errors import BctError
+
+SUPERSAMPLING = 4
+MARGIN = 3  # pixels of the cell that a typical large glyph leaves free, both sides together
+_PAPER_BELOW, _INK_ABOVE = 17, 238  # of 255
+# A picture that so many kanji of one typeface share is a placeholder (a box, a blank), not a design.
+PLACEHOLDER_SHARED_BY = 4
+
+
+def covered_code_points(path: Path, index: int) -> set[int]:
+    """Unicode code points in the character map of face `index` of a font file.
+
+    Raises BctError if fontTools is missing or the file is not a font.
+    """
+    try:
+        from fontTools.ttLib import TTFont, TTLibError
+    except ModuleNotFoundError as error:
+        raise BctError("Building glyphs needs fontTools: run `uv sync` or `pip install fonttools`.") from error
+    # Old fonts have untidy tables that do not matter here (glyph names).
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
+    number = index if path.suffix.lower() == ".ttc" else -1
+    try:
+        with TTFont(path, lazy=True, fontNumber=number) as font:
+            tables = font["cmap"].tables
+            return {code for table in tables if table.isUnicode() and table.format != 14 for code in table.cmap}
+    except (TTLibError, OSError, KeyError) as error:
+        raise BctError(f"{path} is not a font with a character map ({error}).") from error
+
+
+def _font(path: Path, index: int, pixels: float) -> ImageFont.FreeTypeFont:
+    # The basic layout engine: no dependence on whether raqm is installed, and no vertical or contextual forms.
+    return ImageFont.truetype(path, pixels, index=index, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _extent(font: ImageFont.FreeTypeFont, character: str) -> int:
+    left, top, right, bottom = font.getbbox(character)
+    return int(max(right - left, bottom - top))
+
+
+def fitting_pixels(path: Path, index: int, sample: list[str], size: int) -> float:
+    """Font size in (supersampled) pixels at which the sample's 90th percentile extent is the cell less MARGIN."""
+    trial = float(size * SUPERSAMPLING)
+    font = _font(path, index, trial)
+    extents = sorted(extent for extent in (_extent(font, character) for character in sample) if extent > 0)
+    if not extents:
+        raise BctError(f"{path} (face {index}) draws none of the sample kanji.")
+    typical = extents[int(0.9 * (len(extents) - 1))]
+    # Quarter pixels: the same on every machine, whatever the last bits of the division.
+    return round(4 * trial * (size - MARGIN) * SUPERSAMPLING / typical) / 4
+
+
+def _draw(font: ImageFont.FreeTypeFont, character: str, size: int) -> np.ndarray | None:
+    """Ink levels uint8 [S, S] of one glyph, or None if it does not fit the cell."""
+    side = size * SUPERSAMPLING
+    left, top, right, bottom = font.getbbox(character)
+    if right - left > side or bottom - top > side:
+        return None
+    canvas = Image.new("L", (side, side), 0)
+    origin = ((side - (right - left)) // 2 - left, (side - (bottom - top)) // 2 - top)
+    ImageDraw.Draw(canvas).text(origin, character, fill=255, font=font)
+    grey = np.asarray(canvas.reduce(SUPERSAMPLING)).astype(np.int32).clip(_PAPER_BELOW, _INK_ABOVE) - _PAPER_BELOW
+    span = _INK_ABOVE - _PAPER_BELOW
+    return ((grey * (LEVELS - 1) + span // 2) // span).astype(np.uint8)
+
+
+def render_typeface(path: Path, index: int, characters: list[str], sample: list[str],
+                    size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw `characters` in one face.
+
+    Returns ink levels, uint8 [n, S, S] in 0 (paper) to 15 (ink), and `present`, bool [n]: False, with an empty picture,
+    where the character map lacks the kanji, the drawing is empty or it is a placeholder shared by several kanji.
+    `sample` is the fixed list of kanji that sets the drawing size.
+    """
+    covered = covered_code_points(path, index)
+    try:
+        return _render(path, index, covered, characters, sample, size)
+    except OSError as error:  # a font that FreeType cannot open or draw
+        raise BctError(f"{path} (face {index}) cannot be drawn by FreeType ({error}).") from error
+
+
+def _render(path: Path, index: int, covered: set[int], characters: list[str], sample: list[str],
+            size: int) -> tuple[np.ndarray, np.ndarray]:
+    pixels = fitting_pixels(path, index, [character for character in sample if ord(character) in covered], size)
+    font = _font(path, index, pixels)
+    levels = np.zeros((len(characters), size, size), np.uint8)
+    for i, character in enumerate(characters):
+        if ord(character) not in covered:
+            continue
+        drawn = _draw(font, character, size)
+        shrunk = pixels
+        while drawn is None:
+            shrunk *= 0.95
+            drawn = _draw(_font(path, index, round(4 * shrunk) / 4), character, size)
+        levels[i] = drawn
+    pictures = [picture.tobytes() for picture in levels]
+    shared = Counter(pictures)
+    present = levels.any(axis=(1, 2)) & np.array([shared[picture] < PLACEHOLDER_SHARED_BY for picture in pictures])
+    levels[~present] = 0
+    return levels, present
