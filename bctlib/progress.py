@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -203,9 +203,14 @@ def _current_display() -> Display:
         return _displays.setdefault(f"file {path}", ProgressFile(Path(path)))
     if _in_jupyter_kernel():
         return _displays.setdefault("notebook", NotebookDisplay())
-    if sys.stderr.isatty():
+    if holds_bars(sys.stderr):
         return _displays.setdefault("terminal", TerminalBar())
     return _displays.setdefault("lines", Lines())
+
+
+def holds_bars(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal with a size; in one without (some containers) tqdm would draw nothing."""
+    return stream.isatty() and os.get_terminal_size(stream.fileno()).lines > 0
 
 
 def _in_jupyter_kernel() -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import threading
 
 import nbformat
@@ -54,6 +55,17 @@ def test_terminal_gets_a_bar():
     bar.show(Event("end", "old seed 0", done=2, total=2))
     assert "old seed 0" in stream.getvalue() and "2/2" in stream.getvalue() and "loss 0.5" in stream.getvalue()
     assert bar.bars == {}
+
+
+def test_only_a_terminal_with_a_size_holds_bars():
+    pty = pytest.importorskip("pty")
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    master, slave = pty.openpty()
+    with open(master, "wb"), open(slave, "w") as terminal:
+        for lines, expected in ((40, True), (0, False)):
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, 100, 0, 0))
+            assert progress.holds_bars(terminal) is expected
+    assert not progress.holds_bars(io.StringIO())
 
 
 def test_a_failing_task_still_ends(tmp_path, monkeypatch):

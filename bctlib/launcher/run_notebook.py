@@ -89,7 +89,7 @@ def _signals_raise() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _followed(events: Path) -> Iterator[None]:
-    display = progress.TerminalBar(sys.stdout) if sys.stdout.isatty() else progress.Lines(sys.stdout)
+    display = progress.TerminalBar(sys.stdout) if progress.holds_bars(sys.stdout) else progress.Lines(sys.stdout)
     stop = threading.Event()
     follower = threading.Thread(target=progress.follow, args=(events, display, stop), daemon=True)
     follower.start()
