@@ -1,0 +1,44 @@
+"""Distributions of genuine and impostor scores, kept as results so that the figure can be redrawn without models."""
+
+import numpy as np
+
+from bctlib.experiments.results import save_rows
+from bctlib.experiments.table_list import Pair
+from bctlib.experiments.workbench import Workbench
+from bctlib.features.templates import template_embeddings
+from bctlib.metrics.verification import verification_scores
+from bctlib.training.model_list import find_model
+
+TABLE = "score_distributions"
+EDGES = np.linspace(-1, 1, 101)
+
+
+def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...]) -> None:
+    """Histogram the cosines of all genuine and impostor template pairs of the 1:1 protocol, 100 bins over [-1, 1].
+
+    One row per bin that is not empty: metric `genuine` or `impostor`, operating point the bin's centre, value the
+    share of pairs in it in per cent, n_behind the number of pairs.
+    """
+    protocol = bench.protocols().verification
+    centres = (EDGES[:-1] + EDGES[1:]) / 2
+    rows = []
+    for query, gallery in pairs:
+        first, second = bench.pair_features(query, gallery)
+        scores = verification_scores(
+            template_embeddings(first, protocol.first), protocol.first.identity,
+            template_embeddings(second, protocol.second), protocol.second.identity, keep=None,
+        )  # fmt: skip
+        training = bench.model(query).training
+        for metric, values in (("genuine", scores.genuine), ("impostor", scores.impostor)):
+            counts, _ = np.histogram(np.clip(values, -1, 1), EDGES)
+            rows += [
+                {
+                    "seed": bench.seed, "method": find_model(query).method, "query_model": query,
+                    "gallery_model": gallery, "protocol": "verification", "metric": metric, "operating_point": centre,
+                    "value": 100 * count / len(values), "n_behind": len(values), "device": training.device,
+                    "versions": training.versions, "commit": training.commit, "seconds": training.seconds,
+                }
+                for centre, count in zip(centres, counts, strict=True)
+                if count
+            ]  # fmt: skip
+    save_rows(rows, bench.scale, TABLE)

@@ -1,0 +1,35 @@
+"""Why independent models fail: genuine and impostor scores of several pairs of models."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from bctlib.experiments.results import load_rows
+from bctlib.experiments.score_distributions import EDGES, TABLE
+from bctlib.experiments.table_list import Pair
+from bctlib.reporting.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_figure
+from bctlib.reporting.tables import pair_text
+
+PAIRS: tuple[Pair, ...] = (("old", "old"), ("new*", "old"), ("new-bct", "old"), ("new*", "new*"))
+
+
+def plot_scores(scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None = None) -> Figure:
+    """Cosines of genuine and impostor template pairs, one panel per (query model, gallery model); first seed.
+
+    Where the two distributions cover each other no threshold can tell who is who.
+    """
+    rows = load_rows(scale, TABLE, device)
+    rows = rows[rows["seed"] == rows["seed"].min()]
+    width = EDGES[1] - EDGES[0]
+    with plt.rc_context(STYLE):
+        figure, axes = new_figure(height=1.9, ncols=len(pairs), sharey=True, sharex=True)
+        for ax, pair in zip(axes, pairs, strict=True):
+            here = rows[(rows["query_model"] == pair[0]) & (rows["gallery_model"] == pair[1])]
+            for metric, colour in (("impostor", IMPOSTOR), ("genuine", GENUINE)):
+                bins = here[here["metric"] == metric]
+                centres = bins["operating_point"].astype(float).to_numpy()
+                ax.bar(centres, bins["value"].to_numpy(), width, color=colour, alpha=0.6, label=metric)
+            ax.set(title=pair_text(pair), xlabel="cosine", xticks=np.linspace(-0.5, 1, 4), xlim=(-0.6, 1.0))
+        axes[0].set_ylabel("share of pairs (%)")
+        axes[-1].legend()
+    return save_figure(figure, scale, "score_distributions")
