@@ -4,15 +4,17 @@ from bctlib.data.typefaces import Typeface
 
 _TEXT = """# Glyph identities ({set_name} set)
 
-{n_identities:,} kanji of JIS X 0208 ({levels}) drawn in {n_faces} free typefaces of Debian. A kanji is an identity, its
-picture in one typeface is an image of it.
+{n_identities:,} kanji of JIS X 0208 ({levels}) drawn in {n_faces} free typefaces of Debian. A kanji is an identity,
+its picture in one typeface is an image of it.
 
 - `NAME.png`: one sprite sheet a typeface, 4-bit grey, {size} x {size} px a glyph, {columns} glyphs a row, in the
-  order of `identities.tsv`. A kanji that the typeface lacks is left blank; `manifest.json` lists those.
+  order of `identities.tsv`. A kanji that the typeface lacks, or draws exactly like another kanji, is left blank;
+  `manifest.json` lists those.
 - `identities.tsv`: index, character, code point, row and cell in JIS X 0208, level.
 - `typefaces.csv`: style, Debian package and version, font file, its licence and sha256, number of kanji drawn.
 - `LICENSES.txt`: the copyright file of each package. All fonts are free and may be redistributed; the sheets are
-  pictures drawn with them and hold no font program.
+  pictures drawn with them and hold no font program. Where a text points to Debian's common licences, the GNU General
+  Public License is at <https://www.gnu.org/licenses/> and the Apache License at <https://www.apache.org/licenses/>.
 - `manifest.json`: size, counts, and sha256 and length of the files above; verified whenever the data are loaded.
 
 How the typefaces of the desk set were chosen: among the candidates of `bctlib/data/typefaces.csv` that draw at least

@@ -62,6 +62,9 @@ def _read_manifest(folder: Path) -> dict:
             raise BctError(f"{path}: each entry of 'typefaces' needs name, sheet (a listed file) and missing.")
     if len(manifest["typefaces"]) != manifest["n_typefaces"]:
         raise BctError(f"{path}: expected {manifest['n_typefaces']} typefaces, found {len(manifest['typefaces'])}.")
+    for name, entry in manifest["files"].items():
+        if not isinstance(entry, dict) or set(entry) != {"bytes", "sha256"}:
+            raise BctError(f"{path}: expected bytes and sha256 for {name}.")
     if IDENTITIES not in manifest["files"]:
         raise BctError(f"{path}: expected {IDENTITIES} among its files.")
     return manifest

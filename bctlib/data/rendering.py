@@ -21,8 +21,6 @@ from bctlib.errors import BctError
 SUPERSAMPLING = 4
 MARGIN = 3  # pixels of the cell that a typical large glyph leaves free, both sides together
 _PAPER_BELOW, _INK_ABOVE = 17, 238  # of 255
-# A picture that so many kanji of one typeface share is a placeholder (a box, a blank), not a design.
-PLACEHOLDER_SHARED_BY = 4
 
 
 def covered_code_points(path: Path, index: int) -> set[int]:
@@ -86,7 +84,8 @@ def render_typeface(path: Path, index: int, characters: list[str], sample: list[
     """Draw `characters` in one face.
 
     Returns ink levels, uint8 [n, S, S] in 0 (paper) to 15 (ink), and `present`, bool [n]: False, with an empty picture,
-    where the character map lacks the kanji, the drawing is empty or it is a placeholder shared by several kanji.
+    where the character map lacks the kanji, the drawing is empty, or another kanji of `characters` has the very same
+    picture (a placeholder, or one form drawn for two kanji), which therefore shows no identity.
     `sample` is the fixed list of kanji that sets the drawing size.
     """
     covered = covered_code_points(path, index)
@@ -112,6 +111,6 @@ def _render(path: Path, index: int, covered: set[int], characters: list[str], sa
         levels[i] = drawn
     pictures = [picture.tobytes() for picture in levels]
     shared = Counter(pictures)
-    present = levels.any(axis=(1, 2)) & np.array([shared[picture] < PLACEHOLDER_SHARED_BY for picture in pictures])
+    present = levels.any(axis=(1, 2)) & np.array([shared[picture] == 1 for picture in pictures])
     levels[~present] = 0
     return levels, present
