@@ -1,5 +1,6 @@
 """The paper's models as data: the lists below read like its Tables 1a, 3a and 4a."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,18 +45,20 @@ def find_model(name: str) -> ModelSpec:
 
     Raises UsageError for an unknown name, or a lambda for a model whose method has none.
     """
-    plain, _, lam = name.partition("@")
+    plain, at, lam = name.partition("@")
     if plain not in MODELS:
         raise UsageError(f"unknown model {name!r}: expected one of {', '.join(MODELS)}")
     spec = MODELS[plain]
-    if not lam:
+    if not at:
         return spec
     if spec.old is None:
         raise UsageError(f"model {name!r}: {plain} is trained without an old model and has no lambda")
     try:
         value = float(lam)
     except ValueError:
-        raise UsageError(f"model {name!r}: expected a number after @, found {lam!r}") from None
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise UsageError(f"model {name!r}: expected a number of 0 or more after @, found {lam!r}")
     return replace(spec, name=name, options={**spec.options, "lam": value})
 
 

@@ -71,9 +71,13 @@ class Recipe:
     @classmethod
     def from_text(cls, text: str) -> "Recipe":
         """Read what `text` wrote. Raises BctError for a missing or unknown field."""
-        raw = json.loads(text)
-        known = {f.name for f in fields(cls)}
-        if not isinstance(raw, dict) or set(raw) != known:
-            raise BctError(f"recipe has the fields {sorted(raw)}, expected {sorted(known)}")
-        schedule = Schedule(**{**raw["schedule"], "drops": tuple(raw["schedule"]["drops"])})
-        return cls(**{**raw, "schedule": schedule})
+        try:
+            raw = json.loads(text)
+            known = {f.name for f in fields(cls)}
+            if set(raw) != known:
+                raise BctError(f"recipe has the fields {sorted(raw)}, expected {sorted(known)}")
+            for name in ("options", "distortion", "schedule"):  # JSON has no tuples
+                raw[name] = {key: tuple(v) if isinstance(v, list) else v for key, v in raw[name].items()}
+            return cls(**{**raw, "schedule": Schedule(**raw["schedule"])})
+        except (TypeError, ValueError, AttributeError) as error:
+            raise BctError(f"not a recipe: {error}") from error
