@@ -48,16 +48,21 @@ def _font(path: Path, index: int, pixels: float) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, pixels, index=index, layout_engine=ImageFont.Layout.BASIC)
 
 
-def _extent(font: ImageFont.FreeTypeFont, character: str) -> int:
-    left, top, right, bottom = font.getbbox(character)
-    return int(max(right - left, bottom - top))
+def _ink(font: ImageFont.FreeTypeFont, character: str, side: int) -> Image.Image | None:
+    """The supersampled glyph cut to its ink, or None if it has none within a square of twice the cell's side."""
+    canvas = Image.new("L", (2 * side, 2 * side), 0)
+    # Its origin (left end of the baseline) stands so that an em box of the cell's size lies about in the middle.
+    ImageDraw.Draw(canvas).text((side // 2, side * 11 // 8), character, fill=255, font=font, anchor="ls")
+    box = canvas.getbbox()
+    return canvas.crop(box) if box else None
 
 
 def fitting_pixels(path: Path, index: int, sample: list[str], size: int) -> float:
-    """Font size in (supersampled) pixels at which the sample's 90th percentile extent is the cell less MARGIN."""
+    """Font size in (supersampled) pixels at which the sample's 90th percentile extent of ink is the cell less MARGIN."""
     trial = float(size * SUPERSAMPLING)
     font = _font(path, index, trial)
-    extents = sorted(extent for extent in (_extent(font, character) for character in sample) if extent > 0)
+    drawn = (_ink(font, character, size * SUPERSAMPLING) for character in sample)
+    extents = sorted(max(ink.size) for ink in drawn if ink)
     if not extents:
         raise BctError(f"{path} (face {index}) draws none of the sample kanji.")
     typical = extents[int(0.9 * (len(extents) - 1))]
@@ -68,12 +73,12 @@ def fitting_pixels(path: Path, index: int, sample: list[str], size: int) -> floa
 def _draw(font: ImageFont.FreeTypeFont, character: str, size: int) -> np.ndarray | None:
     """Ink levels uint8 [S, S] of one glyph, or None if it does not fit the cell."""
     side = size * SUPERSAMPLING
-    left, top, right, bottom = font.getbbox(character)
-    if right - left > side or bottom - top > side:
-        return None
     canvas = Image.new("L", (side, side), 0)
-    origin = ((side - (right - left)) // 2 - left, (side - (bottom - top)) // 2 - top)
-    ImageDraw.Draw(canvas).text(origin, character, fill=255, font=font)
+    ink = _ink(font, character, side)
+    if ink is not None:
+        if max(ink.size) > side:
+            return None
+        canvas.paste(ink, ((side - ink.width) // 2, (side - ink.height) // 2))
     grey = np.asarray(canvas.reduce(SUPERSAMPLING)).astype(np.int32).clip(_PAPER_BELOW, _INK_ABOVE) - _PAPER_BELOW
     span = _INK_ABOVE - _PAPER_BELOW
     return ((grey * (LEVELS - 1) + span // 2) // span).astype(np.uint8)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bctlib.experiments.results import load_rows, summarise
+from bctlib.experiments.results import load_rows, results_file, summarise
 from bctlib.experiments.table_list import LOWER_BOUND, PARAGON, Pair, find_table
 from bctlib.metrics import is_compatible, update_gain
+from bctlib.provenance import provenance
 from bctlib.reporting.paper_numbers import paper_value
+from bctlib.training.devices import choose_device
 
 DASH = "–"
 PROTOCOLS = {"verification": ("1:1", "TAR@FAR"), "identification": ("1:N", "TPIR@FPIR")}
@@ -124,7 +126,7 @@ def strict_table(scale: str, device: str | None = None) -> pd.DataFrame:
 
 
 def _point(point: str) -> str:
-    return point if float(point) >= 1 or float(point) > 0.01 else f"1e-{round(-math.log10(float(point)))}"
+    return point if float(point) >= 1 else f"1e-{round(-math.log10(float(point)))}"
 
 
 def provenance_text(table: str, scale: str, device: str | None = None) -> str:
@@ -138,11 +140,26 @@ def provenance_text(table: str, scale: str, device: str | None = None) -> str:
     )
 
 
-def tables_of(target: str, scale: str) -> list[tuple[str, pd.DataFrame]]:
+def device_here(table: str, scale: str, device: str = "auto") -> str | None:
+    """This machine's name in the device column if the table has rows of it, else None: those with most seeds."""
+    here = provenance(str(choose_device(device)))["device"]
+    path = results_file(scale, table)
+    return here if path.exists() and here in set(pd.read_csv(path, usecols=["device"])["device"]) else None
+
+
+def measured_scale(table: str, scale: str) -> str:
+    """The scale itself if the table was measured at it, else `desk`, whose results come with the project."""
+    return scale if results_file(scale, table).exists() else "desk"
+
+
+def tables_of(target: str, scale: str, device: str | None = None) -> list[tuple[str, pd.DataFrame]]:
     """(heading, table) for everything that a target shows."""
     if target == "table1":
         return [
-            (f"Table 1, {name}: {metric}={_point(HEADLINE[metric])}, %", compatibility_table("table1", scale, protocol))
+            (
+                f"Table 1, {name}: {metric}={_point(HEADLINE[metric])}, %",
+                compatibility_table("table1", scale, protocol, device=device),
+            )
             for protocol, (name, metric) in PROTOCOLS.items()
         ]
     heading = {
@@ -150,16 +167,17 @@ def tables_of(target: str, scale: str) -> list[tuple[str, pd.DataFrame]]:
         "table8": "Table 8: all operating points, ours (paper), %",
         "tradeoff": "Own and cross accuracy over lambda (not in the paper), %",
     }[target]
-    return [(heading, accuracy_table(target, scale))]
+    return [(heading, accuracy_table(target, scale, device=device))]
 
 
 def print_table(target: str, scale: str) -> None:
-    """The target's tables on the terminal."""
-    for heading, table in tables_of(target, scale):
+    """The target's tables on the terminal, of this machine's runs if it has any."""
+    device = device_here(target, scale)
+    for heading, table in tables_of(target, scale, device):
         print(heading)
         print(table.to_string())
         print()
-    print(provenance_text(target, scale))
+    print(provenance_text(target, scale, device))
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -1,0 +1,63 @@
+"""The first call of every notebook: checks the parameters, and gives a workbench for each seed."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from bctlib.errors import UsageError
+from bctlib.experiments.workbench import Workbench
+from bctlib.scales import check_scale
+
+_OF_IPYTHON = {"In", "Out", "exit", "quit"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """Checked parameters of one run of a notebook."""
+
+    scale: str
+    seeds: tuple[int, ...]
+    device: str
+    force: bool
+
+    @cached_property
+    def benches(self) -> tuple[Workbench, ...]:
+        """Data, models and features, one for each seed; nothing is loaded or trained yet."""
+        return tuple(Workbench(self.scale, seed, self.device, self.force) for seed in self.seeds)
+
+    @property
+    def bench(self) -> Workbench:
+        """The first seed's, for pictures."""
+        return self.benches[0]
+
+
+def start(
+    namespace: Mapping[str, object], scale: str, seeds: int | Sequence[int], device: str, force: bool, **others: object
+) -> Session:
+    """Check a notebook's parameters before anything runs.
+
+    namespace: the notebook's `globals()`. Papermill accepts any `-p` name and only warns of one that the notebook does
+    not have; such a stray value is found here. seeds: a list, or a count n for 0 to n-1. others: the notebook's
+    further parameters. Raises UsageError naming the parameter.
+    """
+    known = {"scale", "seeds", "device", "force", *others}
+    for name, value in namespace.items():
+        stray = not name.startswith("_") and name not in known | _OF_IPYTHON
+        if stray and isinstance(value, bool | int | float | str | list | dict | None):
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise UsageError(f"unknown parameter {name!r}: this notebook has {', '.join(sorted(known))}{hint}")
+    for name, value in others.items():
+        if isinstance(value, float | int) and not isinstance(value, bool) and not value >= 0:
+            raise UsageError(f"parameter {name!r} is {value}, expected 0 or more")
+    return Session(check_scale(scale), _seeds(seeds), device, force)
+
+
+def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0:
+        return tuple(range(seeds))
+    listed = list(seeds) if isinstance(seeds, list | tuple) else []
+    if not listed or len(set(listed)) < len(listed) or any(type(seed) is not int or seed < 0 for seed in listed):
+        raise UsageError(f"parameter 'seeds' is {seeds!r}, expected a count or a list of different whole numbers")
+    return tuple(listed)

@@ -1,0 +1,33 @@
+"""All figures again, from committed results and data alone."""
+
+from collections.abc import Callable
+
+from matplotlib.figure import Figure
+
+from bctlib import progress
+from bctlib.experiments.results import results_file
+from bctlib.experiments.score_distributions import TABLE as SCORES
+from bctlib.experiments.workbench import Workbench
+from bctlib.reporting.plot_baselines import plot_baselines, plot_tradeoff
+from bctlib.reporting.plot_protocol import plot_identities, plot_templates
+from bctlib.reporting.plot_scores import plot_scores
+from bctlib.scales import SCALES
+
+FROM_RESULTS: dict[str, Callable[[str], Figure]] = {
+    "table1": plot_baselines,
+    "tradeoff": plot_tradeoff,
+    SCORES: plot_scores,
+}
+"""The table that a figure is drawn from, and the function that draws it at a scale."""
+
+
+def redraw_all() -> None:
+    """Every figure whose results are there, at every scale, and the pictures of the data at desk scale."""
+    bench = Workbench("desk", device="cpu")
+    plot_identities(bench.glyphs, "desk")
+    plot_templates(bench.protocols(), "desk")
+    for scale in SCALES:
+        for table, draw in FROM_RESULTS.items():
+            if results_file(scale, table).exists():
+                draw(scale)
+                progress.say(f"drawn: {table} at {scale} scale")
