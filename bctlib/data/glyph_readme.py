@@ -23,8 +23,8 @@ one minus the mean correlation of their slightly blurred pictures of the same ka
 the first is the most ordinary one. No model and no result had a say. `python -m bctlib.data.choose_typefaces` runs the
 rule.
 
-How a glyph is drawn: one size a typeface, at which the 90th percentile of its glyphs' extents is the cell less three
-pixels; centred by its bounding box; four times supersampled; 16 levels of grey (the lightest and darkest fifteenth of
+How a glyph is drawn: one size a typeface, at which the 90th percentile of its glyphs' extents is 82 % of the cell;
+centred by its ink's bounding box; four times supersampled; 16 levels of grey (the lightest and darkest fifteenth of
 the scale count as paper and ink).
 
 To rebuild, with the package versions in `typefaces.csv` (another version may give other pictures):

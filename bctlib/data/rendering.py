@@ -1,11 +1,11 @@
 """Drawing the kanji of one typeface with FreeType.
 
 Each typeface is drawn at one size, chosen so that its larger glyphs (90th percentile of a fixed sample of kanji) span
-the cell less three pixels; so typefaces that fill their em box differently come out alike, and a small kanji
-stays smaller than a large one. A glyph is centred by its bounding box; the few that would not fit are drawn smaller.
-Glyphs are drawn four times as large and averaged down, which leaves no trace of hinting or of bitmaps in the font, then
-rounded to 16 levels; the lightest and the darkest fifteenth of the grey scale count as paper and as ink, which nobody
-sees and which makes the sheets a twentieth smaller.
+82 % of the cell; so typefaces that fill their em box differently come out alike, and a small kanji stays smaller than a
+large one. A glyph is centred by the bounding box of its ink; the few that would not fit are drawn smaller. Glyphs are
+drawn four times as large and averaged down, which leaves no trace of hinting or of bitmaps in the font, then rounded to
+16 levels; the lightest and the darkest fifteenth of the grey scale count as paper and as ink, which nobody sees and
+which makes the sheets a twentieth smaller.
 """
 
 import logging
@@ -19,7 +19,7 @@ from bctlib.data.sheets import LEVELS
 from bctlib.errors import BctError
 
 SUPERSAMPLING = 4
-MARGIN = 3  # pixels of the cell that a typical large glyph leaves free, both sides together
+FILL = 0.82  # share of the cell's side that a typical large glyph spans; 23 of 28 pixels
 _PAPER_BELOW, _INK_ABOVE = 17, 238  # of 255
 
 
@@ -58,7 +58,7 @@ def _ink(font: ImageFont.FreeTypeFont, character: str, side: int) -> Image.Image
 
 
 def fitting_pixels(path: Path, index: int, sample: list[str], size: int) -> float:
-    """Font size in (supersampled) pixels at which the sample's 90th percentile extent of ink is the cell less MARGIN."""
+    """Font size in (supersampled) pixels at which the sample's 90th percentile extent of ink is FILL of the cell."""
     trial = float(size * SUPERSAMPLING)
     font = _font(path, index, trial)
     drawn = (_ink(font, character, size * SUPERSAMPLING) for character in sample)
@@ -67,7 +67,7 @@ def fitting_pixels(path: Path, index: int, sample: list[str], size: int) -> floa
         raise BctError(f"{path} (face {index}) draws none of the sample kanji.")
     typical = extents[int(0.9 * (len(extents) - 1))]
     # Quarter pixels: the same on every machine, whatever the last bits of the division.
-    return round(4 * trial * (size - MARGIN) * SUPERSAMPLING / typical) / 4
+    return round(4 * trial * FILL * size * SUPERSAMPLING / typical) / 4
 
 
 def _draw(font: ImageFont.FreeTypeFont, character: str, size: int) -> np.ndarray | None:
