@@ -49,7 +49,10 @@ def marker(path: Path) -> Path:
 
 def seal(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file that `is_sealed` and `check_seal` will trust."""
-    marker(path).unlink(missing_ok=True)
+    try:
+        marker(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise BctError(f"cannot write into {path.parent}: {error.strerror}") from error
     replace_atomically(path, write)
     text = f"{digest_of(path)}  {path.name}\n"
     replace_atomically(marker(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
@@ -65,7 +68,7 @@ def check_seal(path: Path) -> None:
     try:
         expected = marker(path).read_text(encoding="utf-8").split()[0]
         found = digest_of(path)
-    except (OSError, IndexError) as error:
+    except (OSError, IndexError, UnicodeError) as error:
         raise BctError(f"{path} is unfinished or its marker {marker(path).name} is damaged; delete both") from error
     if found != expected:
         raise BctError(f"{path} is damaged: its sha256 is not the one in {marker(path).name}; delete both")

@@ -10,7 +10,7 @@ from bctlib.data.templates import ImagePool
 from bctlib.errors import BctError
 from bctlib.files import check_seal, is_sealed, seal
 from bctlib.training.artefact import Artefact
-from bctlib.training.store import model_folder
+from bctlib.training.store import exclusive, model_folder
 
 
 def embed_images(model: Artefact, images: np.ndarray, device: torch.device, batch: int = 1024) -> np.ndarray:
@@ -29,15 +29,20 @@ def features_file(model: Artefact, pool: ImagePool) -> Path:
 def pool_features(model: Artefact, pool: ImagePool, device: torch.device) -> np.ndarray:
     """float32 [pool.size, d]: from the store if they are there and whole, else computed and stored.
 
-    Raises BctError when the stored file is damaged, naming it.
+    Raises BctError when the stored file is damaged, naming it, and when the store cannot be written.
     """
     path = features_file(model, pool)
     if not is_sealed(path):
-        features = embed_images(model, pool.images, device)
-        seal(path, lambda temporary: _save(temporary, features))
-        return features
+        with exclusive(f"{model.recipe.key}-{pool.key}", "features"):
+            if not is_sealed(path):  # no other process computed them meanwhile
+                features = embed_images(model, pool.images, device)
+                seal(path, lambda temporary: _save(temporary, features))
+                return features
     check_seal(path)
-    features = np.load(path, allow_pickle=False)
+    try:
+        features = np.load(path, allow_pickle=False)
+    except (ValueError, OSError) as error:
+        raise BctError(f"{path} is not an array of features ({error}); delete it") from error
     if features.shape != (pool.size, model.dim) or features.dtype != np.float32:
         raise BctError(f"{path} holds {features.dtype} {features.shape}, expected float32 {(pool.size, model.dim)}")
     return features

@@ -71,7 +71,10 @@ class Artefact:
 
 
 def save_artefact(path: Path, artefact: Artefact) -> None:
-    """Write and seal the file (`bctlib.files`): until the last moment nothing there looks finished."""
+    """Write and seal the file (`bctlib.files`): until the last moment nothing there looks finished.
+
+    Raises BctError when it cannot be written.
+    """
     head = artefact.head
     tensors = _named("backbone", artefact.backbone) | _named("head", head)
     if artefact.transform is not None:
@@ -84,7 +87,10 @@ def save_artefact(path: Path, artefact: Artefact) -> None:
         "training": asdict(artefact.training),
     }
     metadata = {"bctlib": json.dumps(about, ensure_ascii=False)}
-    seal(path, lambda temporary: save_file(tensors, temporary, metadata))
+    try:
+        seal(path, lambda temporary: save_file(tensors, temporary, metadata))
+    except SafetensorError as error:  # its own writer says "disk full" in its own way
+        raise BctError(f"cannot write {path}: {error}") from error
 
 
 def load_artefact(path: Path) -> Artefact:
@@ -98,7 +104,7 @@ def load_artefact(path: Path) -> Artefact:
             about = json.loads(file.metadata()["bctlib"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         if about["format"] != FORMAT:
-            raise BctError(f"{path} has the format {about['format']!r}, expected {FORMAT!r}")
+            raise BctError(f"its format is {about['format']!r}, expected {FORMAT!r}")
         recipe = Recipe.from_text(about["recipe"])
         form = about["head"]
         head = build_head(form["kind"], form["classes"], form["dim"], **form["settings"])
@@ -112,10 +118,12 @@ def load_artefact(path: Path) -> Artefact:
                 module.load_state_dict(_of(prefix, tensors))
                 module.eval().requires_grad_(False)
         training = Training(**{**about["training"], "losses": tuple(about["training"]["losses"])})
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BctError(f"{path} is not a model of this version ({error}); delete it to train it again") from error
+        classes = tuple(about["classes"])
+    except (BctError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())  # PyTorch's fill several lines
+        raise BctError(f"{path} is not a model of this version ({reason}); delete it to train it again") from error
     backbone.to(memory_format=torch.channels_last)
-    return Artefact(recipe, backbone, head, tuple(about["classes"]), training, transform)
+    return Artefact(recipe, backbone, head, classes, training, transform)
 
 
 def _named(prefix: str, module: nn.Module) -> dict[str, torch.Tensor]:

@@ -7,7 +7,6 @@ Table 3 shows that a ReLU on the embedding breaks compatibility; `relu=True` mak
 from collections.abc import Callable
 
 import torch
-import torchvision
 from torch import nn
 
 from bctlib.errors import BctError
@@ -51,9 +50,11 @@ def _glyph_trunk(blocks: int, widths: tuple[int, ...] = (32, 64, 128)) -> tuple[
     return nn.Sequential(*layers), width
 
 
-def _torchvision_trunk(build: Callable[..., nn.Module]) -> tuple[nn.Module, int]:
+def _torchvision_trunk(name: str) -> tuple[nn.Module, int]:
     """A torchvision ResNet up to its last feature map; a grey image is repeated over its three input channels."""
-    net = build(weights=None)
+    import torchvision  # takes as long as importing torch itself, and glyph nets do without
+
+    net = torchvision.models.get_model(name, weights=None)
     width = net.fc.in_features
     return nn.Sequential(*list(net.children())[:-2]), width
 
@@ -62,10 +63,10 @@ BACKBONES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
     "glyphnet": lambda: _glyph_trunk(blocks=1),
     "glyphnet-deep": lambda: _glyph_trunk(blocks=2),
     "glyphnet-small": lambda: _glyph_trunk(blocks=1, widths=(16, 32, 64)),
-    "resnet18": lambda: _torchvision_trunk(torchvision.models.resnet18),
-    "resnet50": lambda: _torchvision_trunk(torchvision.models.resnet50),
-    "resnet101": lambda: _torchvision_trunk(torchvision.models.resnet101),
-    "resnet152": lambda: _torchvision_trunk(torchvision.models.resnet152),
+    "resnet18": lambda: _torchvision_trunk("resnet18"),
+    "resnet50": lambda: _torchvision_trunk("resnet50"),
+    "resnet101": lambda: _torchvision_trunk("resnet101"),
+    "resnet152": lambda: _torchvision_trunk("resnet152"),
 }
 
 

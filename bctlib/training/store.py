@@ -46,15 +46,17 @@ def fetch(
 ) -> Artefact:
     """The trained model of a recipe, on `device`: from the store, or trained now and stored.
 
-    data: called only if the model must be trained. Raises BctError when the store cannot be written and when the
-    stored model is damaged, naming the file.
+    data: called only if the model must be trained. Raises BctError when the store cannot be written, when the stored
+    model is damaged, naming the file, and when `old` is not the model that the recipe names.
     """
     path = model_file(recipe.key)
     if is_sealed(path):
-        return load_artefact(path).to(device)
-    with _lock(recipe.key, label):
+        return _load(path, recipe).to(device)
+    if recipe.old != (old.recipe.key if old else None):
+        raise BctError(f"{label}: its recipe names the old model {recipe.old}, which is not the one that was given")
+    with exclusive(recipe.key, label):
         if is_sealed(path):  # another process finished it meanwhile
-            return load_artefact(path).to(device)
+            return _load(path, recipe).to(device)
         trained = train(recipe, data(), old.as_old() if old else None, device, label)
         about = Training(trained.seconds, trained.images_per_s, tuple(trained.losses), **provenance(str(device)))
         artefact = Artefact(recipe, trained.backbone, trained.head, trained.classes, about, trained.transform)
@@ -62,9 +64,20 @@ def fetch(
     return artefact
 
 
+def _load(path: Path, recipe: Recipe) -> Artefact:
+    artefact = load_artefact(path)
+    if artefact.recipe.key != recipe.key:
+        raise BctError(f"{path} holds the model {artefact.recipe.key}; delete it to train {recipe.key} again")
+    return artefact
+
+
 @contextmanager
-def _lock(key: str, label: str) -> Iterator[None]:
-    """Held while a model is trained. The operating system releases it when the process dies, however it dies."""
+def exclusive(key: str, label: str) -> Iterator[None]:
+    """Held by the one process that makes what `key` names; others wait.
+
+    The operating system releases it when the process dies, however it dies. Raises BctError when the store cannot be
+    written.
+    """
     folder = locations.store_dir() / "locks"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +85,7 @@ def _lock(key: str, label: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=0.1)
         except Timeout:
-            progress.say(f"{label}: another process is training it; waiting")
+            progress.say(f"{label}: another process is making it; waiting")
             lock.acquire()
     except OSError as error:
         raise BctError(f"cannot write into the store {locations.store_dir()}: {error.strerror}") from error
