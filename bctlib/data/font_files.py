@@ -40,7 +40,7 @@ def download_packages(packages: list[str], folder: Path) -> None:
 
 def _unpack(package: str, fonts: Path, scratch: Path) -> Path:
     """Folder that holds the package's `usr` tree."""
-    archives = sorted(fonts.glob(f"**/{package}_*.deb"))
+    archives = sorted(fonts.glob(f"{package}_*.deb"))
     if len(archives) > 1:
         raise BctError(f"{fonts} holds {len(archives)} versions of {package}; leave the one to use.")
     if archives:
