@@ -7,6 +7,7 @@ galleries (paper Sec. 3.3).
 from dataclasses import dataclass
 
 from bctlib.errors import UsageError
+from bctlib.training.model_list import with_lambda
 
 Pair = tuple[str, str]
 
@@ -83,6 +84,11 @@ def find_table(name: str) -> TableSpec:
         if table.name == name:
             return table
     raise UsageError(f"unknown table {name!r}: expected one of {', '.join(table.name for table in TABLES)}")
+
+
+def pairs_at(table: str, lam: float) -> tuple[Pair, ...]:
+    """The table's pairs by the names that its models have in a run at this lambda."""
+    return tuple((with_lambda(query, lam), with_lambda(gallery, lam)) for query, gallery in find_table(table).pairs)
 
 
 @dataclass(frozen=True)

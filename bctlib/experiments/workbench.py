@@ -127,10 +127,13 @@ class Workbench:
         return pool_features(self.model(name), self.protocols(part).pool, self.on)
 
     def pair_features(self, query: str, gallery: str, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
-        """Features of the query model, made comparable with the gallery model's, and those of the gallery model."""
+        """Features of the query model, made comparable with the gallery model's, and those of the gallery model.
+
+        A query model's transform, if it has one, leads into the space of its own old model and of no other.
+        """
         gallery_features = self.features(gallery, part)
         query_features = self.features(query, part)
-        transform = self.model(query).transform if query != gallery else None
+        transform = self.model(query).transform if find_model(query).old == gallery else None
         return comparable(query_features, gallery_features.shape[1], transform), gallery_features
 
 

@@ -9,13 +9,14 @@ from bctlib.experiments.table_list import BASELINE_PAIRS, LAMBDAS, LOWER_BOUND, 
 from bctlib.reporting.paper_numbers import paper_value
 from bctlib.reporting.style import COLOURS, MARKERS, STYLE, new_figure, save_figure
 from bctlib.reporting.tables import HEADLINE, PROTOCOLS, Cell, measured
+from bctlib.training.model_list import with_lambda
 
 
 def _bar(cell: Cell) -> float:
     return 0.0 if math.isnan(cell.half_width) else cell.half_width
 
 
-def plot_baselines(scale: str, device: str | None = None) -> Figure:
+def plot_baselines(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
     """Accuracy of each query model against the old gallery: ours (filled, 95 % interval over seeds) and the paper's.
 
     The lines are the old model's own accuracy, which Eq. 2 asks to beat, and the paragon's with everything backfilled.
@@ -35,7 +36,7 @@ def plot_baselines(scale: str, device: str | None = None) -> Figure:
                     textcoords="offset points",
                 )  # fmt: skip
             for row, query in enumerate(queries):
-                cell = cells[(query, "old", protocol, metric, point)]
+                cell = cells[(with_lambda(query, lam), "old", protocol, metric, point)]
                 ax.errorbar(cell.mean, row, xerr=_bar(cell), fmt="o", color=COLOURS[query], markersize=5, capsize=2)
                 printed = paper_value("table1", query, "old", protocol, metric, point)
                 ax.plot(printed, row + 0.22, marker="D", markerfacecolor="none", color="0.55", markersize=3.5)

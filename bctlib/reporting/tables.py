@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bctlib.experiments.compare import DISTINCT
 from bctlib.experiments.results import load_rows, results_file, summarise
-from bctlib.experiments.table_list import LOWER_BOUND, PARAGON, Pair, find_table
+from bctlib.experiments.table_list import LOWER_BOUND, PARAGON, Pair, find_table, pairs_at
 from bctlib.metrics import is_compatible, update_gain
 from bctlib.provenance import provenance
 from bctlib.reporting.paper_numbers import paper_value
 from bctlib.training.devices import choose_device
+
+__all__ = ["DISTINCT"]  # notebooks ask for the variant by this name
 
 DASH = "–"
 PROTOCOLS = {"verification": ("1:1", "TAR@FAR"), "identification": ("1:N", "TPIR@FPIR")}
@@ -60,24 +63,24 @@ def compatible_text(new_old: Cell, old_old: Cell) -> str:
 
 
 def compatibility_table(
-    table: str, scale: str, protocol: str, variant: str = "", device: str | None = None
+    table: str, scale: str, protocol: str, device: str | None = None, lam: float = 1.0, variant: str = ""
 ) -> pd.DataFrame:
     """Tables 1b and 1c: accuracy, verdict of Eq. 2, update gain (Eq. 9) and absolute gain, ours and the paper's.
 
-    protocol: `verification` (TAR@FAR=1e-4) or `identification` (TPIR@FPIR=1e-2). variant: "" or
-    " (no look-alikes)". Accuracies and gains in per cent, mean over seeds with a 95 % interval (Student's t). Gains are
-    taken of the mean accuracies; where these fail Eq. 2 there is a dash.
+    protocol: `verification` (TAR@FAR=1e-4) or `identification` (TPIR@FPIR=1e-2). lam: the lambda of the run. variant:
+    "" or DISTINCT, without look-alikes. Accuracies and gains are in per cent, means over seeds with a 95 % interval
+    (Student's t). Gains are taken of the mean accuracies; where these fail Eq. 2 there is a dash.
     """
     metric = PROTOCOLS[protocol][1]
     point = HEADLINE[metric]
     cells = measured(table, scale, device)
     old, paragon = (cells[(*pair, protocol + variant, metric, point)] for pair in (LOWER_BOUND, PARAGON))
     rows = []
-    for pair in find_table(table).pairs:
-        cell = cells.get((*pair, protocol + variant, metric, point))
-        if cell is None:
-            continue
-        printed = {m: paper_value(table, *pair, protocol, m, point) for m in (metric, "compatible", "update_gain")}
+    for printed_pair, pair in zip(find_table(table).pairs, pairs_at(table, lam), strict=True):
+        cell = cells[(*pair, protocol + variant, metric, point)]
+        printed = {
+            m: paper_value(table, *printed_pair, protocol, m, point) for m in (metric, "compatible", "update_gain")
+        }
         row = {"pair": pair_text(pair), metric: cell.text(), "paper": _number(printed[metric], 2)}
         cross = pair not in (LOWER_BOUND, PARAGON)
         gain = update_gain(cell.mean, old.mean, paragon.mean) if cross else math.nan
@@ -92,7 +95,9 @@ def compatibility_table(
     return pd.DataFrame(rows).set_index("pair")
 
 
-def accuracy_table(table: str, scale: str, variant: str = "", device: str | None = None) -> pd.DataFrame:
+def accuracy_table(
+    table: str, scale: str, device: str | None = None, lam: float = 1.0, variant: str = ""
+) -> pd.DataFrame:
     """Tables 2 and 8: every pair at every operating point of the table, `ours (paper)`, in per cent."""
     spec, cells = find_table(table), measured(table, scale, device)
     columns = [
@@ -102,11 +107,11 @@ def accuracy_table(table: str, scale: str, variant: str = "", device: str | None
         for point in spec.points.get(metric, ())
     ]
     rows = []
-    for pair in spec.pairs:
+    for printed_pair, pair in zip(spec.pairs, pairs_at(table, lam), strict=True):
         row = {"pair": pair_text(pair)}
         for protocol, metric, point in columns:
             cell = cells.get((*pair, protocol + variant, metric, point))
-            printed = paper_value(table, *pair, protocol, metric, point)
+            printed = paper_value(table, *printed_pair, protocol, metric, point)
             paper = "" if printed is None else f" ({printed:.2f})"
             row[f"{PROTOCOLS[protocol][0]} {metric}={_point(point)}"] = DASH if cell is None else cell.text() + paper
         rows.append(row)
@@ -152,13 +157,15 @@ def measured_scale(table: str, scale: str) -> str:
     return scale if results_file(scale, table).exists() else "desk"
 
 
-def tables_of(target: str, scale: str, device: str | None = None) -> list[tuple[str, pd.DataFrame]]:
-    """(heading, table) for everything that a target shows."""
+def tables_of(
+    target: str, scale: str, device: str | None = None, lam: float = 1.0, variant: str = ""
+) -> list[tuple[str, pd.DataFrame]]:
+    """(heading, table) for everything that a target shows. variant: "" or DISTINCT."""
     if target == "table1":
         return [
             (
-                f"Table 1, {name}: {metric}={_point(HEADLINE[metric])}, %",
-                compatibility_table("table1", scale, protocol, device=device),
+                f"Table 1, {name}{variant}: {metric}={_point(HEADLINE[metric])}, %",
+                compatibility_table("table1", scale, protocol, device, lam, variant),
             )
             for protocol, (name, metric) in PROTOCOLS.items()
         ]
@@ -167,13 +174,13 @@ def tables_of(target: str, scale: str, device: str | None = None) -> list[tuple[
         "table8": "Table 8: all operating points, ours (paper), %",
         "tradeoff": "Own and cross accuracy over lambda (not in the paper), %",
     }[target]
-    return [(heading, accuracy_table(target, scale, device=device))]
+    return [(heading + variant, accuracy_table(target, scale, device, lam, variant))]
 
 
-def print_table(target: str, scale: str) -> None:
+def print_table(target: str, scale: str, device: str = "auto", lam: float = 1.0) -> None:
     """The target's tables on the terminal, of this machine's runs if it has any."""
-    device = device_here(target, scale)
-    for heading, table in tables_of(target, scale, device):
+    device = device_here(target, scale, device)
+    for heading, table in tables_of(target, scale, device, lam):
         print(heading)
         print(table.to_string())
         print()

@@ -63,5 +63,5 @@ def find_model(name: str) -> ModelSpec:
 
 
 def with_lambda(name: str, lam: float) -> str:
-    """The model's name at another lambda; at the default of 1 the plain name."""
-    return name if lam == 1 or find_model(name).old is None else f"{name}@{lam:g}"
+    """The model's name in a run at lambda `lam`: the plain name at 1, and where it has no lambda or names its own."""
+    return name if lam == 1 or "@" in name or find_model(name).old is None else f"{name}@{lam:g}"
