@@ -41,8 +41,8 @@ def pool_features(model: Artefact, pool: ImagePool, device: torch.device) -> np.
     check_seal(path)
     try:
         features = np.load(path, allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise BctError(f"{path} is not an array of features ({error}); delete it") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise BctError(f"{path} is not an array of features; delete it") from error
     if features.shape != (pool.size, model.dim) or features.dtype != np.float32:
         raise BctError(f"{path} holds {features.dtype} {features.shape}, expected float32 {(pool.size, model.dim)}")
     return features
@@ -56,10 +56,10 @@ def _save(path: Path, features: np.ndarray) -> None:
 def comparable(query: np.ndarray, gallery_dim: int, transform: torch.nn.Module | None = None) -> np.ndarray:
     """Query features [n,d_new] in the space of a gallery of `gallery_dim` elements (paper Sec. 3.6).
 
-    By the model's transform if it has one, else their first `gallery_dim` elements. Raises BctError when the query
-    features are shorter than the gallery's.
+    By `transform` if there is one, else their first `gallery_dim` elements. Raises BctError when the query features
+    are shorter than the gallery's.
     """
-    if transform is not None and query.shape[1] != gallery_dim:
+    if transform is not None:
         with torch.no_grad():
             return transform(torch.from_numpy(query)).numpy()
     if query.shape[1] < gallery_dim:
