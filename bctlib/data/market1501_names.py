@@ -1,0 +1,63 @@
+"""Identities and cameras from Market-1501's file names, such as `0002_c1s1_000451_03.jpg`."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from bctlib.errors import BctError
+
+JUNK, DISTRACTOR = -1, 0
+"""Identities that are no person: junk is ignored in every measure, a distractor stays as a wrong answer."""
+FOLDERS = {"train": "bounding_box_train", "gallery": "bounding_box_test", "query": "query"}
+PUBLISHED = {"train": 12_936, "gallery": 19_732, "query": 3_368}
+_NAME = re.compile(r"([-\d]+)_c(\d)")
+
+
+class Market1501Labels(NamedTuple):
+    """identity, camera: int64 [n], in the order of the names."""
+
+    identity: np.ndarray
+    camera: np.ndarray
+
+
+def labels_of_names(names: Iterable[str], source: str = "names") -> Market1501Labels:
+    """Labels from file names or paths; only the last part of a path counts, whatever its folders are called.
+
+    source: where the names come from, for messages. Raises BctError naming source and line for a name without them.
+    """
+    identities, cameras = [], []
+    for line, name in enumerate(names, 1):
+        basename = name.strip().replace("\\", "/").rsplit("/", 1)[-1]
+        found = _NAME.match(basename)
+        if not found or not re.fullmatch(r"-1|\d+", found[1]):
+            raise BctError(f"{source}, line {line}: {name.strip()!r} is no name like 0002_c1s1_000451_03.jpg")
+        identities.append(int(found[1]))
+        cameras.append(int(found[2]))
+    if not identities:
+        raise BctError(f"{source} is empty: expected a file name on each line")
+    return Market1501Labels(np.array(identities, np.int64), np.array(cameras, np.int64))
+
+
+def read_names(path: Path) -> list[str]:
+    """The names in a text file, one on each line, in the order of the rows of a feature file."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise BctError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise BctError(f"{path} is no text file: expected a file name on each line") from None
+
+
+def names_in_folder(root: Path, part: str) -> list[str]:
+    """The names of the JPEGs of one part ("train", "gallery", "query") of `Market-1501-v15.09.15`, sorted.
+
+    Raises BctError when the folder is missing or holds no JPEG.
+    """
+    folder = root / FOLDERS[part]
+    names = sorted(path.name for path in folder.glob("*.jpg")) if folder.is_dir() else []
+    if not names:
+        raise BctError(f"{folder} holds no .jpg: expected the {part} images of Market-1501-v15.09.15")
+    return names
