@@ -126,5 +126,3 @@ def train(
         backbone.requires_grad_(False), head.eval().requires_grad_(False), transform, classes, losses,
         seconds, steps * schedule.batch / seconds,
     )  # fmt: skip
-
-
