@@ -1,0 +1,78 @@
+"""Images to be embedded that stay on disk: IJB-C's crops, queries and gallery of Market-1501, anybody's own."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bctlib.data.framing import AlignedFaces, Framing, WholeImage
+from bctlib.data.path_list import PathList
+from bctlib.data.reading import ImageList, default_workers, read_batches
+from bctlib.data.templates import digest
+from bctlib.errors import BctError
+
+
+@dataclass(frozen=True)
+class ImageFilePool:
+    """n images below `root`, each once, in the order of their features. framing: what of each is seen."""
+
+    root: Path
+    paths: PathList
+    framing: Framing
+
+    @property
+    def size(self) -> int:
+        """Number of images."""
+        return len(self.paths)
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of names, file sizes and framing: features of a model on these images are addressed by it.
+
+        Raises BctError that names the first file that is missing.
+        """
+        return digest(self.paths.text, self.paths.start, self.file_sizes(), *self.framing.digest_arrays)
+
+    def file_sizes(self) -> np.ndarray:
+        """int64 [n], bytes. Raises BctError that names the first file that is missing and counts the others."""
+        with ThreadPoolExecutor(16) as pool:
+            sizes = np.fromiter(pool.map(self._size, self.paths, chunksize=256), np.int64, count=self.size)
+        missing = np.flatnonzero(sizes < 0)
+        if len(missing):
+            first = self.root / self.paths[missing[0]]
+            raise BctError(f"{first}: no such image file ({len(missing)} of {self.size} images are missing)")
+        return sizes
+
+    def _size(self, path: str) -> int:
+        try:
+            return (self.root / path).stat().st_size
+        except OSError:
+            return -1
+
+    def batches(
+        self, size: int = 256, workers: int | None = None, device: torch.device | None = None
+    ) -> Iterator[torch.Tensor]:
+        """uint8 [n,3,H,W] on `device`, in order, each image once. Raises BctError that names a file it cannot read."""
+        workers = default_workers() if workers is None else workers
+        images = ImageList(self.root, self.paths, self.framing)
+        return read_batches(images, np.arange(self.size), size, workers, device)
+
+
+def ijbc_pool(root: Path | str, image_name: np.ndarray, landmarks: np.ndarray) -> ImageFilePool:
+    """IJB-C's images in the order of its metadata, aligned by their landmarks.
+
+    root: the folder that holds `loose_crop/` or, for those who aligned them before, `aligned/` (112 x 112, taken as
+    they are; preferred where both exist). image_name: str [n]; landmarks: float32 [n,5,2], pixels of the loose crop.
+    Raises BctError when neither folder is there.
+    """
+    root = Path(root).resolve()
+    names = PathList.of(str(name) for name in image_name)
+    if (root / "aligned").is_dir():
+        return ImageFilePool(root / "aligned", names, WholeImage())
+    if (root / "loose_crop").is_dir():
+        return ImageFilePool(root / "loose_crop", names, AlignedFaces(np.asarray(landmarks, np.float32)))
+    raise BctError(f"{root} has neither loose_crop/ nor aligned/: expected the images of IJB-C's usual distribution")
