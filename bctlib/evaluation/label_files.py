@@ -1,0 +1,87 @@
+"""Lists of pairs and of identities, from arrays, .npy files and text files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from bctlib.data.integer_lines import read_integer_lines
+from bctlib.data.market1501_names import Market1501Labels
+from bctlib.errors import BctError
+from bctlib.files import digest_of
+
+PAIR_FIELDS = ("query row", "gallery row", "label")
+
+
+def read_pairs(
+    source: np.ndarray | str | Path, n_query: int, n_gallery: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict]:
+    """(query rows, gallery rows, bool genuine, record for the report), each [p], checked against the row numbers."""
+    record, label, array, unit = _source("pairs", source)
+    if array is None:
+        columns = read_integer_lines(Path(source), PAIR_FIELDS)
+    elif array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "iu":
+        expected = ", ".join(PAIR_FIELDS)
+        raise BctError(f"{label} holds {array.dtype} {array.shape}: expected integers [p, 3] of {expected}")
+    else:
+        columns = list(array.T)
+    for name, column, n in zip(PAIR_FIELDS, columns, (n_query, n_gallery, 2), strict=True):
+        wrong = np.flatnonzero((column < 0) | (column >= n))
+        if len(wrong):
+            place = wrong[0] + (unit == "line")
+            raise BctError(f"{label}, {unit} {place}: {name} is {column[wrong[0]]}, expected 0 to {n - 1}")
+    genuine = columns[2].astype(bool)
+    if genuine.all() or not genuine.any():
+        n = int(np.count_nonzero(genuine))
+        raise BctError(f"{label} has {n:,} genuine pairs (label 1) of {len(genuine):,}: expected both labels")
+    return columns[0], columns[1], genuine, record
+
+
+def read_identities(name: str, source: np.ndarray | str | Path) -> tuple[np.ndarray, dict]:
+    """Identities [n], integers where all are, else strings; and the record for the report."""
+    record, label, array, unit = _source(name, source)
+    if array is None:
+        words = _text_lines(Path(source))
+        for line, word in enumerate(words, 1):
+            if not word:
+                raise BctError(f"{label}, line {line}: is empty, expected an identity on each line")
+        array = np.array(words)
+        if all(word.lstrip("-").isdecimal() for word in words):
+            array = array.astype(np.int64)
+    if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iuU":
+        raise BctError(f"{label} holds {array.dtype} {array.shape}: expected an integer or string for each row")
+    return array, record
+
+
+def read_market_labels(name: str, path: Path) -> Market1501Labels:
+    """Identity and camera from an integer array [n, 2] in a .npy file."""
+    _, label, array, _ = _source(name, path)
+    if array is None or array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu" or len(array) == 0:
+        raise BctError(f"{label}: expected a .npy file of integers [n, 2], identity and camera of each row")
+    return Market1501Labels(array[:, 0].astype(np.int64), array[:, 1].astype(np.int64))
+
+
+def _source(name: str, source) -> tuple[dict, str, np.ndarray | None, str]:
+    """Record for the report, what messages call it, the array (None for a text file), and what its entries are."""
+    record = {"name": name, "path": None, "sha256": None}
+    if not isinstance(source, str | Path):
+        return record, name, np.asarray(source), "row"
+    path = Path(source)
+    try:
+        record |= {"path": str(path), "sha256": digest_of(path)}
+        if path.suffix != ".npy":
+            return record, str(path), None, "line"
+        return record, str(path), np.load(path, allow_pickle=False), "row"
+    except OSError as error:
+        raise BctError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
+        raise BctError(f"{path} is no .npy file of plain numbers or strings, or is cut off") from error
+
+
+def _text_lines(path: Path) -> list[str]:
+    try:
+        words = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError:
+        raise BctError(f"{path} is no text file: expected an identity on each line") from None
+    if not words:
+        raise BctError(f"{path} is empty: expected an identity on each line")
+    return words
