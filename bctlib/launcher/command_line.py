@@ -13,7 +13,7 @@ from bctlib.scales import check_scale
 
 # Commands with the options that each of them understands; targets understand all but --yes.
 COMMANDS = {"list": (), "plan": ("scale", "seeds"), "figures": (), "clean": ("yes",)}
-PASSED_ON = ("test", "lab")  # whatever follows is for pytest or JupyterLab
+PASSED_ON = ("test", "lab", "data")  # whatever follows is for pytest, JupyterLab or bctlib.data.check
 TARGET_OPTIONS = ("scale", "seeds", "device", "force", "p")
 
 HELP = """\
@@ -25,6 +25,7 @@ usage: ./reproduce.sh COMMAND [OPTIONS]
   figures            redraw every figure from the committed results
   test [ARGS]        run the tests (ARGS go to pytest)
   lab [ARGS]         JupyterLab on the notebooks, in this environment
+  data check [ARGS]  what of the paper's data is there, missing or damaged (--root DIR; more: data check --help)
   clean [--yes]      remove trained models and executed notebooks; never results or figures
 
 options of a target (and --scale, --seeds of plan):

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from bctlib import locations
-from bctlib.errors import BctError
+from bctlib.errors import BctError, UsageError
 from bctlib.launcher import listing
 from bctlib.launcher.command_line import Job, Request, help_text, parse
 from bctlib.launcher.run_notebook import Interrupted, run_notebook, runs_dir
@@ -54,6 +54,8 @@ def _do(request: Request) -> int:
         return clean(request.yes)
     elif request.command == "test":
         return _test(request.words)
+    elif request.command == "data":
+        return _data(request.words)
     elif request.command == "lab":
         os.chdir(locations.notebooks_dir())
         os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab", *request.words])
@@ -68,6 +70,14 @@ def _test(words: tuple[str, ...]) -> int:
     os.chdir(locations.PROJECT)
     status = pytest.main(list(words))
     return {pytest.ExitCode.OK: 0, pytest.ExitCode.USAGE_ERROR: 2}.get(status, 1)
+
+
+def _data(words: tuple[str, ...]) -> int:
+    if words[:1] != ("check",):
+        raise UsageError("data takes the word check: ./reproduce.sh data check --root DIR")
+    from bctlib.data.check import main as check
+
+    return check(words[1:])
 
 
 def _figures() -> int:
