@@ -19,11 +19,13 @@ from scipy.special import stdtrit
 
 from bctlib import progress
 from bctlib.errors import BctError
-from bctlib.locations import results_dir
+from bctlib.locations import PROJECT, results_dir
 from bctlib.provenance import provenance
 from bctlib.scales import check_scale
 
-__all__ = ["COLUMNS", "KEY", "load_rows", "point_text", "provenance", "results_file", "save_rows", "summarise"]
+__all__ = [
+    "COLUMNS", "KEY", "load_rows", "point_text", "provenance", "readable_file", "results_file", "save_rows", "summarise",
+]  # fmt: skip
 
 COLUMNS = {
     "table": str,
@@ -53,6 +55,12 @@ Row = dict[str, str | int | float]
 def results_file(scale: str, table: str) -> Path:
     """The CSV file that holds this table at this scale."""
     return results_dir() / check_scale(scale) / f"{table}.csv"
+
+
+def readable_file(scale: str, table: str) -> Path | None:
+    """Where the table can be read: in the results folder, else (`BCT_RESULTS` moved it) among the committed results."""
+    committed = PROJECT / "results" / check_scale(scale) / f"{table}.csv"
+    return next((path for path in (results_file(scale, table), committed) if path.exists()), None)
 
 
 def point_text(point: float | str) -> str:
@@ -95,9 +103,10 @@ def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame
     and said. Types: seed, n_behind int64; value, seconds float64; the others str (`operating_point` too, as
     `point_text` writes it). Raises BctError naming file and line for a damaged file, or where nothing was measured.
     """
-    path = results_file(scale, table)
-    if not path.exists():
-        raise BctError(f"no results in {path}: run `./reproduce.sh {table} --scale {scale}` first")
+    path = readable_file(scale, table)
+    if path is None:
+        missing = results_file(scale, table)
+        raise BctError(f"no results in {missing}: run `./reproduce.sh {table} --scale {scale}` first")
     records = _read(path, scale, table)
     seeds: dict[str, set] = {}
     for row in records:

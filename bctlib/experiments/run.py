@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from bctlib import progress
+from bctlib.errors import UsageError
 from bctlib.experiments.compare import Measurement, compare
 from bctlib.experiments.results import point_text, save_rows
 from bctlib.experiments.table_list import Experiment, Pair, find_experiment, find_table
@@ -17,9 +18,12 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
     """Measure all tables of the experiment that `table` belongs to, for each seed, and merge them into the results.
 
     lam: weight of the term that binds new to old in every method that has one; models at another lambda than 1 carry
-    it in their name (`new-bct@0.5`). A seed's rows are saved as soon as the seed is done.
+    it in their name (`new-bct@0.5`). A seed's rows are saved as soon as the seed is done. Raises UsageError for an
+    unknown table, and for another lambda in an experiment over several.
     """
     experiment = find_experiment(table)
+    if lam != 1 and any("@" in model for model in experiment.models):
+        raise UsageError(f"{table} has lambdas of its own, expected lam 1, got {lam}")
     for bench in benches:
         for name in with_ancestors(tuple(with_lambda(model, lam) for model in experiment.models)):
             bench.model(name)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from bctlib.experiments.table_list import BASELINE_PAIRS, LAMBDAS, LOWER_BOUND, PARAGON, TRADEOFF_MODELS
 from bctlib.reporting.paper_numbers import paper_value
 from bctlib.reporting.style import COLOURS, MARKERS, STYLE, new_figure, save_figure
-from bctlib.reporting.tables import HEADLINE, PROTOCOLS, Cell, measured
+from bctlib.reporting.tables import HEADLINE, PROTOCOLS, Cell, measured, power
 from bctlib.training.model_list import with_lambda
 
 
@@ -17,36 +17,45 @@ def _bar(cell: Cell) -> float:
 
 
 def plot_baselines(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
-    """Accuracy of each query model against the old gallery: ours (filled, 95 % interval over seeds) and the paper's.
+    """Accuracy of each query model against the old gallery: ours above (95 % interval over seeds), the paper's below.
 
-    The lines are the old model's own accuracy, which Eq. 2 asks to beat, and the paragon's with everything backfilled.
+    The dashed line is the old model's own accuracy, which Eq. 2 asks to beat, the solid one the paragon's, with all
+    backfilled. What lies far to the left is drawn as an arrow at the edge with its value.
     """
-    cells = measured("table1", scale, device)
+    ours = measured("table1", scale, device)
     queries = [query for query, gallery in BASELINE_PAIRS if gallery == "old" and query != "old"]
     with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=2.7, ncols=2, sharey=True)
-        for ax, (protocol, (short, metric)) in zip(axes, PROTOCOLS.items(), strict=True):
-            point = HEADLINE[metric]
-            for pair, text in ((LOWER_BOUND, "old model, old gallery"), (PARAGON, "paragon: all backfilled")):
-                value = cells[(*pair, protocol, metric, point)].mean
-                ax.axvline(value, color=COLOURS[pair[0]], linestyle="--" if pair == LOWER_BOUND else "-", linewidth=1)
-                ax.annotate(
-                    text, (value, -0.62), rotation=0, fontsize=6, color=COLOURS[pair[0]], annotation_clip=False,
-                    ha="right" if pair == LOWER_BOUND else "left", xytext=(-2 if pair == LOWER_BOUND else 2, 0),
-                    textcoords="offset points",
-                )  # fmt: skip
-            for row, query in enumerate(queries):
-                cell = cells[(with_lambda(query, lam), "old", protocol, metric, point)]
-                ax.errorbar(cell.mean, row, xerr=_bar(cell), fmt="o", color=COLOURS[query], markersize=5, capsize=2)
-                printed = paper_value("table1", query, "old", protocol, metric, point)
-                ax.plot(printed, row + 0.22, marker="D", markerfacecolor="none", color="0.55", markersize=3.5)
-            ax.set(xlim=(-3, 103), xlabel=f"{metric}={point} (%), query model against old gallery", title=short)
-            ax.set_yticks(range(len(queries)), queries)
-        axes[0].invert_yaxis()
-        axes[0].plot([], [], "o", color="0.3", markersize=5, label=f"ours, {scale} scale, 95 % interval over seeds")
-        axes[0].plot([], [], "D", markerfacecolor="none", color="0.55", markersize=3.5, label="paper (IJB-C faces)")
+        figure, axes = new_figure(height=3.6, nrows=2, ncols=2, sharey=True)
+        for column, (protocol, (short, metric)) in enumerate(PROTOCOLS.items()):
+            where = (protocol, metric, HEADLINE[metric])
+            here = {pair: ours[(with_lambda(pair[0], lam), pair[1], *where)] for pair in BASELINE_PAIRS}
+            paper = {pair: Cell(paper_value("table1", *pair, *where), math.nan, ()) for pair in BASELINE_PAIRS}
+            _dots(axes[0, column], here, queries)
+            _dots(axes[1, column], paper, queries)
+            axes[0, column].set_title(f"{short}, ours: glyph identities, {scale} scale")
+            axes[1, column].set(title=f"{short}, the paper: faces", xlabel=f"{metric}={power(HEADLINE[metric])} (%)")
+        axes[0, 0].invert_yaxis()
+        axes[0, 0].plot([], [], color="0.4", linestyle="--", linewidth=1, label="old model on its own gallery: the bar")
+        axes[0, 0].plot([], [], color=COLOURS["new*"], linewidth=1, label="paragon: gallery backfilled")
         figure.legend(loc="outside lower center", ncols=2)
     return save_figure(figure, scale, "table1_baselines")
+
+
+def _dots(ax, cells: dict, queries: list[str]) -> None:
+    """One row per query model against the old gallery, between the lower bound and the paragon."""
+    old, paragon = cells[LOWER_BOUND].mean, cells[PARAGON].mean
+    left, right = old - 1.2 * (paragon - old), paragon + 0.3 * (paragon - old)
+    ax.axvline(old, color="0.4", linestyle="--", linewidth=1)
+    ax.axvline(paragon, color=COLOURS["new*"], linewidth=1)
+    for row, query in enumerate(queries):
+        cell, colour = cells[(query, "old")], COLOURS[query]
+        if cell.mean < left:
+            ax.plot(left, row, marker="<", color=colour, markersize=5, clip_on=False)
+            ax.annotate(f"{cell.mean:.1f}", (left, row), xytext=(6, -2.5), textcoords="offset points", fontsize=7)
+        else:
+            ax.errorbar(cell.mean, row, xerr=_bar(cell), fmt="o", color=colour, markersize=5, capsize=2)
+    ax.set(xlim=(left, right))
+    ax.set_yticks(range(len(queries)), queries)
 
 
 def plot_tradeoff(scale: str, device: str | None = None, metric: str = "TAR@FAR") -> Figure:
@@ -77,7 +86,8 @@ def plot_tradeoff(scale: str, device: str | None = None, metric: str = "TAR@FAR"
             ax.plot(
                 own[best].mean, cross[best].mean, "o", markersize=10, markerfacecolor="none", color=COLOURS[method]
             )
-        ax.set(xlabel=f"own accuracy, {metric}={point} (%)", ylabel=f"cross accuracy (new, old), {metric}={point} (%)")
+        at = f"{metric}={power(point)} (%)"
+        ax.set(xlabel=f"own accuracy, {at}", ylabel=f"cross accuracy (new, old), {at}")
         ax.legend()
     return save_figure(figure, scale, "tradeoff_own_cross")
 

@@ -45,7 +45,7 @@ def plot_templates(protocols: GlyphProtocols, scale: str, n_identities: int = 3)
     """
     left, right = (" · ".join(CAPTURE_CONDITIONS[c].name for c in side) for side in protocols.conditions)
     with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=0.62 * n_identities + 0.5, nrows=n_identities, ncols=2)
+        figure, axes = new_figure(height=0.5 * n_identities + 0.1, nrows=n_identities, ncols=2)
         for row, identity in enumerate(protocols.identities[:n_identities]):
             for ax, templates, side, conditions in (
                 (axes[row, 0], protocols.verification.first, "first templates and probes", left),

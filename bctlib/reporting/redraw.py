@@ -5,7 +5,7 @@ from collections.abc import Callable
 from matplotlib.figure import Figure
 
 from bctlib import progress
-from bctlib.experiments.results import results_file
+from bctlib.experiments.results import readable_file
 from bctlib.experiments.score_distributions import TABLE as SCORES
 from bctlib.experiments.workbench import Workbench
 from bctlib.reporting.plot_baselines import plot_baselines, plot_tradeoff
@@ -28,6 +28,6 @@ def redraw_all() -> None:
     plot_templates(bench.protocols(), "desk")
     for scale in SCALES:
         for table, draw in FROM_RESULTS.items():
-            if results_file(scale, table).exists():
+            if readable_file(scale, table):
                 draw(scale)
                 progress.say(f"drawn: {table} at {scale} scale")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bctlib.experiments.compare import DISTINCT
-from bctlib.experiments.results import load_rows, results_file, summarise
+from bctlib.experiments.results import load_rows, readable_file, summarise
 from bctlib.experiments.table_list import LOWER_BOUND, PARAGON, Pair, find_table, pairs_at
 from bctlib.metrics import is_compatible, update_gain
 from bctlib.provenance import provenance
@@ -113,7 +113,7 @@ def accuracy_table(
             cell = cells.get((*pair, protocol + variant, metric, point))
             printed = paper_value(table, *printed_pair, protocol, metric, point)
             paper = "" if printed is None else f" ({printed:.2f})"
-            row[f"{PROTOCOLS[protocol][0]} {metric}={_point(point)}"] = DASH if cell is None else cell.text() + paper
+            row[f"{PROTOCOLS[protocol][0]} {metric}={power(point)}"] = DASH if cell is None else cell.text() + paper
         rows.append(row)
     return pd.DataFrame(rows).set_index("pair")
 
@@ -130,7 +130,8 @@ def strict_table(scale: str, device: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("pair")
 
 
-def _point(point: str) -> str:
+def power(point: str) -> str:
+    """An operating point as the paper writes it: 1e-4; ranks stay as they are."""
     return point if float(point) >= 1 else f"1e-{round(-math.log10(float(point)))}"
 
 
@@ -148,13 +149,13 @@ def provenance_text(table: str, scale: str, device: str | None = None) -> str:
 def device_here(table: str, scale: str, device: str = "auto") -> str | None:
     """This machine's name in the device column if the table has rows of it, else None: those with most seeds."""
     here = provenance(str(choose_device(device)))["device"]
-    path = results_file(scale, table)
-    return here if path.exists() and here in set(pd.read_csv(path, usecols=["device"])["device"]) else None
+    path = readable_file(scale, table)
+    return here if path and here in set(pd.read_csv(path, usecols=["device"])["device"]) else None
 
 
 def measured_scale(table: str, scale: str) -> str:
     """The scale itself if the table was measured at it, else `desk`, whose results come with the project."""
-    return scale if results_file(scale, table).exists() else "desk"
+    return scale if readable_file(scale, table) else "desk"
 
 
 def tables_of(
@@ -164,7 +165,7 @@ def tables_of(
     if target == "table1":
         return [
             (
-                f"Table 1, {name}{variant}: {metric}={_point(HEADLINE[metric])}, %",
+                f"Table 1, {name}{variant}: {metric}={power(HEADLINE[metric])}, %",
                 compatibility_table("table1", scale, protocol, device, lam, variant),
             )
             for protocol, (name, metric) in PROTOCOLS.items()
