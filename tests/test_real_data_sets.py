@@ -256,15 +256,15 @@ def test_landmarks_that_align_nothing_name_their_image(tmp_path):
         list(pool.batches(1, workers=0))
 
 
-def test_market1501_labels_are_sorted_and_junk_is_left_out(tmp_path):
+def test_market1501_labels_are_sorted_and_rows_are_those_of_the_folders(tmp_path):
     root = write_market1501(tmp_path / "12_c3" / "Market-1501-v15.09.15")
     index = training_index(root)
     assert index.classes == ("0002", "0007", "0011") and index.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert image_folder_set(index, framing=WholeImage((256, 128)), workers=0).images[0].shape == (256, 128, 3)
-    gallery = person_images(root, "gallery")
-    assert gallery.identity.tolist() == [0, 0, 3, 3, 5, 5] and gallery.camera.tolist() == [1, 2] * 3
-    assert gallery.pool.size == 6 and "-1" not in "".join(gallery.pool.paths)
-    (images,) = person_images(root, "query", (64, 32)).pool.batches(8, workers=0)
+    pool, labels = person_images(root, "gallery")
+    assert labels.identity.tolist() == [-1, -1, 0, 0, 3, 3, 5, 5] and labels.camera.tolist() == [1, 2] * 4
+    assert list(pool.paths) == sorted(pool.paths) and pool.size == 8
+    (images,) = person_images(root, "query", (64, 32))[0].batches(8, workers=0)
     assert images.shape == (4, 3, 64, 32)
 
 

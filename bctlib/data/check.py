@@ -6,7 +6,6 @@ Images are opened one by one, by threads: their first and last bytes tell a trun
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +22,8 @@ from bctlib.data.layouts import CSV_NAME, LAYOUTS, Layout, find_data, training_f
 from bctlib.data.market1501 import PERSON, training_index
 from bctlib.data.market1501_names import DISTRACTOR, FOLDERS, JUNK, PUBLISHED, labels_of_names, names_in_folder
 from bctlib.data.reading import ImageList, reading_speed
+from bctlib.data.threads import in_threads
 from bctlib.errors import BctError, UsageError
-
-_THREADS = 16
-"""Enough to keep a disk busy; most of the time is waiting."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,12 +71,8 @@ def _check_one(root: Path, layout: Layout, decode: bool, workers: int | None) ->
 def _faults(root: Path, paths: Iterable[str], n: int, decode: bool) -> Iterable[tuple[int, str, str]]:
     """(position, path, what is wrong) of each image that cannot be used."""
     paths = list(paths)
-    with (
-        progress.task(f"images of {root.name}", n, unit="image", every_s=10) as task,
-        ThreadPoolExecutor(_THREADS) as pool,
-    ):
-        found = pool.map(lambda path: fault(root / path, decode), paths, chunksize=64)
-        for position, wrong in enumerate(found):
+    with progress.task(f"images of {root.name}", n, unit="image", every_s=10) as task:
+        for position, wrong in enumerate(in_threads(lambda path: fault(root / path, decode), paths)):
             if wrong:
                 yield position, str(root / paths[position]), wrong
             if position % 1000 == 999 or position + 1 == n:

@@ -1,7 +1,6 @@
 """Images to be embedded that stay on disk: IJB-C's crops, queries and gallery of Market-1501, anybody's own."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from bctlib.data.framing import AlignedFaces, Framing, WholeImage
 from bctlib.data.path_list import PathList
 from bctlib.data.reading import ImageList, default_workers, read_batches
 from bctlib.data.templates import digest
+from bctlib.data.threads import in_threads
 from bctlib.errors import BctError
 
 
@@ -39,8 +39,7 @@ class ImageFilePool:
 
     def file_sizes(self) -> np.ndarray:
         """int64 [n], bytes. Raises BctError that names the first file that is missing and counts the others."""
-        with ThreadPoolExecutor(16) as pool:
-            sizes = np.fromiter(pool.map(self._size, self.paths, chunksize=256), np.int64, count=self.size)
+        sizes = np.fromiter(in_threads(self._size, self.paths), np.int64, count=self.size)
         missing = np.flatnonzero(sizes < 0)
         if len(missing):
             first = self.root / self.paths[missing[0]]

@@ -8,7 +8,6 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +16,11 @@ import numpy as np
 from bctlib import locations, progress
 from bctlib.data.image_files import is_image_name
 from bctlib.data.path_list import PathList
+from bctlib.data.threads import in_threads
 from bctlib.errors import BctError
 from bctlib.files import check_seal, is_sealed, seal
 
 FORMAT = 1
-# Most of the time of a scan is waiting for the file system.
-_THREADS = 16
 _SPOT_CHECKS = 256
 
 
@@ -143,8 +141,7 @@ def _load(path: Path, root: Path) -> tuple[ImageIndex, PathList, np.ndarray] | N
 
 def _is_current(index: ImageIndex, watched: PathList, times: np.ndarray) -> bool:
     """A file that comes, goes or is renamed changes the time of its folder; one written over is seen by sample only."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        now = np.fromiter(pool.map(lambda path: _time(index.root / path), watched, chunksize=256), np.int64)
+    now = np.fromiter(in_threads(lambda path: _time(index.root / path), watched), np.int64)
     if not np.array_equal(now, times):
         return False
     sample = np.unique(np.linspace(0, len(index) - 1, min(len(index), _SPOT_CHECKS)).astype(int))
@@ -175,11 +172,9 @@ def _scan(root: Path) -> tuple[ImageIndex, PathList, np.ndarray]:
     except OSError as error:
         raise BctError(f"cannot read {root}: {error.strerror}") from error
     paths, identities, sizes, watched, times = [], [], [], ["."], [time]
-    with (
-        progress.task(f"index of {root.name}", len(folders), unit="identity", every_s=5) as task,
-        ThreadPoolExecutor(_THREADS) as pool,
-    ):
-        for done, (files, visited) in enumerate(pool.map(lambda name: _scan_identity(root, name), folders), 1):
+    with progress.task(f"index of {root.name}", len(folders), unit="identity", every_s=5) as task:
+        scanned = in_threads(lambda name: _scan_identity(root, name), folders, chunk=8)
+        for done, (files, visited) in enumerate(scanned, 1):
             paths += [path for path, _ in files]
             sizes += [size for _, size in files]
             identities += [folders[done - 1]] * len(files)
@@ -233,8 +228,7 @@ def _read_list(path: Path, root: Path) -> tuple[ImageIndex, PathList, np.ndarray
         raise BctError(f"cannot read {path}: {error.strerror}") from error
     if not paths:
         raise BctError(f"{path} is empty: expected lines of path and label")
-    with ThreadPoolExecutor(_THREADS) as pool:
-        sizes = np.fromiter(pool.map(lambda entry: _size(root / entry[0]), paths, chunksize=256), np.int64)
+    sizes = np.fromiter(in_threads(lambda entry: _size(root / entry[0]), paths), np.int64)
     if (sizes < 0).any():
         missing = np.flatnonzero(sizes < 0)
         name, line = paths[missing[0]]
