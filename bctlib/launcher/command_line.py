@@ -13,7 +13,7 @@ from bctlib.scales import check_scale
 
 # Commands with the options that each of them understands; targets understand all but --yes.
 COMMANDS = {"list": (), "plan": ("scale", "seeds"), "figures": (), "clean": ("yes",)}
-PASSED_ON = ("test", "lab", "data")  # whatever follows is for pytest, JupyterLab or bctlib.data.check
+PASSED_ON = ("test", "lab", "data", "bench")  # whatever follows is for pytest, JupyterLab, the check, a benchmark
 TARGET_OPTIONS = ("scale", "seeds", "device", "force", "p")
 
 HELP = """\
@@ -26,6 +26,7 @@ usage: ./reproduce.sh COMMAND [OPTIONS]
   test [ARGS]        run the tests (ARGS go to pytest)
   lab [ARGS]         JupyterLab on the notebooks, in this environment
   data check [ARGS]  what of the paper's data is there, missing or damaged (--root DIR; more: data check --help)
+  bench evaluation   time the measures on generated features of the real sizes, beside peers (more: --help)
   clean [--yes]      remove trained models and executed notebooks; never results or figures
 
 options of a target (and --scale, --seeds of plan):

@@ -1,5 +1,6 @@
 """The command line behind ./reproduce.sh: `python -m bctlib.launcher.main --help`."""
 
+import importlib
 import os
 import sys
 import time
@@ -10,6 +11,7 @@ from bctlib.errors import BctError, UsageError
 from bctlib.launcher import listing
 from bctlib.launcher.command_line import Job, Request, help_text, parse
 from bctlib.launcher.run_notebook import Interrupted, run_notebook, runs_dir
+from bctlib.launcher.usage import unknown
 from bctlib.progress import clock
 
 
@@ -56,6 +58,8 @@ def _do(request: Request) -> int:
         return _test(request.words)
     elif request.command == "data":
         return _data(request.words)
+    elif request.command == "bench":
+        return _bench(request.words)
     elif request.command == "lab":
         os.chdir(locations.notebooks_dir())
         os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab", *request.words])
@@ -78,6 +82,14 @@ def _data(words: tuple[str, ...]) -> int:
     from bctlib.data.check import main as check
 
     return check(words[1:])
+
+
+def _bench(words: tuple[str, ...]) -> int:
+    from bctlib.benchmarks import BENCHMARKS
+
+    if not words or words[0] not in BENCHMARKS:
+        raise unknown("benchmark", words[0] if words else "", BENCHMARKS)
+    return importlib.import_module(f"bctlib.benchmarks.{words[0]}").main(list(words[1:]))
 
 
 def _figures() -> int:
