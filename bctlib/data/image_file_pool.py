@@ -18,11 +18,15 @@ from bctlib.errors import BctError
 
 @dataclass(frozen=True)
 class ImageFilePool:
-    """n images below `root`, each once, in the order of their features. framing: what of each is seen."""
+    """n images below `root`, each once, in the order of their features. framing: what of each is seen.
+
+    mirrored: whether the feature of an image x is f(x) + f(flip x), norm kept, instead of f(x).
+    """
 
     root: Path
     paths: PathList
     framing: Framing
+    mirrored: bool = False
 
     @property
     def size(self) -> int:
@@ -31,11 +35,12 @@ class ImageFilePool:
 
     @cached_property
     def key(self) -> str:
-        """Digest of names, file sizes and framing: features of a model on these images are addressed by it.
+        """Digest of names, file sizes, framing and mirroring: features of a model on these images are addressed by it.
 
         Raises BctError that names the first file that is missing.
         """
-        return digest(self.paths.text, self.paths.start, self.file_sizes(), *self.framing.digest_arrays)
+        how = np.frombuffer(f"{type(self.framing).__name__} {self.mirrored}".encode(), np.uint8)
+        return digest(self.paths.text, self.paths.start, self.file_sizes(), how, *self.framing.digest_arrays)
 
     def file_sizes(self) -> np.ndarray:
         """int64 [n], bytes. Raises BctError that names the first file that is missing and counts the others."""
@@ -62,7 +67,7 @@ class ImageFilePool:
 
 
 def ijbc_pool(root: Path | str, image_name: np.ndarray, landmarks: np.ndarray) -> ImageFilePool:
-    """IJB-C's images in the order of its metadata, aligned by their landmarks.
+    """IJB-C's images in the order of its metadata, aligned by their landmarks and embedded with their mirror images.
 
     root: the folder that holds `loose_crop/` or, for those who aligned them before, `aligned/` (112 x 112, taken as
     they are; preferred where both exist). image_name: str [n]; landmarks: float32 [n,5,2], pixels of the loose crop.
@@ -71,7 +76,7 @@ def ijbc_pool(root: Path | str, image_name: np.ndarray, landmarks: np.ndarray) -
     root = Path(root).resolve()
     names = PathList.of(str(name) for name in image_name)
     if (root / "aligned").is_dir():
-        return ImageFilePool(root / "aligned", names, WholeImage())
+        return ImageFilePool(root / "aligned", names, WholeImage(), mirrored=True)
     if (root / "loose_crop").is_dir():
-        return ImageFilePool(root / "loose_crop", names, AlignedFaces(np.asarray(landmarks, np.float32)))
+        return ImageFilePool(root / "loose_crop", names, AlignedFaces(np.asarray(landmarks, np.float32)), mirrored=True)
     raise BctError(f"{root} has neither loose_crop/ nor aligned/: expected the images of IJB-C's usual distribution")

@@ -1,12 +1,13 @@
 """Labelled training images that stay on disk and are decoded by worker processes, batch by batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from bctlib.data.colour_distortion import normalise_colour
+from bctlib.data.colour_distortion import ColourDistortion, normalise_colour
 from bctlib.data.framing import Framing, WholeImage
 from bctlib.data.image_index import ImageIndex
 from bctlib.data.reading import ImageList, ReadingSpeed, default_workers, read_batches, reading_speed
@@ -42,6 +43,10 @@ class ImageFolderSet:
         labels = self.labels[order.to(self.labels.device)].split(size)
         images = read_batches(self.images, order.cpu().numpy(), size, self.workers, self.device)
         yield from zip(images, labels, strict=True)
+
+    def distortion(self, settings: Mapping[str, Any]) -> ColourDistortion:
+        """What distorts a batch of these images for training. Raises BctError for a magnitude that makes no sense."""
+        return ColourDistortion(**settings)
 
     def plain_batches(self, size: int = 256) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(float32 [n,3,H,W] in the evaluation transform, int64 [n]) in order, each image once."""

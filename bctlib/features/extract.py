@@ -1,6 +1,8 @@
 """Embeddings of a protocol's images: computed once per model and pool, kept beside the model in the store."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,7 +24,17 @@ def embed_images(model: Artefact, images: np.ndarray, device: torch.device, batc
     return torch.cat(parts).numpy() if parts else np.empty((0, model.dim), np.float32)
 
 
-def features_file(model: Artefact, pool: ImagePool) -> Path:
+class Pool(Protocol):
+    """Images that are embedded once. key: names them and the way they are embedded; size: how many."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+def features_file(model: Artefact, pool: Pool) -> Path:
     return model_folder(model.recipe.key) / f"features-{pool.key}.npy"
 
 
@@ -31,11 +43,16 @@ def pool_features(model: Artefact, pool: ImagePool, device: torch.device) -> np.
 
     Raises BctError when the stored file is damaged, naming it, and when the store cannot be written.
     """
+    return stored_features(model, pool, lambda: embed_images(model, pool.images, device))
+
+
+def stored_features(model: Artefact, pool: Pool, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """The features that the store holds of any kind of pool, or what `compute` gives. Raises BctError as above."""
     path = features_file(model, pool)
     if not is_sealed(path):
         with exclusive(f"{model.recipe.key}-{pool.key}", "features"):
             if not is_sealed(path):  # no other process computed them meanwhile
-                features = embed_images(model, pool.images, device)
+                features = compute()
                 seal(path, lambda temporary: _save(temporary, features))
                 return features
     check_seal(path)

@@ -1,0 +1,43 @@
+"""Embeddings of images that stay on disk: IJB-C's crops, Market-1501, anybody's own."""
+
+import time
+
+import numpy as np
+import torch
+
+from bctlib import progress
+from bctlib.data.colour_distortion import normalise_colour
+from bctlib.data.image_file_pool import ImageFilePool
+from bctlib.features.extract import stored_features
+from bctlib.training.artefact import Artefact
+
+
+def embed_files(
+    model: Artefact, pool: ImageFilePool, device: torch.device, batch: int = 256, workers: int | None = None
+) -> np.ndarray:
+    """float32 [pool.size, d] in the evaluation transform, norms kept; mirror images added where the pool says so.
+
+    Raises BctError that names the first file that cannot be read.
+    """
+    features = np.empty((pool.size, model.dim), np.float32)
+    done, began = 0, time.perf_counter()
+    with progress.task(f"features of {pool.root.name}", pool.size, unit="image", every_s=10) as task:
+        for images in pool.batches(batch, workers, device):
+            images = normalise_colour(images)
+            found = model.embed(images)
+            if pool.mirrored:
+                found = found + model.embed(images.flip(3))
+            features[done : done + len(found)] = found.cpu().numpy()
+            done += len(found)
+            task.step(done, images_per_s=done / (time.perf_counter() - began))
+    return features
+
+
+def file_features(
+    model: Artefact, pool: ImageFilePool, device: torch.device, batch: int = 256, workers: int | None = None
+) -> np.ndarray:
+    """As `embed_files`, but from the store if they are there and whole; else computed and stored.
+
+    Raises BctError also when the stored file is damaged, and when the store cannot be written.
+    """
+    return stored_features(model, pool, lambda: embed_files(model, pool, device, batch, workers))
