@@ -41,6 +41,16 @@ def test_everything_is_read_as_written_and_again_from_the_cache(meta, monkeypatc
         assert "432 pairs (15,658,489)" in found.differs_from_published()
 
 
+def test_lists_with_other_blanks_are_read_too(meta):
+    folder, truth = meta
+    for name in ("name_5pts_score.txt", "face_tid_mid.txt", "template_pair_label.txt"):
+        path = folder / f"ijbc_{name}"
+        path.write_bytes(path.read_bytes().replace(b" ", b"\t").replace(b"\n", b"\r\n"))
+    found = read_ijbc_meta(folder)
+    assert np.allclose(found.landmarks.reshape(-1, 10), truth["points"], atol=1e-4)
+    assert found.image_name.tolist() == truth["names"] and (found.pair_genuine == truth["label"]).all()
+
+
 def test_an_edited_source_or_a_damaged_cache_is_parsed_anew(meta):
     folder, _ = meta
     before = read_ijbc_meta(folder)
@@ -84,6 +94,9 @@ def damage(folder, name, line, text):
         ("name_5pts_score.txt", 3, "4.jpg" + " 1" * 11, "line 3: is of 4.jpg, but ijbc_face_tid_mid.txt has 3.jpg"),
         ("name_5pts_score.txt", 3, "3.jpg" + " 1" * 10 + " high", "line 3: 'high' is no finite number"),
         ("name_5pts_score.txt", 3, "3.jpg" + " 1" * 10 + " nan", "line 3: 'nan' is no finite number"),
+        ("name_5pts_score.txt", 3, "3.jpg" + " 1" * 12, "name_5pts_score.txt, line 3: has 13 fields, expected 12"),
+        ("name_5pts_score.txt", 1, "1.jpg" + " 1" * 12, "name_5pts_score.txt, line 1: has 13 fields, expected 12"),
+        ("name_5pts_score.txt", 3, "", "name_5pts_score.txt, line 3: has 0 fields, expected 12"),
         ("name_5pts_score.txt", 9, None, "name_5pts_score.txt ends after line 8"),
         ("template_pair_label.txt", 7, "1 2", "template_pair_label.txt, line 7: has 2 fields, expected 3"),
         ("template_pair_label.txt", 7, "1 2 0 4", "template_pair_label.txt, line 7: has 4 fields, expected 3"),

@@ -5,11 +5,13 @@ agree as well, and every identifier must be known where it is used. A fault is n
 """
 
 import csv
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from bctlib.data.integer_lines import read_integer_lines
 from bctlib.data.parsed_cache import cached_arrays
@@ -160,6 +162,30 @@ def _read_images(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 
 def _read_points(path: Path, names: list[str], names_path: Path) -> tuple[np.ndarray, np.ndarray]:
+    values = _points_at_once(path, names)
+    if values is None:  # some fault, or blanks other than one space
+        values = _points_line_by_line(path, names, names_path)
+    return values[:, :10].reshape(-1, 5, 2), np.ascontiguousarray(values[:, 10])
+
+
+def _points_at_once(path: Path, names: list[str]) -> np.ndarray | None:
+    """float32 [n, 11] of a file in which nothing is wrong, else None."""
+    types = {0: str} | dict.fromkeys(range(1, 12), np.float32)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a line that is too long is only warned of
+            table = pd.read_csv(
+                path, sep=" ", header=None, names=list(types), dtype=types, index_col=False, keep_default_na=False,
+                quoting=csv.QUOTE_NONE, skip_blank_lines=False,
+            )  # fmt: skip
+    except (ValueError, Warning):  # UnicodeDecodeError and pandas' ParserError are ValueErrors
+        return None
+    values = table.iloc[:, 1:].to_numpy(np.float32)
+    whole = len(table) == len(names) and np.isfinite(values).all() and table[0].tolist() == names
+    return np.ascontiguousarray(values) if whole else None
+
+
+def _points_line_by_line(path: Path, names: list[str], names_path: Path) -> np.ndarray:
     rows: list[list[str]] = []
     for line, text in _lines(path):
         words = text.split()
@@ -179,7 +205,7 @@ def _read_points(path: Path, names: list[str], names_path: Path) -> tuple[np.nda
     if values is None or not np.isfinite(values).all():
         line, word = next((i, w) for i, words in enumerate(rows, 1) for w in words if not _is_finite(w))
         raise BctError(f"{path}, line {line}: {word!r} is no finite number, expected coordinates and a score")
-    return values[:, :10].reshape(-1, 5, 2), np.ascontiguousarray(values[:, 10])
+    return values
 
 
 def _is_finite(word: str) -> bool:
