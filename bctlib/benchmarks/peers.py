@@ -96,10 +96,11 @@ def retrieval_peers(query, query_labels, gallery, gallery_labels) -> dict[str, C
         import torch
         from torchmetrics.functional.retrieval import retrieval_average_precision
 
-        # Scores of 0 or less would be dropped silently: the shift keeps every positive.
-        peers["torchmetrics, by query"] = lambda: by_query(
-            lambda same, row: float(retrieval_average_precision(torch.from_numpy(row + 2), torch.from_numpy(same)))
-        )
+        def of_query(same, row) -> float:
+            # Scores of 0 or less would be dropped silently; the shift keeps them, in float64 so that it makes no ties.
+            return float(retrieval_average_precision(torch.from_numpy(row + np.float64(2)), torch.from_numpy(same)))
+
+        peers["torchmetrics, by query"] = lambda: by_query(of_query)
     if installed("pytorch_metric_learning"):
         name = "pytorch-metric-learning (cannot drop the query's camera)"
         peers[name] = _by_metric_learning(query, query_labels, gallery, gallery_labels)

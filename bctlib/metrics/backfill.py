@@ -12,6 +12,7 @@ import numpy as np
 from bctlib.metrics import checks
 from bctlib.metrics.features import prefix, ranges, row_blocks, unit_rows
 from bctlib.metrics.identification import tpir_at_fpir
+from bctlib.metrics.tiles import UnitTiles, tile_edges
 from bctlib.metrics.verification import common_codes_of
 
 
@@ -82,23 +83,30 @@ def backfill_searches(
     wanted = place_of_code[probe_codes]
     low = np.searchsorted(place[by_place], wanted, side="left")
     high = np.where(wanted < 0, low, np.searchsorted(place[by_place], wanted, side="right"))
-    new = unit_rows(gallery_new, "gallery_new", by_place)
-    old = unit_rows(gallery_old, "gallery_old", by_place)
-    shape = (len(probes), points)
-    mate, best_other = np.full(shape, -np.inf, np.float32), np.empty(shape, np.float32)
-    for block in row_blocks(len(probes), 2 * len(codes)):
-        rows = unit_rows(probes, "probes", block)
-        narrow = rows if old.shape[1] == rows.shape[1] else prefix(rows, old.shape[1])
-        # Templates down, probes across: a maximum over templates then runs along contiguous memory.
-        scores = (new @ rows.T, old @ narrow.T)
-        mates = [_take_mates(each, low[block], high[block]) for each in scores]
-        is_new = wanted[block, None] < backfilled
-        mate[block] = np.where(is_new, mates[0][:, None], mates[1][:, None])
-        # Before the first cut there is no new template; after the last there is no old one.
-        before = np.maximum.accumulate(_segment_maxima(scores[0], cuts), axis=0)[:-1]
-        after = np.maximum.accumulate(_segment_maxima(scores[1], cuts)[::-1], axis=0)[::-1][1:]
-        best_other[block] = np.maximum(before, after).T
-    return BackfillSearches(backfilled / n_classes, wanted >= 0, mate, best_other)
+    mates = np.full((2, len(probes)), -np.inf, np.float32)  # among the new templates, and among the old
+    maxima = np.full((2, points + 1, len(probes)), -np.inf, np.float32)  # of others, between the cuts
+    edges = tile_edges(place[by_place])
+    tiles = [
+        UnitTiles(gallery, name, by_place, edges)
+        for gallery, name in ((gallery_new, "gallery_new"), (gallery_old, "gallery_old"))
+    ]
+    for tile, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
+        own = np.clip(low - start, 0, stop - start), np.clip(high - start, 0, stop - start)
+        tile_cuts = np.clip(cuts - start, 0, stop - start)
+        for block in row_blocks(len(probes), 2 * (stop - start)):
+            rows = unit_rows(probes, "probes", block)
+            narrow = rows if gallery_old.shape[1] == rows.shape[1] else prefix(rows, gallery_old.shape[1])
+            for side, queries in enumerate((rows, narrow)):
+                # Templates down, probes across: a maximum over templates then runs along contiguous memory.
+                scores = tiles[side][tile].T @ queries.T
+                found = _take_mates(scores, own[0][block], own[1][block])
+                mates[side, block] = np.maximum(mates[side, block], found)
+                _raise_segment_maxima(maxima[side, :, block], scores, tile_cuts)
+    mate = np.where(wanted[:, None] < backfilled, mates[0][:, None], mates[1][:, None])
+    # Before the first cut there is no new template; after the last there is no old one.
+    before = np.maximum.accumulate(maxima[0], axis=0)[:-1]
+    after = np.maximum.accumulate(maxima[1][::-1], axis=0)[::-1][1:]
+    return BackfillSearches(backfilled / n_classes, wanted >= 0, mate, np.maximum(before, after).T)
 
 
 def _places(codes: np.ndarray, identities: np.ndarray, order) -> np.ndarray:
@@ -123,11 +131,9 @@ def _take_mates(scores: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.nda
     return mates
 
 
-def _segment_maxima(scores: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-    """Maxima over the rows before the first cut, between neighbouring cuts and after the last: [cuts + 1, columns]."""
+def _raise_segment_maxima(maxima: np.ndarray, scores: np.ndarray, cuts: np.ndarray) -> None:
+    """Raises maxima [cuts + 1, columns] to those of the rows before, between and after the cuts."""
     edges = [0, *cuts.tolist(), len(scores)]
-    maxima = np.full((len(edges) - 1, scores.shape[1]), -np.inf, np.float32)
     for segment, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
         if stop > start:
-            scores[start:stop].max(axis=0, out=maxima[segment])
-    return maxima
+            np.maximum(maxima[segment], scores[start:stop].max(axis=0), out=maxima[segment])

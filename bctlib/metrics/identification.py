@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bctlib.metrics import checks, features
+from bctlib.metrics import checks
 from bctlib.metrics.features import ranges, unit_rows
 from bctlib.metrics.operating_points import OperatingPoint, operating_points
+from bctlib.metrics.tiles import UnitTiles, home_blocks, tile_edges
 from bctlib.metrics.verification import common_codes_of
 
 
@@ -108,27 +109,19 @@ def search(probes, probe_identity, gallery, gallery_identity) -> SearchResult:
     probe_codes, gallery_codes = common_codes_of("probe", probes, probe_identity, "gallery", gallery, gallery_identity)
     if len(probes) == 0 or len(gallery) == 0:
         raise ValueError(f"probes, gallery: expected rows in both, got {len(probes)} and {len(gallery)}")
-    # Sorted by identity, the mates of a probe are neighbours, and no tile of the gallery splits an identity.
     gallery_order = np.argsort(gallery_codes, kind="stable")
     codes = gallery_codes[gallery_order]
     low, high = np.searchsorted(codes, probe_codes, "left"), np.searchsorted(codes, probe_codes, "right")
-    edges = _tile_edges(codes)
-    # A block holds probes whose mates lie in one tile; that tile goes first, so each mate's score is known before
-    # its rank is counted, and no product is computed twice.
-    home = np.clip(np.searchsorted(edges, low, side="right") - 1, 0, len(edges) - 2)
+    edges = tile_edges(codes)
+    tiles = UnitTiles(gallery, "gallery", gallery_order, edges)
     result = SearchResult(
         np.full(len(probes), -np.inf, np.float32), high > low,
         np.full(len(probes), -np.inf, np.float32), np.zeros(len(probes), np.int64),
     )
-    in_order = np.array_equal(gallery_order, np.arange(len(gallery)))
-    kept: tuple[int, np.ndarray] = (-1, gallery)
-    for block, first_tile in _probe_blocks(home, edges):
+    for block, block_tiles in home_blocks(low, edges):
         rows = unit_rows(probes, "probes", block)
-        for tile in [first_tile, *(t for t in range(len(edges) - 1) if t != first_tile)]:
-            if kept[0] != tile:
-                span = slice(edges[tile], edges[tile + 1])
-                kept = (tile, unit_rows(gallery, "gallery", span if in_order else gallery_order[span]).T)
-            _scan_tile(rows @ kept[1], block, edges[tile], low, high, tile == first_tile, result)
+        for tile in block_tiles:
+            _scan_tile(rows @ tiles[tile], block, edges[tile], low, high, tile == block_tiles[0], result)
     result.rank[~result.mated] = 0
     return result
 
@@ -149,26 +142,6 @@ def _scan_tile(scores, block, start, low, high, is_home, result: SearchResult) -
     if len(ahead):
         result.rank[block[ahead]] += [np.count_nonzero(scores[row] >= mates[row]) for row in ahead]
     result.best[block] = np.maximum(result.best[block], others)
-
-
-def _tile_edges(codes: np.ndarray) -> list[int]:
-    """Borders of gallery tiles of about the square root of a block, moved to where the identity changes."""
-    step = max(1, int(features.BLOCK_ELEMENTS**0.5) * 2)
-    edges = [0]
-    while edges[-1] < len(codes):
-        end = min(edges[-1] + step, len(codes))
-        edges.append(int(np.searchsorted(codes, codes[end - 1], side="right")))
-    return edges
-
-
-def _probe_blocks(home: np.ndarray, edges: list[int]):
-    """(probe rows, their home tile) in blocks whose product with the widest tile fits the block size."""
-    widest = max(b - a for a, b in zip(edges, edges[1:], strict=False))
-    order = np.argsort(home, kind="stable")
-    tiles, starts = np.unique(home[order], return_index=True)
-    for tile, group in zip(tiles, np.split(order, starts[1:]), strict=True):
-        for block in features.row_blocks(len(group), widest):
-            yield group[block], int(tile)
 
 
 def _ranks(mate_rank) -> np.ndarray:

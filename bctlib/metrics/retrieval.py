@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bctlib.metrics import checks
-from bctlib.metrics.features import row_blocks, unit_rows
+from bctlib.metrics.features import unit_rows
+from bctlib.metrics.tiles import UnitTiles, home_blocks, tile_edges
 from bctlib.metrics.verification import common_codes_of
 
 INTERPOLATIONS = ("step", "trapezoid")
+COUNT_UP_TO = 48
+"""Positives up to which a comparison with all negatives for each is quicker than sorting the negatives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def cmc(ranks, k):
 def rank_gallery(
     query, query_identity, gallery, gallery_identity, query_camera=None, gallery_camera=None, junk=-1
 ) -> PositiveRanks:
-    """Ranks of the positives of each query by cosine, blockwise.
+    """Ranks of the positives of each query by cosine, blockwise in queries and gallery.
 
     query [q, d], gallery [n, d]: embeddings. query_identity [q], gallery_identity [n]: labels; gallery rows labelled
     `junk` (Market-1501: -1) are ignored, distractors (0) stay as negatives because no query has their label.
@@ -91,15 +94,25 @@ def rank_gallery(
     order = order[np.asarray(gallery_identity)[order] != junk]
     codes, camera = gallery_codes[order], cameras[1][order]
     low, high = np.searchsorted(codes, query_codes, "left"), np.searchsorted(codes, query_codes, "right")
-    columns = unit_rows(gallery, "gallery", order).T
-    ranks = []
-    for block in row_blocks(len(query), max(1, len(order))):
-        scores = unit_rows(query, "query", block) @ columns
-        for row, number in enumerate(range(block.start, block.stop)):
-            own = slice(low[number], high[number])
-            good = camera[own] != cameras[0][number]
-            ranks.append(_ranks_of_positives(scores[row], own, good))
-    return _collect(ranks)
+    edges = tile_edges(codes)
+    tiles = UnitTiles(gallery, "gallery", order, edges)
+    # Of each query's identity, the gallery rows that are not ignored; their scores; what scores at least as high.
+    good = [np.flatnonzero(camera[a:b] != own) for a, b, own in zip(low, high, cameras[0], strict=True)]
+    starts = np.concatenate([[0], np.cumsum([len(each) for each in good])]).astype(np.int64)
+    positives, ahead = np.empty(starts[-1], np.float32), np.zeros(starts[-1], np.int64)
+    for block, block_tiles in home_blocks(low, edges):
+        rows = unit_rows(query, "query", block)
+        for tile in block_tiles:
+            scores = rows @ tiles[tile]
+            for row, number in enumerate(block.tolist()):
+                mine = slice(starts[number], starts[number + 1])
+                if tile == block_tiles[0]:
+                    own = slice(low[number] - edges[tile], high[number] - edges[tile])
+                    positives[mine] = np.sort(scores[row, own][good[number]])
+                    scores[row, own] = -np.inf
+                if mine.stop > mine.start:
+                    ahead[mine] += _count_ahead(positives[mine], scores[row])
+    return PositiveRanks(_ranks_of(ahead, starts), starts)
 
 
 def ranks_from_scores(scores, relevant, ignored=None) -> PositiveRanks:
@@ -116,24 +129,30 @@ def ranks_from_scores(scores, relevant, ignored=None) -> PositiveRanks:
     return _collect(ranks)
 
 
-def _ranks_of_positives(row: np.ndarray, own: slice, good: np.ndarray) -> np.ndarray:
-    """Ranks in one row of scores; `own` are the query's identity, `good` those of them that are not ignored."""
-    positives = row[own][good]
-    if len(positives) == 0:
-        return np.empty(0, np.int64)
-    row[own] = -np.inf
-    return _ranks(positives, row)
-
-
 def _ranks(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """1-based ranks of `positives`, ascending; negatives of -inf never count."""
+    """1-based ranks of `positives`, ascending."""
+    ahead = _count_ahead(np.sort(positives), negatives)
+    return ahead[::-1] + np.arange(1, len(positives) + 1)
+
+
+def _count_ahead(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """For each of `positives`, ascending, how many negatives score at least as high (-inf never does)."""
     if len(positives) == 0:
         return np.empty(0, np.int64)
-    positives = np.sort(positives)
-    # Only negatives above the worst positive matter: few for a good model, and sorting them is cheap.
-    ahead = np.sort(negatives[negatives >= positives[0]])
-    n_ahead = len(ahead) - np.searchsorted(ahead, positives, side="left")
-    return n_ahead[::-1] + np.arange(1, len(positives) + 1)
+    # Only negatives above the worst positive matter, few for a good model.
+    above = negatives[negatives >= positives[0]]
+    if len(positives) <= COUNT_UP_TO and len(above) > COUNT_UP_TO * len(positives):
+        counts = [np.count_nonzero(above >= each) for each in positives[1:]]
+        return np.array([len(above), *counts], np.int64)
+    return len(above) - np.searchsorted(np.sort(above), positives, side="left")
+
+
+def _ranks_of(ahead: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Ranks, ascending within a query, from the counts of negatives ahead of its positives, worst positive first."""
+    counts = np.diff(starts)
+    last = np.repeat(starts[1:] - 1, counts)
+    within = np.arange(len(ahead)) - np.repeat(starts[:-1], counts)
+    return ahead[last - within] + within + 1
 
 
 def _collect(ranks: list[np.ndarray]) -> PositiveRanks:
