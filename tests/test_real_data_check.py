@@ -66,6 +66,14 @@ def _replace(path, old, new):
     [
         ("imdb-face", lambda d: truncate(d / "nm0000001/rm2.jpg"), "nm0000001/rm2.jpg: is a truncated image"),
         ("imdb-face", lambda d: (d / "nm0000001/rm2.jpg").write_bytes(b""), "nm0000001/rm2.jpg: is empty (0 bytes)"),
+        (
+            "imdb-face", lambda d: (d / "nm0000001/rm9.jpg").symlink_to(d / "gone.jpg"),
+            "missing  {}/nm0000001/rm9.jpg: no such image file",
+        ),
+        (
+            "imdb-face", lambda d: (d / "IMDb-Face.csv").write_text("name,index,image,rect,height width,url\na,b\n"),
+            "IMDb-Face.csv, line 2: has 2 fields, expected 6",
+        ),
         ("ijbc", lambda d: truncate(d / "loose_crop/5.jpg"), "loose_crop/5.jpg: is a truncated image"),
         (
             "ijbc", lambda d: [truncate(d / f"loose_crop/{i}.jpg") for i in (5, 6)],
@@ -104,6 +112,12 @@ def test_each_damage_is_found_and_named(root, capsys, name, damage, said):
     status, out = checked(capsys, root / name)
     assert status == 1 and "=> not usable" in out
     assert said.replace("{}", str(root / name)) in out
+
+
+def test_links_that_go_round_end(root, capsys):
+    (root / "imdb-face" / "nm0000001" / "round").symlink_to(root / "imdb-face")
+    status, out = checked(capsys, root, "imdb-face")
+    assert status == 0 and "12 images of 4 identities" in out
 
 
 def test_damage_in_the_middle_needs_decoding(root, capsys):

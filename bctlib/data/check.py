@@ -94,9 +94,11 @@ def _check_imdb_face(report: CheckReport, folder: Path, decode: bool) -> ImageLi
     table = None
     if (folder / CSV_NAME).is_file():
         faults: list[str] = []
-        table = read_face_table(folder / CSV_NAME, faults)
-        for sentence in faults:
-            report.damaged(sentence)
+        try:
+            table = read_face_table(folder / CSV_NAME, faults)
+        finally:
+            for sentence in faults:
+                report.damaged(sentence)
         report.there(f"{CSV_NAME}: {table.n_rows:,} rows, {len(table):,} different faces of {len(set(table.index)):,}")
         if (table.n_rows, len(table)) != (PUBLISHED_ROWS, PUBLISHED_UNIQUE):
             report.note(f"the published CSV has {PUBLISHED_ROWS:,} rows, {PUBLISHED_UNIQUE:,} of them different")

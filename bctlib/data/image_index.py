@@ -203,7 +203,7 @@ def _scan_identity(root: Path, name: str) -> tuple[list[tuple[str, int]], list[t
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(path)
                     elif is_image_name(entry.name):
-                        files.append((path, entry.stat().st_size))
+                        files.append((path, max(0, _size(root / path))))  # a dead link counts as empty
         except OSError as error:
             raise BctError(f"cannot read {error.filename or root / folder}: {error.strerror}") from error
     return sorted(files), visited
