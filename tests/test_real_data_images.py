@@ -152,3 +152,14 @@ def test_a_box_is_cut_out_and_resized():
     boxes = Boxes(np.array([[0, 0, 1, 1], [40, 20, 80, 60]]), np.array([[1, 1], [200, 400]]), (8, 8))
     assert (boxes(1, image) == (255, 128, 0)).all()
     np.testing.assert_array_equal(boxes.take(np.array([1]))(0, image), boxes(1, image))
+
+
+def test_a_warp_sees_the_same_whatever_lies_far_around():
+    rng = np.random.default_rng(2)
+    for trial in range(20):
+        image = picture(trial, 60, 80)
+        points = REFERENCE_POINTS * rng.uniform(0.3, 0.6) + rng.normal(0, 6, (5, 2))
+        wide = np.zeros((360, 380, 3), np.uint8)
+        wide[150:210, 170:250] = image
+        difference = align_face(wide, points + [170, 150]).astype(int) - align_face(image, points)
+        assert np.abs(difference).max() <= 1, "black around the image is the same as its border"

@@ -47,13 +47,19 @@ def warp(image: np.ndarray, transform: np.ndarray, height: int = SIDE, width: in
     """
     h, w = image.shape[:2]
     inverse = np.linalg.inv(np.vstack([transform, [0, 0, 1]]))[:2]
-    x, y = np.meshgrid(np.arange(width), np.arange(height))
-    from_x = inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]
-    from_y = inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]
+    # Only the part that is seen is copied; all of a large photograph would cost more than the warp itself.
+    corners = inverse @ [[0, width - 1, 0, width - 1], [0, 0, height - 1, height - 1], [1, 1, 1, 1]]
+    left, top = (max(0, min(size - 1, int(np.floor(low)))) for low, size in zip(corners.min(1), (w, h), strict=True))
+    right, bottom = (max(0, int(np.ceil(high)) + 1) for high in corners.max(1))
+    image = image[top : max(bottom, top + 1), left : max(right, left + 1)]
+    h, w = image.shape[:2]
     # grid_sample's coordinates: -1 and 1 are the outer edges of the first and the last pixel.
-    grid = np.stack([(2 * from_x + 1) / w - 1, (2 * from_y + 1) / h - 1], axis=-1)
+    x, y = np.arange(width), np.arange(height)[:, None]
+    grid = np.empty((height, width, 2), np.float32)
+    grid[..., 0] = (inverse[0, 0] * x + (inverse[0, 1] * y + (inverse[0, 2] - left + 0.5))) * (2 / w) - 1
+    grid[..., 1] = (inverse[1, 0] * x + (inverse[1, 1] * y + (inverse[1, 2] - top + 0.5))) * (2 / h) - 1
     pixels = torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None]
-    moved = F.grid_sample(pixels, torch.from_numpy(grid)[None].float(), padding_mode="zeros", align_corners=False)
+    moved = F.grid_sample(pixels, torch.from_numpy(grid)[None], padding_mode="zeros", align_corners=False)
     return moved[0].round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
