@@ -1,6 +1,7 @@
 """The protocols of the benchmarks on features computed anywhere: `python -m bctlib.evaluate --help`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,17 @@ DESCRIPTION = """\
 Measures features computed anywhere, exactly: the first model's features are the query's, the second's the gallery's.
 Prints a table; with --out DIR writes evaluation.json and the curves (PDF and PNG) there.
 Exit status: 0 done, 1 an input was refused (one sentence says which and why), 2 the command was not understood.
+"""
+EXAMPLES = """\
+examples:
+  python -m bctlib.evaluate ijbc --meta IJBC/meta --query-features new.npy --gallery-features old.npy \\
+      --paragon-features paragon.npy --out report
+  python -m bctlib.evaluate market1501 --query-features new_q.npy --gallery-features old_g.npy \\
+      --old-query-features old_q.npy --query-names query.txt --gallery-names gallery.txt
+  python -m bctlib.evaluate pairs --pairs pairs.txt --query-features new.npy --gallery-features old.npy \\
+      --old-query-features old.npy --new-gallery-features new.npy
+  python -m bctlib.evaluate search --query-features new_q.npy --gallery-features old_g.npy \\
+      --query-ids query.txt --gallery-ids gallery.txt
 """
 SIDES = (
     ("--old-query-features", "the old model on the queries: gives old/old and the verdict of Eq. 2"),
@@ -38,6 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     except BctError as error:
         print(f"bctlib.evaluate: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except MemoryError:
         print("bctlib.evaluate: not enough memory for these inputs", file=sys.stderr)
         return 1
@@ -116,7 +131,7 @@ def _given(options, *names: str) -> dict:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m bctlib.evaluate", description=DESCRIPTION, allow_abbrev=False,
+        prog="python -m bctlib.evaluate", description=DESCRIPTION, epilog=EXAMPLES, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     commands = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK", parser_class=_Parser)

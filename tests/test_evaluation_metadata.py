@@ -123,6 +123,14 @@ def test_faults_between_files_are_named(meta):
     damage(folder, "template_pair_label.txt", 4, f"{first} {second} 2")
     with pytest.raises(BctError, match="line 4: the label is 2, expected 0 or 1"):
         read_ijbc_meta(folder)
+    pairs = folder / "ijbc_template_pair_label.txt"
+    pairs.write_text(f"{first} {second} 0\n" * 3)
+    with pytest.raises(BctError, match="has 0 genuine pairs of 3: expected labels 0 and 1"):
+        read_ijbc_meta(folder)
+    write_ijbc(folder)
+    damage(folder, "face_tid_mid.txt", 1, "1.jpg 2000000000 3")
+    with pytest.raises(BctError, match="has a template 2000000000"):
+        read_ijbc_meta(folder)
     write_ijbc(folder)
     probe = truth["template_id"][truth["probes"][0]]
     probes = folder / "ijbc_1N_probe_mixed.csv"

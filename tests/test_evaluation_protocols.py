@@ -1,6 +1,7 @@
 """Whole evaluations against oracles: scikit-learn's full ROC, brute-force searches, average precision by query."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -99,6 +100,14 @@ def test_ijbc_equals_oracles(ijbc, n1, d1):
             for e in truth["galleries"].values()
         ]  # fmt: skip
         assert np.allclose(np.array(report.backfill.tpir)[:, column], np.mean(expected, axis=0))
+
+
+def test_a_gallery_without_any_probe_is_refused(ijbc, tmp_path):
+    meta, truth = ijbc
+    shutil.copytree(meta, tmp_path / "meta")
+    shutil.copy(meta / "ijbc_1N_gallery_G1.csv", tmp_path / "meta" / "ijbc_1N_probe_mixed.csv")
+    with pytest.raises(BctError, match="all of the subjects of ijbc_1N_probe_mixed.csv are in ijbc_1N_gallery_G1.csv"):
+        evaluate_ijbc(tmp_path / "meta", truth["new"])
 
 
 def test_verdicts_gains_and_the_self_test(ijbc):

@@ -25,7 +25,7 @@ from bctlib.training.scale_settings import SETTINGS, ScaleSettings
 BASELINES = ["old", "new*", "new-l2", "new-lwf", "new-bct", "new-bct-kd", "new-bct-sys"]
 MICRO = ScaleSettings(
     folder="synthetic", n_train=16, n_validation=30, n_test=36,
-    backbones={"base": "glyphnet-small", "deep": "glyphnet"},
+    backbones={"base": "glyphnet", "deep": "glyphnet-deep"},
     schedule=Schedule("one-cycle", epochs=2, batch=48, rate=0.1), head_scale=8.0, margin=0.2,
 )  # fmt: skip
 

@@ -176,7 +176,7 @@ def test_every_backbone_embeds_grey_images(name, side):
 def test_the_embedding_ends_in_a_linear_layer_and_relu_is_a_variant():
     torch.manual_seed(0)
     images = torch.randn(16, 1, 28, 28)
-    plain, relu = build_backbone("glyphnet-small", 16), build_backbone("glyphnet-small", 16, relu=True)
+    plain, relu = build_backbone("glyphnet", 16), build_backbone("glyphnet", 16, relu=True)
     relu.load_state_dict(plain.state_dict())
     z = plain(images)
     assert z.min() < 0

@@ -29,7 +29,7 @@ def tiny_recipe(**changes: Any) -> Recipe:
     schedule = {"kind": "one-cycle", "epochs": 2, "batch": 32, "rate": 0.1}
     schedule |= {name: changes.pop(name) for name in list(changes) if name in Schedule.__dataclass_fields__}
     recipe = {
-        "data": "tiny blobs", "share": 1.0, "seed": 0, "backbone": "glyphnet-small", "dim": 8,
+        "data": "tiny blobs", "share": 1.0, "seed": 0, "backbone": "glyphnet", "dim": 8,
         "head": "cosine-margin", "method": "independent", "head_settings": {"scale": 8.0, "margin": 0.2},
     }  # fmt: skip
     return Recipe(**{**recipe, "schedule": Schedule(**schedule), **changes})

@@ -27,6 +27,8 @@ FILES = {
     "probes": "ijbc_1N_probe_mixed.csv",
 }
 GALLERIES = ("G1", "G2")
+LARGEST_ID = 10**8
+"""The published ids go up to some 188,000; a damaged one must not cost gigabytes."""
 PUBLISHED = {
     "images": 469_375, "templates": 23_124, "pairs": 15_658_489, "genuine pairs": 19_557,
     "G1 templates": 1_772, "G2 templates": 1_759, "probe templates": 19_593,
@@ -108,6 +110,8 @@ def _parse(paths: dict[str, Path]) -> dict[str, np.ndarray]:
     if (label > 1).any():
         line = int(np.flatnonzero(label > 1)[0])
         raise BctError(f"{paths['pairs']}, line {line + 1}: the label is {label[line]}, expected 0 or 1")
+    if label.all() or not label.any():
+        raise BctError(f"{paths['pairs']} has {label.sum()} genuine pairs of {len(label)}: expected labels 0 and 1")
     arrays["pair_first"] = position.of(first, paths["pairs"])
     arrays["pair_second"] = position.of(second, paths["pairs"])
     arrays["pair_genuine"] = label.astype(bool)
@@ -125,6 +129,8 @@ class _Positions:
     """From template ids, which have gaps, to positions among the templates that have images."""
 
     def __init__(self, template_id: np.ndarray, source: Path):
+        if template_id[-1] > LARGEST_ID:
+            raise BctError(f"{source} has a template {template_id[-1]}: expected ids up to {LARGEST_ID}")
         self.table = np.full(int(template_id[-1]) + 2, -1, np.int32)
         self.table[template_id] = np.arange(len(template_id), dtype=np.int32)
         self.source = source

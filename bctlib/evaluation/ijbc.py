@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bctlib.data.ijbc_meta import FILES, GALLERIES, IjbcMeta, read_ijbc_meta
+from bctlib.errors import BctError
 from bctlib.evaluation.comparisons import (
     FARS,
     FPIRS,
@@ -75,6 +76,11 @@ def evaluate_ijbc(
         if (features := open_features(name, source, len(meta.image_name), f"image of {FILES['images']}")) is not None
     }
     report.add_inputs(*opened.values())
+    for gallery in GALLERIES:
+        mated = np.isin(meta.lists["probes"][1], meta.lists[gallery][1])
+        if mated.all() or not mated.any():
+            which = "all" if mated.all() else "none"
+            raise BctError(f"{which} of the subjects of {FILES['probes']} are in {FILES[gallery]}: expected some of them")
     with faults_named(*opened.values()):
         templates = {}
         for model, features in opened.items():

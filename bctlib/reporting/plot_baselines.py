@@ -44,7 +44,7 @@ def plot_baselines(scale: str, device: str | None = None, lam: float = 1.0) -> F
 def _dots(ax, cells: dict, queries: list[str]) -> None:
     """One row per query model against the old gallery, between the lower bound and the paragon."""
     old, paragon = cells[LOWER_BOUND].mean, cells[PARAGON].mean
-    left, right = old - 1.2 * (paragon - old), paragon + 0.3 * (paragon - old)
+    left, right = max(-2.0, old - 1.2 * (paragon - old)), paragon + 0.3 * (paragon - old)
     ax.axvline(old, color="0.4", linestyle="--", linewidth=1)
     ax.axvline(paragon, color=COLOURS["new*"], linewidth=1)
     for row, query in enumerate(queries):

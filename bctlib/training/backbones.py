@@ -39,7 +39,7 @@ class GlobalAverage(nn.Module):
         return x.mean((2, 3))
 
 
-def _glyph_trunk(blocks: int, widths: tuple[int, ...] = (32, 64, 128)) -> tuple[nn.Module, int]:
+def _glyph_trunk(blocks: int, widths: tuple[int, ...] = (16, 32, 128)) -> tuple[nn.Module, int]:
     """A small residual net: a stem that halves the image, then one stage per width, each halving but the first."""
     layers: list[nn.Module] = [nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
     width = widths[0]
@@ -62,7 +62,6 @@ def _torchvision_trunk(name: str) -> tuple[nn.Module, int]:
 BACKBONES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
     "glyphnet": lambda: _glyph_trunk(blocks=1),
     "glyphnet-deep": lambda: _glyph_trunk(blocks=2),
-    "glyphnet-small": lambda: _glyph_trunk(blocks=1, widths=(16, 32, 64)),
     "resnet18": lambda: _torchvision_trunk("resnet18"),
     "resnet50": lambda: _torchvision_trunk("resnet50"),
     "resnet101": lambda: _torchvision_trunk("resnet101"),

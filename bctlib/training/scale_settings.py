@@ -33,15 +33,18 @@ class ScaleSettings:
 
 _GLYPHNETS = {"base": "glyphnet", "deep": "glyphnet-deep"}
 
+# Desk: eleven candidates of about equal cost (width, epochs, scale and margin, decay, rate, strength of distortion) were
+# compared by the accuracy of the old model alone on the 200 validation identities, seed 0. A smaller net that sees each
+# image more often won by far; scale 16 and margin 0.2 beat 24 and 0.3 at the strict operating points. The last stage is
+# as wide as the embedding, although 64 would do as well in the same time, lest 128 dimensions hold a 64-dimensional plane.
 SETTINGS: dict[str, ScaleSettings] = {
     "smoke": ScaleSettings(
-        folder="glyphs", n_train=120, n_validation=40, n_test=120,
-        backbones={"base": "glyphnet-small", "deep": "glyphnet"},
-        schedule=Schedule("one-cycle", epochs=5, batch=64, rate=0.2), head_scale=16.0, margin=0.2,
+        folder="glyphs", n_train=120, n_validation=40, n_test=120, backbones=_GLYPHNETS,
+        schedule=Schedule("one-cycle", epochs=8, batch=64, rate=0.2, weight_decay=1e-3), head_scale=16.0, margin=0.2,
     ),
     "desk": ScaleSettings(
         folder="glyphs", n_train=1465, n_validation=200, n_test=1300, backbones=_GLYPHNETS,
-        schedule=Schedule("one-cycle", epochs=4, batch=128, rate=0.3, weight_decay=1e-3), head_scale=24.0, margin=0.3,
+        schedule=Schedule("one-cycle", epochs=6, batch=128, rate=0.3, weight_decay=1e-3), head_scale=16.0, margin=0.2,
     ),
     "gpu": ScaleSettings(
         folder="glyphs-full", n_train=3400, n_validation=400, n_test=2555,

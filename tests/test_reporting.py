@@ -1,0 +1,98 @@
+"""Tables, figures and the README from results: verdicts and gains by hand, redrawn bytes, generated text."""
+
+import matplotlib.pyplot as plt
+import pytest
+
+from bctlib.errors import BctError
+from bctlib.experiments.results import save_rows
+from bctlib.experiments.table_list import find_table
+from bctlib.locations import PROJECT
+from bctlib.reporting import plot_baselines, readme, tables
+
+OLD, PARAGON = (50.0, 52.0), (90.0, 92.0)
+CROSS = {"new*": (0.0, 0.1), "new-l2": (40.0, 53.0), "new-lwf": (49.0, 51.0), "new-bct": (60.0, 62.0)}
+CROSS |= {"new-bct-kd": (61.0, 63.0), "new-bct-sys": (70.0, 72.0)}
+
+
+def value(query: str, gallery: str, seed: int) -> float:
+    if gallery == "old":
+        return (CROSS | {"old": OLD})[query][seed]
+    return (OLD if query == "old" else PARAGON)[seed]
+
+
+def rows(table: str):
+    about = {"method": "bct", "device": "cpu: test, 1 thread", "versions": "v", "commit": "c", "seconds": 1.0}
+    protocols = {"TAR@FAR": "verification", "TPIR@FPIR": "identification", "rank": "identification"}
+    for seed in (0, 1):
+        for query, gallery in find_table(table).pairs:
+            for metric, points in find_table(table).points.items():
+                for point in points:
+                    for variant in ("", tables.DISTINCT, " (validation)"):
+                        yield about | {
+                            "seed": seed, "query_model": query, "gallery_model": gallery, "metric": metric,
+                            "protocol": protocols.get(metric, "strict criterion") + variant, "operating_point": point,
+                            "value": value(query, gallery, seed), "n_behind": 100,
+                        }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    monkeypatch.setenv("BCT_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("BCT_FIGURES", str(tmp_path / "figures"))
+    for table in ("table1", "table2", "table8"):
+        save_rows(list(rows(table)), "smoke", table)
+    return tmp_path
+
+
+def test_verdicts_gains_and_intervals_of_table_1():
+    table = tables.compatibility_table("table1", "smoke", "verification")
+    assert list(table["Eq. 2"]) == ["–", "no", "1 of 2 seeds", "no", "yes", "yes", "yes", "–"]
+    # (61 - 51) / (91 - 51), (62 - 51) / 40, (71 - 51) / 40; a dash where the mean fails Eq. 2
+    assert list(table["update gain"]) == ["–", "–", "–", "–", "25.0", "27.5", "50.0", "–"]
+    assert table.loc["(new-bct, old)", "absolute gain"] == "+10.0"
+    # two seeds, 60 and 62: standard error 1, Student's t of one degree of freedom at 97.5 % is 12.706
+    assert table.loc["(new-bct, old)", "TAR@FAR"] == "61.0 ± 12.7"
+    assert table.loc["(new-bct, old)", "paper"] == "80.25"
+    assert table.loc["(new-l2, old)", "paper: Eq. 2"] == "no"
+
+
+def test_every_operating_point_of_table_8_stands_beside_the_papers():
+    table = tables.accuracy_table("table8", "smoke")
+    assert table.loc["(new-bct, old)", "1:N rank=1"] == "61.0 ± 12.7 (88.95)"
+    assert table.loc["(new*, new*)", "1:1 TAR@FAR=1e-6"] == "91.0 ± 12.7"
+    assert "1:N TPIR@FPIR=1e-1" in table.columns
+
+
+def test_the_variant_without_look_alikes_has_its_own_heading():
+    shown = tables.tables_of("table1", "smoke", variant=tables.DISTINCT)
+    assert all(tables.DISTINCT in heading for heading, _ in shown)
+
+
+def test_a_run_at_another_lambda_is_not_taken_for_this_one():
+    with pytest.raises(KeyError):
+        tables.compatibility_table("table1", "smoke", "verification", lam=0.5)
+
+
+def test_results_that_are_not_there_are_asked_for_in_a_sentence():
+    with pytest.raises(BctError, match=r"run `./reproduce.sh table9 --scale smoke` first"):
+        tables.measured("table9", "smoke")
+
+
+def test_a_figure_redrawn_from_the_same_results_has_the_same_bytes(results):
+    drawn = []
+    for _ in range(2):
+        plot_baselines.plot_baselines("smoke")
+        drawn.append([(results / "figures/smoke" / f"table1_baselines.{kind}").read_bytes() for kind in ("pdf", "png")])
+    assert drawn[0] == drawn[1]
+    assert not plt.get_fignums()
+
+
+def test_the_readme_holds_the_committed_results(monkeypatch):
+    monkeypatch.delenv("BCT_RESULTS")
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert readme.with_results(text, readme.results_section()) == text
+
+
+def test_a_readme_without_its_marks_is_refused():
+    with pytest.raises(BctError, match="marks"):
+        readme.with_results("no marks here", "section")
