@@ -59,7 +59,7 @@ def fake_modules() -> dict[str, ModuleType]:
     """Stand-ins for the parts of the library that need trained models."""
     plans, tables = ModuleType("bctlib.experiments.plans"), ModuleType("bctlib.reporting.tables")
     plans.plan = toy_plan
-    tables.print_table = lambda target, scale: print(f"the table of {target} at {scale}")
+    tables.print_table = lambda target, scale, *_: print(f"the table of {target} at {scale}")
     return {module.__name__: module for module in (plans, tables)} | {
         "bctlib.reporting": ModuleType("bctlib.reporting")
     }

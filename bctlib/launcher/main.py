@@ -132,7 +132,7 @@ def _run_group(jobs: list[Job]) -> int:
         return status
     for job in jobs:
         print()
-        print_table(job.target.name, job.scale)
+        print_table(job.target.name, job.scale, job.parameters.get("device", "auto"), job.parameters.get("lam", 1.0))
     drawn = [path.name for path in sorted(locations.figures_dir().rglob("*.png")) if path.stat().st_mtime >= began - 1]
     print()
     if drawn:

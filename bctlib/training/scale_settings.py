@@ -33,10 +33,10 @@ class ScaleSettings:
 
 _GLYPHNETS = {"base": "glyphnet", "deep": "glyphnet-deep"}
 
-# Desk: eleven candidates of about equal cost (width, epochs, scale and margin, decay, rate, strength of distortion) were
-# compared by the accuracy of the old model alone on the 200 validation identities, seed 0. A smaller net that sees each
-# image more often won by far; scale 16 and margin 0.2 beat 24 and 0.3 at the strict operating points. The last stage is
-# as wide as the embedding, although 64 would do as well in the same time, lest 128 dimensions hold a 64-dimensional plane.
+# Desk: eleven candidates of about equal cost (width, epochs, scale and margin, decay, rate, strength of distortion)
+# were compared by the accuracy of the old model alone on the 200 validation identities, seed 0. A smaller net that sees
+# each image more often won by far; scale 16 and margin 0.2 beat 24 and 0.3 at the strict operating points. The last
+# stage is as wide as the embedding, though 64 did as well in the same time, lest 128 dimensions hold a plane of 64.
 SETTINGS: dict[str, ScaleSettings] = {
     "smoke": ScaleSettings(
         folder="glyphs", n_train=120, n_validation=40, n_test=120, backbones=_GLYPHNETS,
