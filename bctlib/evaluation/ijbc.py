@@ -80,7 +80,7 @@ def evaluate_ijbc(
         mated = np.isin(meta.lists["probes"][1], meta.lists[gallery][1])
         if mated.all() or not mated.any():
             which = "all" if mated.all() else "none"
-            raise BctError(f"{which} of the subjects of {FILES['probes']} are in {FILES[gallery]}: expected some of them")
+            raise BctError(f"{which} of the subjects of {FILES['probes']} are in {FILES[gallery]}: expected some")
     with faults_named(*opened.values()):
         templates = {}
         for model, features in opened.items():
