@@ -6,7 +6,7 @@ import pytest
 from bctlib.metrics import backfill, features, retrieval
 from bctlib.metrics.identification import search
 from bctlib.metrics.retrieval import rank_gallery
-from bctlib.metrics.tiles import home_blocks, tile_edges
+from bctlib.metrics.tiles import Sorted, tile_edges, tiled_scores
 
 
 def data(seed=0, n_query=60, n=150, identities=25):
@@ -56,18 +56,30 @@ def test_counting_equals_sorting(n_positive, n_negative):
 
 
 def test_tiles_cover_the_gallery_and_split_no_identity(monkeypatch):
-    monkeypatch.setattr(features, "BLOCK_ELEMENTS", 16)
+    monkeypatch.setattr(features, "BLOCK_ELEMENTS", 64)
     codes = np.sort(np.random.default_rng(2).integers(0, 12, 100))
-    edges = tile_edges(codes)
-    assert edges[0] == 0 and edges[-1] == 100
+    edges = tile_edges(codes, 4)
+    assert edges[0] == 0 and edges[-1] == 100 and len(edges) > 4
     assert all(codes[edge - 1] != codes[edge] for edge in edges[1:-1])
-    low = np.searchsorted(codes, np.arange(14))
-    blocks = list(home_blocks(low, edges))
-    assert sorted(np.concatenate([block for block, _ in blocks])) == list(range(14))
-    for block, tiles in blocks:
-        assert sorted(tiles) == list(range(len(edges) - 1))
-        inside = low[block] < 100
-        assert (edges[tiles[0]] <= low[block][inside]).all() and (low[block][inside] < edges[tiles[0] + 1]).all()
+
+
+@pytest.mark.parametrize("block", [64, 1 << 20])
+def test_every_probe_is_home_once_and_counted_against_everything(monkeypatch, block):
+    monkeypatch.setattr(features, "BLOCK_ELEMENTS", block)
+    query, query_id, gallery, gallery_id, _ = data()
+    order = np.argsort(gallery_id, kind="stable")
+    codes = gallery_id[order]
+    low, high = np.searchsorted(codes, query_id, "left"), np.searchsorted(codes, query_id, "right")
+    at_home, counted, own = np.zeros(60, int), np.zeros(60, int), np.zeros(60, int)
+    for part in tiled_scores(query, "query", gallery, "gallery", Sorted(order, codes, low, high)):
+        if part.is_home:
+            assert not counted[part.rows].any()
+            assert (part.own_high - part.own_low == (high - low)[part.rows]).all()
+            at_home[part.rows] += 1
+        else:
+            counted[part.rows] += part.scores.shape[1]
+            own[part.rows] += part.own_high - part.own_low
+    assert (at_home[high > low] == 1).all() and (counted == 150).all() and (own == high - low).all()
 
 
 def test_memory_does_not_follow_the_gallery(monkeypatch):

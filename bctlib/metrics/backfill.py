@@ -12,7 +12,7 @@ import numpy as np
 from bctlib.metrics import checks
 from bctlib.metrics.features import prefix, ranges, row_blocks, unit_rows
 from bctlib.metrics.identification import tpir_at_fpir
-from bctlib.metrics.tiles import UnitTiles, tile_edges
+from bctlib.metrics.tiles import tile_edges, tile_of
 from bctlib.metrics.verification import common_codes_of
 
 
@@ -85,20 +85,18 @@ def backfill_searches(
     high = np.where(wanted < 0, low, np.searchsorted(place[by_place], wanted, side="right"))
     mates = np.full((2, len(probes)), -np.inf, np.float32)  # among the new templates, and among the old
     maxima = np.full((2, points + 1, len(probes)), -np.inf, np.float32)  # of others, between the cuts
-    edges = tile_edges(place[by_place])
-    tiles = [
-        UnitTiles(gallery, name, by_place, edges)
-        for gallery, name in ((gallery_new, "gallery_new"), (gallery_old, "gallery_old"))
-    ]
-    for tile, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
+    edges = tile_edges(place[by_place], gallery_new.shape[1])
+    for start, stop in zip(edges, edges[1:], strict=False):
+        new = tile_of(gallery_new, "gallery_new", by_place, start, stop)
+        old = tile_of(gallery_old, "gallery_old", by_place, start, stop)
         own = np.clip(low - start, 0, stop - start), np.clip(high - start, 0, stop - start)
         tile_cuts = np.clip(cuts - start, 0, stop - start)
         for block in row_blocks(len(probes), 2 * (stop - start)):
             rows = unit_rows(probes, "probes", block)
             narrow = rows if gallery_old.shape[1] == rows.shape[1] else prefix(rows, gallery_old.shape[1])
-            for side, queries in enumerate((rows, narrow)):
+            for side, (templates, queries) in enumerate(((new, rows), (old, narrow))):
                 # Templates down, probes across: a maximum over templates then runs along contiguous memory.
-                scores = tiles[side][tile].T @ queries.T
+                scores = templates @ queries.T
                 found = _take_mates(scores, own[0][block], own[1][block])
                 mates[side, block] = np.maximum(mates[side, block], found)
                 _raise_segment_maxima(maxima[side, :, block], scores, tile_cuts)

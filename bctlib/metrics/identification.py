@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bctlib.metrics import checks
-from bctlib.metrics.features import ranges, unit_rows
+from bctlib.metrics.features import ranges
 from bctlib.metrics.operating_points import OperatingPoint, operating_points
-from bctlib.metrics.tiles import UnitTiles, home_blocks, tile_edges
+from bctlib.metrics.tiles import Scores, Sorted, tiled_scores
 from bctlib.metrics.verification import common_codes_of
 
 
@@ -109,39 +109,35 @@ def search(probes, probe_identity, gallery, gallery_identity) -> SearchResult:
     probe_codes, gallery_codes = common_codes_of("probe", probes, probe_identity, "gallery", gallery, gallery_identity)
     if len(probes) == 0 or len(gallery) == 0:
         raise ValueError(f"probes, gallery: expected rows in both, got {len(probes)} and {len(gallery)}")
-    gallery_order = np.argsort(gallery_codes, kind="stable")
-    codes = gallery_codes[gallery_order]
-    low, high = np.searchsorted(codes, probe_codes, "left"), np.searchsorted(codes, probe_codes, "right")
-    edges = tile_edges(codes)
-    tiles = UnitTiles(gallery, "gallery", gallery_order, edges)
-    result = SearchResult(
-        np.full(len(probes), -np.inf, np.float32), high > low,
-        np.full(len(probes), -np.inf, np.float32), np.zeros(len(probes), np.int64),
+    order = np.argsort(gallery_codes, kind="stable")
+    codes = gallery_codes[order]
+    mates = Sorted(
+        order, codes, np.searchsorted(codes, probe_codes, "left"), np.searchsorted(codes, probe_codes, "right")
     )
-    for block, block_tiles in home_blocks(low, edges):
-        rows = unit_rows(probes, "probes", block)
-        for tile in block_tiles:
-            _scan_tile(rows @ tiles[tile], block, edges[tile], low, high, tile == block_tiles[0], result)
+    n = len(probes)
+    result = SearchResult(
+        np.full(n, -np.inf, np.float32), mates.high > mates.low, np.full(n, -np.inf, np.float32), np.ones(n, np.int64)
+    )
+    for part in tiled_scores(probes, "probes", gallery, "gallery", mates):
+        if part.is_home:
+            at_row, at_column = ranges(part.own_low, part.own_high)
+            np.maximum.at(result.mate, part.rows[at_row], part.scores[at_row, at_column])
+        else:
+            _count_others(part, result)
+    result.best[:] = np.maximum(result.best, result.mate)
     result.rank[~result.mated] = 0
     return result
 
 
-def _scan_tile(scores, block, start, low, high, is_home, result: SearchResult) -> None:
-    """Merges the scores [len(block), tile] of one tile into `result`."""
-    if is_home:
-        at_row, at_column = ranges(low[block] - start, high[block] - start)
-        mates = np.full(len(block), -np.inf, np.float32)
-        np.maximum.at(mates, at_row, scores[at_row, at_column])
-        scores[at_row, at_column] = -np.inf
-        result.mate[block] = mates
-        result.best[block] = mates
-        result.rank[block] = 1
-    others = scores.max(axis=1)
-    mates = result.mate[block]
-    ahead = np.flatnonzero(result.mated[block] & (others >= mates))
+def _count_others(part: Scores, result: SearchResult) -> None:
+    """Best score of and rank by the gallery rows of other identities in one tile."""
+    part.scores[ranges(part.own_low, part.own_high)] = -np.inf
+    others = part.scores.max(axis=1)
+    mates = result.mate[part.rows]
+    ahead = np.flatnonzero(result.mated[part.rows] & (others >= mates))
     if len(ahead):
-        result.rank[block[ahead]] += [np.count_nonzero(scores[row] >= mates[row]) for row in ahead]
-    result.best[block] = np.maximum(result.best[block], others)
+        result.rank[part.rows[ahead]] += [np.count_nonzero(part.scores[row] >= mates[row]) for row in ahead]
+    result.best[part.rows] = np.maximum(result.best[part.rows], others)
 
 
 def _ranks(mate_rank) -> np.ndarray:

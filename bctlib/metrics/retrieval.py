@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bctlib.metrics import checks
-from bctlib.metrics.features import unit_rows
-from bctlib.metrics.tiles import UnitTiles, home_blocks, tile_edges
+from bctlib.metrics.tiles import Sorted, tiled_scores
 from bctlib.metrics.verification import common_codes_of
 
 INTERPOLATIONS = ("step", "trapezoid")
@@ -94,24 +93,20 @@ def rank_gallery(
     order = order[np.asarray(gallery_identity)[order] != junk]
     codes, camera = gallery_codes[order], cameras[1][order]
     low, high = np.searchsorted(codes, query_codes, "left"), np.searchsorted(codes, query_codes, "right")
-    edges = tile_edges(codes)
-    tiles = UnitTiles(gallery, "gallery", order, edges)
     # Of each query's identity, the gallery rows that are not ignored; their scores; what scores at least as high.
     good = [np.flatnonzero(camera[a:b] != own) for a, b, own in zip(low, high, cameras[0], strict=True)]
     starts = np.concatenate([[0], np.cumsum([len(each) for each in good])]).astype(np.int64)
     positives, ahead = np.empty(starts[-1], np.float32), np.zeros(starts[-1], np.int64)
-    for block, block_tiles in home_blocks(low, edges):
-        rows = unit_rows(query, "query", block)
-        for tile in block_tiles:
-            scores = rows @ tiles[tile]
-            for row, number in enumerate(block.tolist()):
-                mine = slice(starts[number], starts[number + 1])
-                if tile == block_tiles[0]:
-                    own = slice(low[number] - edges[tile], high[number] - edges[tile])
-                    positives[mine] = np.sort(scores[row, own][good[number]])
-                    scores[row, own] = -np.inf
-                if mine.stop > mine.start:
-                    ahead[mine] += _count_ahead(positives[mine], scores[row])
+    for part in tiled_scores(query, "query", gallery, "gallery", Sorted(order, codes, low, high)):
+        for row, (number, *own) in enumerate(zip(part.rows, part.own_low, part.own_high, strict=True)):
+            mine = slice(starts[number], starts[number + 1])
+            if mine.stop == mine.start:
+                continue
+            if part.is_home:
+                positives[mine] = np.sort(part.scores[row, slice(*own)][good[number]])
+            else:
+                part.scores[row, slice(*own)] = -np.inf
+                ahead[mine] += _count_ahead(positives[mine], part.scores[row])
     return PositiveRanks(_ranks_of(ahead, starts), starts)
 
 

@@ -1,20 +1,49 @@
-"""Galleries in tiles, so that neither a copy of the gallery nor a row of its scores is ever held whole.
+"""Probes against a gallery in tiles, so that neither a copy of the gallery nor a row of its scores is ever held whole.
 
-Rows of a gallery are sorted by identity before, and no tile splits an identity: all mates of a probe lie in one tile,
-its home. With the home tile first, the mates' scores are known before anything is counted against them, and no product
-is computed twice.
+Rows of the gallery are sorted by identity before, and no tile splits an identity: all mates of a probe lie in one tile,
+its home. A first pass, over home tiles only, gives the scores of the mates; a second, over all tiles, whatever is to be
+counted against them. Both take whole products of the same tiles, as equal vectors must get equal scores for ties to be
+seen; with a single tile the two passes share one product. Work is linear in the gallery and in the probes.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from bctlib.metrics import features
 
 
-def tile_edges(codes: np.ndarray) -> list[int]:
-    """Borders of tiles over sorted `codes` [n], about the square root of a block wide, where the code changes."""
-    step = max(1, int(features.BLOCK_ELEMENTS**0.5) * 2)
+class Sorted(NamedTuple):
+    """A gallery's rows in the order of their identities, and where in it each probe's mates are.
+
+    order: row numbers [n]. codes: their identities, ascending [n]. low, high [q]: the mates of probe i are
+    order[low[i]:high[i]].
+    """
+
+    order: np.ndarray
+    codes: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class Scores(NamedTuple):
+    """Scores of some probes against one tile: scores float32 [len(rows), tile], which the receiver may overwrite.
+
+    rows: probe numbers. is_home: whether this is the first pass. own_low, own_high [len(rows)]: the columns of each
+    probe's mates in this tile (an empty range where there is none).
+    """
+
+    scores: np.ndarray
+    rows: np.ndarray
+    is_home: bool
+    own_low: np.ndarray
+    own_high: np.ndarray
+
+
+def tile_edges(codes: np.ndarray, d: int) -> list[int]:
+    """Borders of tiles over sorted `codes` [n] of `d` dimensions, half a block each, where the code changes."""
+    step = max(1, features.BLOCK_ELEMENTS // 2 // d)
     edges = [0]
     while edges[-1] < len(codes):
         end = min(edges[-1] + step, len(codes))
@@ -22,32 +51,40 @@ def tile_edges(codes: np.ndarray) -> list[int]:
     return edges
 
 
-def home_blocks(low: np.ndarray, edges: list[int]) -> Iterator[tuple[np.ndarray, list[int]]]:
-    """(row numbers of a block of probes, all tiles with the block's home first), blocks sized for the widest tile.
+def tile_of(gallery: np.ndarray, name: str, order: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Unit rows of order[start:stop] of the gallery, float32 [stop - start, d]."""
+    rows = order[start:stop]
+    # A run of neighbours is a slice, which is read without an index.
+    in_order = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all()
+    return features.unit_rows(gallery, name, slice(rows[0], rows[-1] + 1) if in_order else rows)
 
-    low [q]: where each probe's mates begin in the sorted gallery (anywhere for a probe without mates).
-    """
+
+def tiled_scores(
+    probes: np.ndarray, probes_name: str, gallery: np.ndarray, gallery_name: str, mates: Sorted
+) -> Iterator[Scores]:
+    """Both passes of `probes` [q, d] over `gallery` [n, d]; a probe with mates is home once before it is counted."""
+    edges = tile_edges(mates.codes, gallery.shape[1])
     n_tiles = len(edges) - 1
-    home = np.clip(np.searchsorted(edges, low, side="right") - 1, 0, max(0, n_tiles - 1))
-    widest = max((b - a for a, b in zip(edges, edges[1:], strict=False)), default=1)
-    order = np.argsort(home, kind="stable")
-    homes, starts = np.unique(home[order], return_index=True)
-    for first, group in zip(homes.tolist(), np.split(order, starts[1:]), strict=True):
-        for block in features.row_blocks(len(group), widest):
-            yield group[block], [first, *(tile for tile in range(n_tiles) if tile != first)][:n_tiles]
 
+    def scored(tile: int, unit: np.ndarray, rows: np.ndarray, passes: tuple[bool, ...]) -> Iterator[Scores]:
+        start, stop = edges[tile], edges[tile + 1]
+        for block in features.row_blocks(len(rows), stop - start):
+            here = rows[block]
+            scores = features.unit_rows(probes, probes_name, here) @ unit.T
+            own = (np.clip(each[here] - start, 0, stop - start) for each in (mates.low, mates.high))
+            low, high = own
+            for is_home in passes:
+                yield Scores(scores, here, is_home, low, high)
 
-class UnitTiles:
-    """Unit rows of one tile of a gallery at a time, transposed; the last one is kept."""
-
-    def __init__(self, gallery: np.ndarray, name: str, order: np.ndarray, edges: list[int]):
-        self.gallery, self.name, self.order, self.edges = gallery, name, order, edges
-        self.in_order = np.array_equal(order, np.arange(len(gallery)))
-        self.kept: tuple[int, np.ndarray] | None = None
-
-    def __getitem__(self, tile: int) -> np.ndarray:
-        if self.kept is None or self.kept[0] != tile:
-            self.kept = None  # freed before the next is made
-            span = slice(self.edges[tile], self.edges[tile + 1])
-            self.kept = tile, features.unit_rows(self.gallery, self.name, span if self.in_order else self.order[span]).T
-        return self.kept[1]
+    everybody = np.arange(len(probes))
+    if n_tiles > 1:
+        mated = np.flatnonzero(mates.high > mates.low)
+        home = np.searchsorted(edges, mates.low[mated], side="right") - 1
+        by_home = np.argsort(home, kind="stable")
+        homes, firsts = np.unique(home[by_home], return_index=True)
+        for tile, group in zip(homes.tolist(), np.split(mated[by_home], firsts[1:]), strict=False):
+            unit = tile_of(gallery, gallery_name, mates.order, edges[tile], edges[tile + 1])
+            yield from scored(tile, unit, group, (True,))
+    for tile in range(n_tiles):
+        unit = tile_of(gallery, gallery_name, mates.order, edges[tile], edges[tile + 1])
+        yield from scored(tile, unit, everybody, (True, False) if n_tiles == 1 else (False,))
