@@ -9,7 +9,7 @@ import io
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from bctlib.provenance import provenance
 from bctlib.scales import check_scale
 
 __all__ = [
-    "COLUMNS", "KEY", "load_rows", "point_text", "provenance", "readable_file", "results_file", "save_rows",
+    "COLUMNS", "KEY", "load_rows", "mean_and_half_width", "point_text", "provenance", "readable_file", "results_file", "save_rows",
     "summarise",
 ]  # fmt: skip
 
@@ -123,6 +123,13 @@ def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame
     return _frame([row for row in records if row["device"] == device])
 
 
+def mean_and_half_width(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half the width of its 95 % interval by Student's t (NaN for a single value)."""
+    values, n = np.asarray(values, float), len(values)
+    half = float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return float(values.mean()), half
+
+
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean over seeds with a 95 % interval (Student's t), one row per measured quantity in order of appearance.
 
@@ -136,10 +143,8 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     for key, group in rows.groupby(GROUP, sort=False, dropna=False):
         group = group.sort_values("seed")
         values = group["value"].to_numpy(float)
-        n = len(values)
-        half = float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
-        mean = float(values.mean())
-        statistics = {"mean": mean, "low": mean - half, "high": mean + half, "half_width": half, "n_seeds": n}
+        mean, half = mean_and_half_width(values)
+        statistics = {"mean": mean, "low": mean - half, "high": mean + half, "half_width": half, "n_seeds": len(values)}
         tuples = {"seeds": tuple(map(int, group["seed"])), "values": tuple(map(float, values))}
         summaries.append(dict(zip(GROUP, key, strict=True)) | statistics | tuples)
     columns = [*GROUP, "mean", "low", "high", "half_width", "n_seeds", "seeds", "values"]

@@ -17,10 +17,11 @@ def _bar(cell: Cell) -> float:
 
 
 def plot_baselines(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
-    """Accuracy of each query model against the old gallery: ours above (95 % interval over seeds), the paper's below.
+    """Accuracy of each query model against the old gallery: ours above, the paper's below.
 
-    The dashed line is the old model's own accuracy, which Eq. 2 asks to beat, the solid one the paragon's, with all
-    backfilled. What lies far to the left is drawn as an arrow at the edge with its value.
+    Bars are the 95 % interval over seeds of the difference to the old model, paired by seed. The dashed line is the
+    old model's own accuracy, which Eq. 2 asks to beat, the solid one the paragon's, with all backfilled. What lies
+    far to the left is drawn as an arrow at the edge with its value.
     """
     ours = measured("table1", scale, device)
     queries = [query for query, gallery in BASELINE_PAIRS if gallery == "old" and query != "old"]
@@ -35,7 +36,7 @@ def plot_baselines(scale: str, device: str | None = None, lam: float = 1.0) -> F
             axes[0, column].set_title(f"{short}, ours: glyph identities, {scale} scale")
             axes[1, column].set(title=f"{short}, the paper: faces", xlabel=f"{metric}={power(HEADLINE[metric])} (%)")
         axes[0, 0].invert_yaxis()
-        axes[0, 0].plot([], [], color="0.4", linestyle="--", linewidth=1, label="old model on its own gallery: the bar")
+        axes[0, 0].plot([], [], color="0.4", linestyle="--", linewidth=1, label="old model on its own gallery (Eq. 2)")
         axes[0, 0].plot([], [], color=COLOURS["new*"], linewidth=1, label="paragon: gallery backfilled")
         figure.legend(loc="outside lower center", ncols=2)
     return save_figure(figure, scale, "table1_baselines")
@@ -53,7 +54,8 @@ def _dots(ax, cells: dict, queries: list[str]) -> None:
             ax.plot(left, row, marker="<", color=colour, markersize=5, clip_on=False)
             ax.annotate(f"{cell.mean:.1f}", (left, row), xytext=(6, -2.5), textcoords="offset points", fontsize=7)
         else:
-            ax.errorbar(cell.mean, row, xerr=_bar(cell), fmt="o", color=colour, markersize=5, capsize=2)
+            bar = _bar(cell.minus(cells[LOWER_BOUND])) if cell.values else 0
+            ax.errorbar(cell.mean, row, xerr=bar, fmt="o", color=colour, markersize=4, capsize=2, linewidth=1)
     ax.set(xlim=(left, right))
     ax.set_yticks(range(len(queries)), queries)
 
