@@ -24,8 +24,8 @@ from bctlib.provenance import provenance
 from bctlib.scales import check_scale
 
 __all__ = [
-    "COLUMNS", "KEY", "load_rows", "mean_and_half_width", "point_text", "provenance", "readable_file", "results_file", "save_rows",
-    "summarise",
+    "COLUMNS", "KEY", "load_rows", "mean_and_half_width", "point_text", "provenance", "readable_file",
+    "results_file", "save_rows", "summarise",
 ]  # fmt: skip
 
 COLUMNS = {
