@@ -18,3 +18,7 @@ class UsageError(BctError):
 
     def __init__(self, sentence: str):
         super().__init__(sentence, exit_code=2)
+
+
+class Diverged(BctError):
+    """A training whose loss is no number any more: an outcome of that recipe, not a fault of the data or the code."""

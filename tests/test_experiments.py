@@ -9,7 +9,7 @@ from synthetic_glyphs import synthetic_glyphs
 from torch import nn
 
 from bctlib.data.training_set import glyph_training_set
-from bctlib.errors import BctError, UsageError
+from bctlib.errors import BctError, Diverged, UsageError
 from bctlib.experiments import workbench as workbench_module
 from bctlib.experiments.compare import compare
 from bctlib.experiments.plans import plan
@@ -157,6 +157,21 @@ def test_a_run_at_another_lambda_stands_beside_the_first(measured, tmp_path, mon
     assert "new*@0.5" not in {query for query, _ in pairs}
     assert bench.model("new-bct@0.5").recipe.options == {"lam": 0.5}
     assert bench.model("new-bct@0.5").recipe.old == bench.model("old").recipe.key
+
+
+def test_a_new_model_whose_training_diverges_is_left_out_and_said(measured, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BCT_RESULTS", str(tmp_path))
+    model = Workbench.model
+
+    def diverging(bench: Workbench, name: str):
+        if name == "new-l2":
+            raise Diverged("new-l2 seed 0: the loss is nan in epoch 2")
+        return model(bench, name)
+
+    monkeypatch.setattr(Workbench, "model", diverging)
+    run_experiment("table1", [Workbench("smoke", 0, "cpu")])
+    assert pairs_of(load_rows("smoke", "table1")) == set(BASELINE_PAIRS) - {("new-l2", "old")}
+    assert "the tables have no numbers for new-l2" in capsys.readouterr().err
 
 
 def test_the_tradeoff_is_measured_on_validation_and_test_identities(measured):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from bctlib import progress
-from bctlib.errors import UsageError
+from bctlib.errors import Diverged, UsageError
 from bctlib.experiments.compare import Measurement, compare
 from bctlib.experiments.results import point_text, save_rows
 from bctlib.experiments.table_list import Experiment, Pair, find_experiment, find_table
@@ -18,24 +18,41 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
     """Measure all tables of the experiment that `table` belongs to, for each seed, and merge them into the results.
 
     lam: weight of the term that binds new to old in every method that has one; models at another lambda than 1 carry
-    it in their name (`new-bct@0.5`). A seed's rows are saved as soon as the seed is done. Raises UsageError for an
+    it in their name (`new-bct@0.5`). A seed's rows are saved as soon as the seed is done. A new model whose training
+    diverges is said and left out. Raises UsageError for an
     unknown table, and for another lambda in an experiment over several.
     """
     experiment = find_experiment(table)
     if lam != 1 and any("@" in model for model in experiment.models):
         raise UsageError(f"{table} has lambdas of its own, expected lam 1, got {lam}")
     for bench in benches:
-        for name in with_ancestors(tuple(with_lambda(model, lam) for model in experiment.models)):
-            bench.model(name)
-        measured = _measure(experiment, bench, lam)
+        diverged = _train(bench, tuple(with_lambda(model, lam) for model in experiment.models))
+        measured = _measure(experiment, bench, lam, diverged)
         for each in experiment.tables:
             save_rows(_rows(each, bench, measured, lam), bench.scale, each)
 
 
-def _measure(experiment: Experiment, bench: Workbench, lam: float) -> dict[tuple[Pair, str], list[Measurement]]:
+def _train(bench: Workbench, names: tuple[str, ...]) -> set[str]:
+    """Train what is missing; the names of those new models whose loss left the numbers, which the tables go without."""
+    diverged = set()
+    for name in with_ancestors(names):
+        try:
+            bench.model(name)
+        except Diverged as error:
+            if find_model(name).old is None:
+                raise
+            progress.say(f"{error}; the tables have no numbers for {name}")
+            diverged.add(name)
+    return diverged
+
+
+def _measure(
+    experiment: Experiment, bench: Workbench, lam: float, diverged: set[str]
+) -> dict[tuple[Pair, str], list[Measurement]]:
     """Every measure of every pair, once however many tables show it."""
     parts = sorted({part for table in experiment.tables for part in find_table(table).parts})
-    wanted = [(pair, part) for pair in experiment.pairs for part in parts]
+    trained = [pair for pair in experiment.pairs if not diverged & {with_lambda(name, lam) for name in pair}]
+    wanted = [(pair, part) for pair in trained for part in parts]
     measured = {}
     with progress.task(f"measures seed {bench.seed}", total=len(wanted), unit="pair") as task:
         for done, (pair, part) in enumerate(wanted, 1):
@@ -48,6 +65,8 @@ def _measure(experiment: Experiment, bench: Workbench, lam: float) -> dict[tuple
 def _rows(table: str, bench: Workbench, measured: dict, lam: float) -> Iterator[dict]:
     spec = find_table(table)
     for pair in spec.pairs:
+        if not any(pair == each for each, _ in measured):
+            continue
         query, gallery = (with_lambda(name, lam) for name in pair)
         training = bench.model(query).training
         about = {

@@ -5,7 +5,7 @@ import math
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from bctlib.experiments.table_list import BASELINE_PAIRS, LAMBDAS, LOWER_BOUND, PARAGON, TRADEOFF_MODELS
+from bctlib.experiments.table_list import BASELINE_PAIRS, LOWER_BOUND, PARAGON, TRADEOFF_MODELS
 from bctlib.reporting.paper_numbers import paper_value
 from bctlib.reporting.style import COLOURS, MARKERS, STYLE, new_figure, save_figure
 from bctlib.reporting.tables import HEADLINE, PROTOCOLS, Cell, measured, power
@@ -61,7 +61,7 @@ def _dots(ax, cells: dict, queries: list[str]) -> None:
 
 
 def plot_tradeoff(scale: str, device: str | None = None, metric: str = "TAR@FAR") -> Figure:
-    """Own accuracy (x) against cross accuracy (y) of l2 and BCT, each a curve over lambda; means over seeds.
+    """Own accuracy (x) against cross accuracy (y) of l2 and BCT, each a curve over lambda; dots are single seeds.
 
     Ringed: the lambda with the highest sum of the two on validation identities. Above the dashed line Eq. 2 holds;
     right of the solid line the new model has lost nothing against the paragon.
@@ -75,23 +75,27 @@ def plot_tradeoff(scale: str, device: str | None = None, metric: str = "TAR@FAR"
         ax.axhline(old, color=COLOURS["old"], linestyle="--", linewidth=1, label="old model, old gallery (Eq. 2)")
         ax.axvline(paragon, color=COLOURS["new*"], linewidth=1, label="paragon's own accuracy")
         for method in ("new-l2", "new-bct"):
-            names = [name for name in TRADEOFF_MODELS if name.partition("@")[0] == method]
-            own, cross = ([cells[(n, g or n, protocol, metric, point)] for n in names] for g in ("", "old"))
-            ax.errorbar(
-                [c.mean for c in own], [c.mean for c in cross], [_bar(c) for c in cross], [_bar(c) for c in own],
-                color=COLOURS[method], marker=MARKERS[method], markersize=4, linewidth=1, elinewidth=0.6, label=method,
-            )  # fmt: skip
-            for lam, x, y in zip(LAMBDAS, own, cross, strict=True):
-                ax.annotate(f"λ={lam}", (x.mean, y.mean), xytext=(4, 4), textcoords="offset points", fontsize=6)
-            chosen = choose_on_validation(names, cells, protocol, metric, point)
-            best = names.index(chosen)
-            ax.plot(
-                own[best].mean, cross[best].mean, "o", markersize=10, markerfacecolor="none", color=COLOURS[method]
-            )
+            _curve(ax, method, cells, (protocol, metric, point))
         at = f"{metric}={power(point)} (%)"
         ax.set(xlabel=f"own accuracy, {at}", ylabel=f"cross accuracy (new, old), {at}")
         ax.legend()
     return save_figure(figure, scale, "tradeoff_own_cross")
+
+
+def _curve(ax, method: str, cells: dict, where: tuple[str, str, str]) -> None:
+    """One method over lambda: means as a line, single seeds as dots; where training diverged there is no point."""
+    names = [name for name in TRADEOFF_MODELS if name.partition("@")[0] == method and (name, "old", *where) in cells]
+    own, cross = ([cells[(name, gallery or name, *where)] for name in names] for gallery in ("", "old"))
+    colour = COLOURS[method]
+    means = [[cell.mean for cell in side] for side in (own, cross)]
+    ax.plot(*means, color=colour, marker=MARKERS[method], markersize=4, linewidth=1, label=method)
+    chosen = choose_on_validation(names, cells, *where)
+    for name, x, y in zip(names, own, cross, strict=True):
+        ax.plot(x.values, y.values, ".", color=colour, markersize=2)
+        lam = name.partition("@")[2] or "1"
+        ax.annotate(f"λ={lam}", (x.mean, y.mean), xytext=(4, 4), textcoords="offset points", fontsize=6)
+        if name == chosen:
+            ax.plot(x.mean, y.mean, "o", markersize=11, markerfacecolor="none", color=colour)
 
 
 def choose_on_validation(names: list[str], cells: dict, protocol: str, metric: str, point: str) -> str:

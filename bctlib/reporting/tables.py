@@ -82,7 +82,9 @@ def compatibility_table(
     old, paragon = (cells[(*pair, protocol + variant, metric, point)] for pair in (LOWER_BOUND, PARAGON))
     rows = []
     for printed_pair, pair in zip(find_table(table).pairs, pairs_at(table, lam), strict=True):
-        cell = cells[(*pair, protocol + variant, metric, point)]
+        cell = cells.get((*pair, protocol + variant, metric, point))
+        if cell is None:  # its training diverged
+            continue
         printed = {
             m: paper_value(table, *printed_pair, protocol, m, point) for m in (metric, "compatible", "update_gain")
         }

@@ -10,7 +10,7 @@ from torch import nn
 from bctlib import progress
 from bctlib.data.distortion import TrainingDistortion
 from bctlib.data.training_set import TrainingSet
-from bctlib.errors import BctError
+from bctlib.errors import BctError, Diverged
 from bctlib.training.backbones import build_backbone
 from bctlib.training.devices import autocast
 from bctlib.training.heads import Head, build_head
@@ -116,7 +116,7 @@ def train(
                 total += loss.detach()
             losses.append(total.item() / steps_per_epoch)
             if not math.isfinite(losses[-1]):
-                raise BctError(f"{label}: the loss is {losses[-1]} in epoch {epoch + 1}: lower the rate or lambda")
+                raise Diverged(f"{label}: the loss is {losses[-1]} in epoch {epoch + 1}: lower the rate or lambda")
             images_done = (epoch + 1) * steps_per_epoch * schedule.batch
             task.step(epoch + 1, loss=losses[-1], images_per_s=images_done / (time.perf_counter() - began))
     backbone.eval()
