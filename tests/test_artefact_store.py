@@ -175,7 +175,7 @@ def resealed(path: Path, **changes) -> None:
         ({"head": {"kind": "softmax", "classes": 4, "dim": 8, "settings": {}}}, "bias"),
         ({"head": {"kind": "norm-softmax", "classes": 5, "dim": 8, "settings": {"scale": 8.0}}}, "weight"),
         ({"recipe": "{}"}, "recipe"),
-        ({"recipe": tiny_recipe(backbone="glyphnet").text()}, "backbone|EmbeddingNet"),
+        ({"recipe": tiny_recipe(backbone="glyphnet-deep").text()}, "backbone|EmbeddingNet"),
         ({"recipe": tiny_recipe(backbone="vgg").text()}, "vgg"),
         ({"training": {"seconds": 1.0, "losses": []}}, "training|Training"),
     ],
