@@ -18,7 +18,7 @@ from bctlib.training.recipe import Recipe, Schedule
 from bctlib.training.scale_settings import SETTINGS, scale_settings
 
 OTHER = {
-    "data": "other blobs", "share": 0.5, "seed": 1, "backbone": "glyphnet", "dim": 16, "head": "softmax",
+    "data": "other blobs", "share": 0.5, "seed": 1, "backbone": "glyphnet-deep", "dim": 16, "head": "softmax",
     "method": "bct", "schedule": None, "relu": True, "head_settings": {"scale": 8.0, "margin": 0.3},
     "options": {"lam": 0.5}, "distortion": {"noise": 0.0}, "old": "0123456789abcdef", "algorithm": 99,
 }  # fmt: skip

@@ -70,7 +70,7 @@ def test_the_variant_without_look_alikes_has_its_own_heading():
 
 
 def test_a_run_at_another_lambda_is_not_taken_for_this_one():
-    with pytest.raises(KeyError):
+    with pytest.raises(BctError, match="table1 was not measured at lambda 0.5"):
         tables.compatibility_table("table1", "smoke", "verification", lam=0.5)
 
 

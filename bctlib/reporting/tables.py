@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bctlib.errors import BctError
 from bctlib.experiments.compare import DISTINCT
 from bctlib.experiments.results import load_rows, mean_and_half_width, readable_file, summarise
 from bctlib.experiments.table_list import LOWER_BOUND, PARAGON, Pair, find_table, pairs_at
@@ -99,6 +100,8 @@ def compatibility_table(
             "absolute gain": cell.minus(old).text(sign=True) if pair != LOWER_BOUND else DASH,
         }
         rows.append(row)
+    if len(rows) <= len({LOWER_BOUND, PARAGON, (PARAGON[0], LOWER_BOUND[1])}):  # none of these has a lambda
+        raise BctError(f"{table} was not measured at lambda {lam:g}: run `./reproduce.sh {table} -p lam {lam:g}` first")
     return pd.DataFrame(rows).set_index("pair")
 
 
