@@ -40,7 +40,7 @@ _GLYPHNETS = {"base": "glyphnet", "deep": "glyphnet-deep"}
 SETTINGS: dict[str, ScaleSettings] = {
     "smoke": ScaleSettings(
         folder="glyphs", n_train=120, n_validation=40, n_test=120, backbones=_GLYPHNETS,
-        schedule=Schedule("one-cycle", epochs=8, batch=64, rate=0.2, weight_decay=1e-3), head_scale=16.0, margin=0.2,
+        schedule=Schedule("one-cycle", epochs=5, batch=64, rate=0.2, weight_decay=1e-3), head_scale=16.0, margin=0.2,
     ),
     "desk": ScaleSettings(
         folder="glyphs", n_train=1465, n_validation=200, n_test=1300, backbones=_GLYPHNETS,
