@@ -7,8 +7,6 @@ Columns: table, scale, seed, method, query_model, gallery_model, protocol, metri
 import csv
 import io
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from scipy.special import stdtrit
 
 from bctlib import progress
 from bctlib.errors import BctError
+from bctlib.files import replace_atomically
 from bctlib.locations import PROJECT, results_dir
 from bctlib.provenance import provenance
 from bctlib.scales import check_scale
@@ -210,15 +209,7 @@ def _write(path: Path, rows: list[Row]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values()] for row in rows)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text.getvalue())
-        os.chmod(temporary, 0o644)  # mkstemp makes it private
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    replace_atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8", newline=""))
 
 
 def _key(row: Row) -> tuple:
