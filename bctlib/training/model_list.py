@@ -37,11 +37,48 @@ TABLE_1A = (
     ModelSpec("new-bct-sys", method="bct-sys", old="old"),
 )
 
-MODELS = {spec.name: spec for spec in (*TABLE_1A,)}
+# The settings of Table 7 that Table 3 leaves out (25 % and 90 %), and 256 dimensions on the base network, are here too.
+# The paper's ReLU model has the deeper network, its Norm-Softmax and SoftMax old models all of the data.
+TABLE_3A = (
+    ModelSpec("new-deep", backbone="deep", method="bct", old="old"),
+    ModelSpec("new-256d", dim=256, method="bct", old="old"),
+    ModelSpec("new-deep-256d", backbone="deep", dim=256, method="bct", old="old"),
+    ModelSpec("new-256d-map", dim=256, method="bct-map", old="old"),
+    ModelSpec("new-relu", backbone="deep", method="bct", old="old", relu=True),
+    ModelSpec("old-ns", head="norm-softmax"),
+    ModelSpec("new-from-ns", method="bct", old="old-ns"),
+    ModelSpec("old-softmax", head="softmax"),
+    ModelSpec("new-from-softmax", method="bct", old="old-softmax"),
+    ModelSpec("old-25", share=0.25),
+    ModelSpec("new-from-25", method="bct", old="old-25"),
+    ModelSpec("old-90", share=0.9),
+    ModelSpec("new-from-90", method="bct", old="old-90"),
+)
+
+# Three of these have the recipe of another row, and are therefore the same trained model: phi1 is old-25, phi2* is
+# old, phi3* is new*.
+TABLE_4A = (
+    ModelSpec("phi1", share=0.25),
+    ModelSpec("phi2", share=0.5, method="bct", old="phi1"),
+    ModelSpec("phi3", method="bct", old="phi2"),
+    ModelSpec("phi2*", share=0.5),
+    ModelSpec("phi3*"),
+)
+
+CHAIN_LENGTH = 6
+LONG_CHAIN = tuple(
+    ModelSpec(f"chain{i}", share=i / CHAIN_LENGTH, method="bct", old=f"chain{i - 1}")
+    if i > 1
+    else ModelSpec("chain1", share=1 / CHAIN_LENGTH)
+    for i in range(1, CHAIN_LENGTH + 1)
+)
+"""Beyond the paper: six versions, each made compatible with the one before it."""
+
+MODELS = {spec.name: spec for spec in (*TABLE_1A, *TABLE_3A, *TABLE_4A, *LONG_CHAIN)}
 
 
 def find_model(name: str) -> ModelSpec:
-    """The model of that name; `new-l2@0.1` is `new-l2` with lambda 0.1.
+    """The model of that name; `new-l2@0.1` is `new-l2` with lambda 0.1, and so is every model of the chain before it.
 
     Raises UsageError for an unknown name, or a lambda for a model whose method has none.
     """
@@ -59,7 +96,7 @@ def find_model(name: str) -> ModelSpec:
         value = math.nan
     if not 0 <= value < math.inf:
         raise UsageError(f"model {name!r}: expected a number of 0 or more after @, found {lam!r}")
-    return replace(spec, name=name, options={**spec.options, "lam": value})
+    return replace(spec, name=name, old=with_lambda(spec.old, value), options={**spec.options, "lam": value})
 
 
 def with_lambda(name: str, lam: float) -> str:

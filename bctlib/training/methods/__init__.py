@@ -10,6 +10,7 @@ from bctlib.training.methods.base import Batch, Independent, Method, OldModel, P
 from bctlib.training.methods.distance import L2Distance
 from bctlib.training.methods.forgetting import LearningWithoutForgetting
 from bctlib.training.methods.influence import BCT, BCTDistilled, BCTSynthesised
+from bctlib.training.methods.linear_map import BCTLinearMap
 
 METHODS: dict[str, type[Method]] = {
     "independent": Independent,
@@ -18,6 +19,7 @@ METHODS: dict[str, type[Method]] = {
     "bct": BCT,
     "bct-kd": BCTDistilled,
     "bct-sys": BCTSynthesised,
+    "bct-map": BCTLinearMap,
 }
 
 __all__ = ["METHODS", "Batch", "Method", "OldModel", "Preparation", "build_method"]
