@@ -13,10 +13,11 @@ from bctlib.data.training_set import glyph_training_set
 from bctlib.errors import BctError, Diverged, UsageError
 from bctlib.experiments import workbench as workbench_module
 from bctlib.experiments.compare import compare
+from bctlib.experiments.pair_list import BASELINE_PAIRS, OWN_PAIRS
 from bctlib.experiments.plans import plan
 from bctlib.experiments.results import COLUMNS, load_rows, results_file
 from bctlib.experiments.run import run_experiment
-from bctlib.experiments.table_list import BASELINE_PAIRS, OWN_PAIRS, TABLES, TRADEOFF_PAIRS, find_experiment, find_table
+from bctlib.experiments.table_list import TABLES, TRADEOFF_PAIRS, find_experiment, find_table
 from bctlib.experiments.workbench import Workbench, with_ancestors
 from bctlib.training import store
 from bctlib.training.model_list import MODELS, find_model

@@ -7,7 +7,7 @@ from bctlib.errors import BctError
 from bctlib.experiments.results import save_rows
 from bctlib.experiments.table_list import find_table
 from bctlib.locations import PROJECT
-from bctlib.reporting import plot_baselines, readme, tables
+from bctlib.reporting import cells, pair_tables, plot_baselines, readme, tables
 
 OLD, PARAGON = (50.0, 52.0), (90.0, 92.0)
 CROSS = {"new*": (0.0, 0.1), "new-l2": (40.0, 53.0), "new-lwf": (49.0, 51.0), "new-bct": (60.0, 62.0)}
@@ -45,7 +45,7 @@ def results(tmp_path, monkeypatch):
 
 
 def test_verdicts_gains_and_intervals_of_table_1():
-    table = tables.compatibility_table("table1", "smoke", "verification")
+    table = pair_tables.compatibility_table("table1", "smoke", "verification")
     assert list(table["Eq. 2"]) == ["–", "no", "1 of 2 seeds", "no", "yes", "yes", "yes", "–"]
     # (61 - 51) / (91 - 51), (62 - 51) / 40, (71 - 51) / 40; a dash where the mean fails Eq. 2
     assert list(table["update gain"]) == ["–", "–", "–", "–", "25.0", "27.5", "50.0", "–"]
@@ -58,7 +58,7 @@ def test_verdicts_gains_and_intervals_of_table_1():
 
 
 def test_every_operating_point_of_table_8_stands_beside_the_papers():
-    table = tables.accuracy_table("table8", "smoke")
+    table = pair_tables.accuracy_table("table8", "smoke")
     assert table.loc["(new-bct, old)", "1:N rank=1"] == "61.0 ± 12.7 (88.95)"
     assert table.loc["(new*, new*)", "1:1 TAR@FAR=1e-6"] == "91.0 ± 12.7"
     assert "1:N TPIR@FPIR=1e-1" in table.columns
@@ -71,12 +71,12 @@ def test_the_variant_without_look_alikes_has_its_own_heading():
 
 def test_a_run_at_another_lambda_is_not_taken_for_this_one():
     with pytest.raises(BctError, match="table1 was not measured at lambda 0.5"):
-        tables.compatibility_table("table1", "smoke", "verification", lam=0.5)
+        pair_tables.compatibility_table("table1", "smoke", "verification", lam=0.5)
 
 
 def test_results_that_are_not_there_are_asked_for_in_a_sentence():
     with pytest.raises(BctError, match=r"run `./reproduce.sh table9 --scale smoke` first"):
-        tables.measured("table9", "smoke")
+        cells.measured("table9", "smoke")
 
 
 def test_a_figure_redrawn_from_the_same_results_has_the_same_bytes(results):

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from bctlib import progress
 from bctlib.errors import Diverged, UsageError
-from bctlib.experiments.compare import Measurement, compare
+from bctlib.experiments.compare import Measurement
+from bctlib.experiments.measures import MEASURES
+from bctlib.experiments.pair_list import Pair
 from bctlib.experiments.results import point_text, save_rows
-from bctlib.experiments.table_list import Experiment, Pair, find_experiment, find_table
+from bctlib.experiments.table_list import Experiment, find_experiment, find_table
 from bctlib.experiments.workbench import Workbench, with_ancestors
 from bctlib.training.model_list import find_model, with_lambda
 
@@ -53,11 +55,11 @@ def _measure(
     parts = sorted({part for table in experiment.tables for part in find_table(table).parts})
     trained = [pair for pair in experiment.pairs if not diverged & {with_lambda(name, lam) for name in pair}]
     wanted = [(pair, part) for pair in trained for part in parts]
-    measured = {}
+    measure, measured = MEASURES[experiment.measure], {}
     with progress.task(f"measures seed {bench.seed}", total=len(wanted), unit="pair") as task:
         for done, (pair, part) in enumerate(wanted, 1):
             query, gallery = (with_lambda(name, lam) for name in pair)
-            measured[pair, part] = compare(bench, query, gallery, part)
+            measured[pair, part] = measure(bench, query, gallery, part)
             task.step(done, pair=f"({query}, {gallery})")
     return measured
 

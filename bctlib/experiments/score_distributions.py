@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bctlib.experiments.pair_list import Pair
 from bctlib.experiments.results import save_rows
-from bctlib.experiments.table_list import Pair
 from bctlib.experiments.workbench import Workbench
 from bctlib.features.templates import template_embeddings
 from bctlib.metrics.verification import verification_scores

@@ -1,35 +1,25 @@
-"""What each table compares, as data: pairs of models, and the operating points that the paper prints.
+"""The tables of results, as data: which pairs of models each compares, and at which operating points."""
 
-A pair is (query model, gallery model): the first embeds first templates and probes, the second second templates and
-galleries (paper Sec. 3.3).
-"""
-
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bctlib.errors import UsageError
+from bctlib.experiments.pair_list import (
+    BASELINE_PAIRS,
+    CHAIN_MATRIX,
+    CHAIN_PAIRS,
+    CHAIN_PARAGONS,
+    LONG_CHAIN_MATRIX,
+    LOWER_BOUND,
+    OWN_PAIRS,
+    PARAGON,
+    REID_PAIRS,
+    ROBUSTNESS_OWN_PAIRS,
+    ROBUSTNESS_PAIRS,
+    SHARE_PAIRS,
+    Pair,
+)
 from bctlib.training.model_list import with_lambda
-
-Pair = tuple[str, str]
-
-LOWER_BOUND: Pair = ("old", "old")
-PARAGON: Pair = ("new*", "new*")
-BASELINE_PAIRS: tuple[Pair, ...] = (
-    LOWER_BOUND,
-    ("new*", "old"),
-    ("new-l2", "old"),
-    ("new-lwf", "old"),
-    ("new-bct", "old"),
-    ("new-bct-kd", "old"),
-    ("new-bct-sys", "old"),
-    PARAGON,
-)
-OWN_PAIRS: tuple[Pair, ...] = (
-    LOWER_BOUND,
-    ("new-bct", "new-bct"),
-    ("new-bct-kd", "new-bct-kd"),
-    ("new-bct-sys", "new-bct-sys"),
-    PARAGON,
-)
 
 MAIN_POINTS = {"TAR@FAR": ("0.0001",), "TPIR@FPIR": ("0.01",)}
 ALL_POINTS = {
@@ -38,6 +28,9 @@ ALL_POINTS = {
     "rank": ("1", "5"),
     "constraints kept": ("different", "same"),
 }
+
+LONG_CHAIN_POINTS = {"TAR@FAR": ("0.0001", "0.001"), "TPIR@FPIR": ("0.01", "0.1")}
+REID_POINTS = {"mAP": ("",), "mAP, trapezoid": ("",), "cmc": ("1", "5", "10")}
 
 LAMBDAS = ("0.1", "1", "10")
 """Weights of the term that binds new to old, for the comparison of own and cross accuracy."""
@@ -60,7 +53,9 @@ class TableSpec:
     """One table of results, `results/<scale>/<name>.csv`.
 
     points: for each metric the operating points it holds, as the results write them. parts: of the split; `validation`
-    beside `test` where something is chosen, which must not be done on test identities.
+    beside `test` where something is chosen, which must not be done on test identities. paragons: for a query model
+    the model that Eq. 9 calls its paragon, where that is not `new*`. gaps: for a model's own row the pair that its
+    absolute gain is taken from.
     """
 
     name: str
@@ -68,12 +63,33 @@ class TableSpec:
     pairs: tuple[Pair, ...]
     points: dict[str, tuple[str, ...]]
     parts: tuple[str, ...] = ("test",)
+    paragons: Mapping[str, str] = field(default_factory=dict)
+    gaps: Mapping[Pair, Pair] = field(default_factory=lambda: {PARAGON: LOWER_BOUND})
 
+    def paragon(self, query: str) -> Pair:
+        """(phi*, phi*) of the query model (plain name, without a lambda)."""
+        name = self.paragons.get(query, PARAGON[0])
+        return (name, name)
+
+
+_CHAIN = {
+    "paragons": {"phi2": "phi2*", "phi3": "phi3*"},
+    "gaps": {("phi2*", "phi2*"): ("phi1", "phi1"), ("phi3*", "phi3*"): ("phi2*", "phi2*")},
+}
+"""The paper takes each paragon's gain from the version before, for phi3* from the paragon phi2*."""
 
 TABLES = (
     TableSpec("table1", "Baselines and BCT against the old gallery", BASELINE_PAIRS, MAIN_POINTS),
     TableSpec("table2", "Own accuracy of models trained with BCT", OWN_PAIRS, MAIN_POINTS),
     TableSpec("table8", "All operating points of Table 1", BASELINE_PAIRS, ALL_POINTS),
+    TableSpec("table3", "Other networks, dimensions and heads", ROBUSTNESS_PAIRS, MAIN_POINTS),
+    TableSpec("table7", "All points of Table 3, and other shares", ROBUSTNESS_PAIRS + SHARE_PAIRS, ALL_POINTS),
+    TableSpec("robustness_own", "Own accuracy of the models of Tables 3 and 7", ROBUSTNESS_OWN_PAIRS, MAIN_POINTS),
+    TableSpec("table4", "A chain of three versions", CHAIN_PAIRS + CHAIN_PARAGONS, MAIN_POINTS, **_CHAIN),
+    TableSpec("table9", "All operating points of Table 4", CHAIN_PAIRS + CHAIN_PARAGONS, ALL_POINTS, **_CHAIN),
+    TableSpec("chain_matrix", "Every version against every gallery", CHAIN_MATRIX, MAIN_POINTS),
+    TableSpec("long_chain", "A chain of six versions", LONG_CHAIN_MATRIX, LONG_CHAIN_POINTS),
+    TableSpec("table5", "Re-identification", REID_PAIRS, REID_POINTS),
     TableSpec("tradeoff", "Own against cross accuracy", TRADEOFF_PAIRS, MAIN_POINTS, ("validation", "test")),
 )
 
@@ -93,10 +109,11 @@ def pairs_at(table: str, lam: float) -> tuple[Pair, ...]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Tables that one notebook measures from one set of models."""
+    """Tables that one notebook measures from one set of models. measure: which of `measures.MEASURES` does it."""
 
     name: str
     tables: tuple[str, ...]
+    measure: str = "templates"
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -112,6 +129,10 @@ class Experiment:
 EXPERIMENTS = (
     Experiment("baselines", ("table1", "table2", "table8")),
     Experiment("tradeoff", ("tradeoff",)),
+    Experiment("robustness", ("table3", "table7", "robustness_own")),
+    Experiment("chain", ("table4", "table9", "chain_matrix")),
+    Experiment("long_chain", ("long_chain",)),
+    Experiment("reid", ("table5",), measure="re-identification"),
 )
 
 

@@ -5,10 +5,11 @@ import math
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from bctlib.experiments.table_list import BASELINE_PAIRS, LOWER_BOUND, PARAGON, TRADEOFF_MODELS
+from bctlib.experiments.pair_list import BASELINE_PAIRS, LOWER_BOUND, PARAGON
+from bctlib.experiments.table_list import TRADEOFF_MODELS
+from bctlib.reporting.cells import HEADLINE, PROTOCOLS, Cell, measured, power
 from bctlib.reporting.paper_numbers import paper_value
 from bctlib.reporting.style import COLOURS, MARKERS, STYLE, new_figure, save_figure
-from bctlib.reporting.tables import HEADLINE, PROTOCOLS, Cell, measured, power
 from bctlib.training.model_list import with_lambda
 
 

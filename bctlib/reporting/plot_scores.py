@@ -4,11 +4,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from bctlib.experiments.pair_list import Pair
 from bctlib.experiments.results import load_rows
 from bctlib.experiments.score_distributions import EDGES, TABLE
-from bctlib.experiments.table_list import Pair
+from bctlib.reporting.cells import pair_text
 from bctlib.reporting.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_figure
-from bctlib.reporting.tables import pair_text
 
 PAIRS: tuple[Pair, ...] = (("old", "old"), ("new*", "old"), ("new-bct", "old"), ("new*", "new*"))
 

@@ -8,7 +8,9 @@ import pandas as pd
 from bctlib.errors import BctError
 from bctlib.files import replace_atomically
 from bctlib.locations import PROJECT
-from bctlib.reporting.tables import PROTOCOLS, compatibility_table, markdown, provenance_text
+from bctlib.reporting.cells import PROTOCOLS
+from bctlib.reporting.pair_tables import compatibility_table
+from bctlib.reporting.tables import markdown, provenance_text
 
 BEGIN, END = "<!-- results: generated -->", "<!-- results: end -->"
 

@@ -1,0 +1,11 @@
+"""The ways to measure a pair of models: one entry per protocol family; experiments name the one that they use."""
+
+from collections.abc import Callable
+
+from bctlib.experiments.compare import Measurement, compare
+from bctlib.experiments.workbench import Workbench
+
+MEASURES: dict[str, Callable[[Workbench, str, str, str], list[Measurement]]] = {
+    "templates": compare,
+}
+"""Each takes a workbench, the query model, the gallery model and the part of the split."""

@@ -1,0 +1,85 @@
+"""Pairs of models that the tables compare, as data.
+
+A pair is (query model, gallery model): the first embeds first templates and probes, the second second templates and
+galleries (paper Sec. 3.3).
+"""
+
+
+from bctlib.training.model_list import LONG_CHAIN
+
+Pair = tuple[str, str]
+
+LOWER_BOUND: Pair = ("old", "old")
+PARAGON: Pair = ("new*", "new*")
+BASELINE_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("new*", "old"),
+    ("new-l2", "old"),
+    ("new-lwf", "old"),
+    ("new-bct", "old"),
+    ("new-bct-kd", "old"),
+    ("new-bct-sys", "old"),
+    PARAGON,
+)
+OWN_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("new-bct", "new-bct"),
+    ("new-bct-kd", "new-bct-kd"),
+    ("new-bct-sys", "new-bct-sys"),
+    PARAGON,
+)
+
+DIMENSION_PAIRS: tuple[Pair, ...] = (("new-256d", "old"), ("new-256d-map", "old"))
+"""256 dimensions on the unchanged network, by the prefix and by the linear map that the paper tried in vain."""
+ROBUSTNESS_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("new-deep", "old"),
+    ("new-deep-256d", "old"),
+    *DIMENSION_PAIRS,
+    ("new-relu", "old"),
+    ("old-ns", "old-ns"),
+    ("new-from-ns", "old-ns"),
+    ("old-softmax", "old-softmax"),
+    ("new-from-softmax", "old-softmax"),
+    PARAGON,
+)
+SHARE_PAIRS: tuple[Pair, ...] = (
+    ("old-25", "old-25"),
+    ("new-from-25", "old-25"),
+    ("old-90", "old-90"),
+    ("new-from-90", "old-90"),
+)
+ROBUSTNESS_OWN_PAIRS: tuple[Pair, ...] = tuple(
+    (name, name)
+    for name in (
+        "old", "new-bct", "new-deep", "new-deep-256d", "new-256d", "new-256d-map", "new-relu", "new-from-ns",
+        "new-from-softmax", "new-from-25", "new-from-90", "new*",
+    )
+)  # fmt: skip
+
+CHAIN_PAIRS: tuple[Pair, ...] = (
+    ("phi1", "phi1"),
+    ("phi2", "phi1"),
+    ("phi3", "phi1"),
+    ("phi2", "phi2"),
+    ("phi3", "phi2"),
+    ("phi3", "phi3"),
+)
+CHAIN_PARAGONS: tuple[Pair, ...] = (("phi2*", "phi2*"), ("phi3*", "phi3*"))
+CHAIN_MATRIX: tuple[Pair, ...] = tuple(
+    (query, gallery) for query in ("phi1", "phi2", "phi3") for gallery in ("phi1", "phi2", "phi3")
+)
+LONG_CHAIN_MATRIX: tuple[Pair, ...] = tuple(
+    (query.name, gallery.name) for query in LONG_CHAIN for gallery in LONG_CHAIN
+)
+
+REID_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("old", "new*"),
+    ("old", "new-bct"),
+    ("new*", "old"),
+    ("new-bct", "old"),
+    ("new-bct", "new-bct"),
+    PARAGON,
+)
+"""The paper prints (old, new), here the query is embedded by the old model; (new, old) is the direction of Table 1."""
