@@ -60,7 +60,7 @@ def test_an_identity_of_few_typefaces_gives_fewer_queries_and_one_of_a_single_ty
 
 
 def test_what_cannot_be_asked_is_refused():
-    with pytest.raises(BctError, match="none of the 2 identities"):
+    with pytest.raises(BctError, match="none of the pool's 2 identities"):
         reid_protocol(pool_of([0, 0, 1], [5, 5, 6]), seed=0)
     with pytest.raises(BctError, match="queries is 0"):
         reid_protocol(pool_of([0, 0], [5, 6]), seed=0, queries=0)

@@ -74,6 +74,6 @@ def reid_protocol(pool: ImagePool, seed: int, queries: int = QUERIES) -> ReidPro
     place = np.arange(len(candidates)) - np.repeat(start, typefaces)
     query = np.sort(candidates[place < np.repeat(np.minimum(typefaces - 1, queries), typefaces)])
     if len(query) == 0:
-        raise BctError(f"none of the {len(identity)} identities of the pool is in two typefaces: no query has an answer")
+        raise BctError(f"none of the pool's {len(identity)} identities is in two typefaces: no query has an answer")
     gallery = np.setdiff1d(np.arange(pool.size), query)
     return ReidProtocol(query.astype(np.int64), gallery, pool.identity, pool.typeface)

@@ -10,7 +10,7 @@ from bctlib.metrics.retrieval import cmc, mean_average_precision, rank_gallery
 PROTOCOL = "reid"
 RANKS = (1, 5, 10)
 INTERPOLATIONS = {"mAP": "step", "mAP, trapezoid": "trapezoid"}
-"""The average precision of scikit-learn and torchreid, and that of the benchmark's own code; the paper names neither."""
+"""Average precision as in scikit-learn and torchreid, and as in the benchmark's own code; the paper names neither."""
 
 
 def bench_reid_protocol(bench: Workbench, part: str = "test") -> ReidProtocol:
