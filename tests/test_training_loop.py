@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny import same_weights, tiny_recipe, tiny_set
 
+from bctlib.data.distortion import TrainingDistortion
 from bctlib.errors import BctError
-from bctlib.training import loop
 from bctlib.training.backbones import BACKBONES, build_backbone
 from bctlib.training.heads import HEADS
 from bctlib.training.loop import Trained, hash_seed, learning_rate, step_generator, train
@@ -129,9 +129,9 @@ def test_the_optimiser_follows_the_schedule(monkeypatch):
 
 def test_an_epoch_sees_every_image_at_most_once(monkeypatch):
     seen = []
-    distort = loop.TrainingDistortion.__call__
+    distort = TrainingDistortion.__call__
     monkeypatch.setattr(
-        loop.TrainingDistortion, "__call__",
+        TrainingDistortion, "__call__",
         lambda self, images, generator: (seen.extend(map(bytes, images.numpy().reshape(len(images), -1))),
                                          distort(self, images, generator))[1],
     )  # fmt: skip

@@ -16,7 +16,7 @@ from bctlib.errors import BctError
 
 @dataclass(frozen=True)
 class ImageFolderSet:
-    """The same as `TrainingSet` for whoever trains, but the images come from files.
+    """`TrainingData` whose images come from files.
 
     images: what to read. labels: int64 [N] into `classes`, whose names are sorted. workers: processes that decode (0:
     none); they change the speed, never a number. device: where batches go.

@@ -1,21 +1,49 @@
-"""Labelled training images held in memory as bytes, on the device that trains."""
+"""Labelled training images: what training asks of them, and the kind that is held in memory as bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from bctlib.data.distortion import normalise
+from bctlib.data.distortion import TrainingDistortion, normalise
 from bctlib.data.glyph_set import GlyphSet
 from bctlib.errors import BctError
+
+Distort = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+"""From stored images and a CPU generator, whose state alone decides, to float32 [n,C,H,W] on the same device."""
+
+
+class TrainingData(Protocol):
+    """N labelled images, wherever they come from. classes: sorted names, into which labels (int64) point.
+
+    Names, not indices, tie the classes of one model to those of another.
+    """
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def to(self, device: torch.device) -> "TrainingData":
+        """The same set, whose batches come on `device`."""
+
+    def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(stored images, labels) for each `size` positions of `order` (int64 [m]); the last may be shorter."""
+
+    def distortion(self, settings: Mapping[str, Any]) -> Distort:
+        """What distorts stored images for training. Raises BctError for settings that make no sense."""
+
+    def plain_batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(float32 [n,C,H,W] in the evaluation transform, labels) in order, each image once."""
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """images: uint8 [N,S,S], 0 = paper. labels: int64 [N] into `classes`, whose names are sorted.
+    """The kind of `TrainingData` that glyphs are (`ImageFolderSet` is the other), on the device that trains.
 
-    Names, not indices, tie the classes of one model to those of another.
+    images: uint8 [N,S,S], 0 = paper. labels: int64 [N] into `classes`.
     """
 
     images: torch.Tensor
@@ -27,6 +55,15 @@ class TrainingSet:
 
     def to(self, device: torch.device) -> "TrainingSet":
         return TrainingSet(self.images.to(device), self.labels.to(device), self.classes)
+
+    def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(uint8 [n,S,S], int64 [n]) for each `size` positions of `order`, as `TrainingData` says."""
+        for chosen in order.split(size):
+            yield self.images[chosen], self.labels[chosen]
+
+    def distortion(self, settings: Mapping[str, Any]) -> TrainingDistortion:
+        """What distorts a batch of glyphs. Raises BctError for a magnitude that makes no sense."""
+        return TrainingDistortion(**settings)
 
     def plain_batches(self, size: int = 1024) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(float32 [n,1,S,S] in the evaluation transform, int64 [n]) in order, each image once."""

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from bctlib import progress
-from bctlib.data.distortion import TrainingDistortion
-from bctlib.data.training_set import TrainingSet
+from bctlib.data.training_set import TrainingData
 from bctlib.errors import BctError, Diverged
 from bctlib.training.backbones import build_backbone
 from bctlib.training.devices import autocast
@@ -60,7 +59,7 @@ def hash_seed(key: str, *numbers: int) -> int:
 
 def train(
     recipe: Recipe,
-    data: TrainingSet,
+    data: TrainingData,
     old: OldModel | None,
     device: torch.device,
     label: str = "model",
@@ -90,7 +89,7 @@ def train(
         parameters, lr=schedule.rate, momentum=schedule.momentum, nesterov=schedule.nesterov,
         weight_decay=schedule.weight_decay,
     )  # fmt: skip
-    distort = TrainingDistortion(**recipe.distortion)
+    distort = data.distortion(recipe.distortion)
     steps_per_epoch = max(1, len(data) // schedule.batch)
     steps = schedule.epochs * steps_per_epoch
     losses: list[float] = []
@@ -99,12 +98,11 @@ def train(
         for epoch in range(schedule.epochs):
             order = torch.randperm(len(data), generator=step_generator(recipe.key, epoch, -1)).to(device)
             total = torch.zeros((), device=device)
-            for step in range(steps_per_epoch):
-                chosen = order[step * schedule.batch : (step + 1) * schedule.batch]
+            batches = data.batches(order[: steps_per_epoch * schedule.batch], schedule.batch)
+            for step, (stored, labels) in enumerate(batches):
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate(schedule, epoch * steps_per_epoch + step, steps)
-                labels = data.labels[chosen]
-                images = distort(data.images[chosen], step_generator(recipe.key, epoch, step))
+                images = distort(stored, step_generator(recipe.key, epoch, step))
                 batch = Batch(images, labels, preparation.new_to_old[labels], old)
                 with autocast(device):
                     batch.embedding = backbone(images.contiguous(memory_format=torch.channels_last)).float()

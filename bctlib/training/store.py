@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from bctlib import locations, progress
-from bctlib.data.training_set import TrainingSet
+from bctlib.data.training_set import TrainingData
 from bctlib.errors import BctError
 from bctlib.files import is_sealed
 from bctlib.provenance import provenance
@@ -42,7 +42,7 @@ def forget(recipe: Recipe) -> None:
 
 
 def fetch(
-    recipe: Recipe, data: Callable[[], TrainingSet], old: Artefact | None, device: torch.device, label: str = "model"
+    recipe: Recipe, data: Callable[[], TrainingData], old: Artefact | None, device: torch.device, label: str = "model"
 ) -> Artefact:
     """The trained model of a recipe, on `device`: from the store, or trained now and stored.
 
