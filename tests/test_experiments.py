@@ -49,7 +49,7 @@ def micro(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def measured(micro) -> Workbench:
     """The whole of the baselines, trained once; the plan is looked at before."""
-    before = plan("table1", "smoke", [0])
+    before = plan(find_experiment("table1").models, "smoke", [0])
     assert [model.name for model in before] == BASELINES
     assert not any(model.cached for model in before)
     bench = Workbench("smoke", 0, "cpu")
@@ -111,8 +111,8 @@ def test_a_model_compared_with_itself_keeps_every_constraint_of_eq_1(measured):
 
 
 def test_after_training_the_plan_finds_every_model_and_a_second_run_trains_none(measured, monkeypatch):
-    assert all(model.cached for model in plan("table2", "smoke", [0]))
-    assert not any(model.cached for model in plan("table1", "smoke", [1]))
+    assert all(model.cached for model in plan(find_experiment("table2").models, "smoke", [0]))
+    assert not any(model.cached for model in plan(find_experiment("table1").models, "smoke", [1]))
     before = results_file("smoke", "table1").read_bytes()
     monkeypatch.setattr(store, "train", lambda *args: pytest.fail("a model was trained again"))
     run_experiment("table8", [Workbench("smoke", 0, "cpu")])
@@ -260,9 +260,9 @@ def test_old_models_come_before_those_that_need_them():
 
 
 def test_an_estimate_grows_with_the_work():
-    estimated = {model.name: model.estimated_s for model in plan("table1", "smoke", [0])}
+    estimated = {model.name: model.estimated_s for model in plan(find_experiment("table1").models, "smoke", [0])}
     assert estimated["new*"] == pytest.approx(2 * estimated["old"]) and estimated["new-l2"] > estimated["new*"] > 0
-    assert [model.seed for model in plan("table1", "smoke", [3, 4])] == [3] * 7 + [4] * 7
+    assert [model.seed for model in plan(find_experiment("table1").models, "smoke", [3, 4])] == [3] * 7 + [4] * 7
 
 
 def test_every_table_is_measured_by_an_experiment_of_known_models():

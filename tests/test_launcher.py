@@ -159,6 +159,16 @@ def test_two_targets_of_one_notebook_run_it_once(toy, capsys, monkeypatch):
     assert "the table of toy at smoke" in out and "the table of toy2 at smoke" in out
 
 
+def test_all_is_every_target_with_one_plan(toy, capsys, monkeypatch):
+    monkeypatch.setattr(main, "run_notebook", lambda *a: 0)
+    assert main.main(["all", "toy", "--scale", "smoke", "--seeds", "0,1"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("the table of toy at smoke") == out.count("the table of toy2 at smoke") == 1
+    assert out.count("2 of 4 models to train") == 1  # both targets need the same models
+    assert main.main(["plan", "all", "--seeds", "5,"]) == 0
+    assert capsys.readouterr().out.count("2 of 2 models to train, about 1:00") == 2
+
+
 def test_a_run_shows_progress_and_table_and_keeps_the_notebook(tmp_path):
     watched = (
         "from bctlib import progress\n"

@@ -4,6 +4,7 @@ FOLDER/notebooks/toy.ipynb is the one target, `toy`; plan and print_table, which
 """
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,11 @@ class ToyModel:
     estimated_s: float
 
 
+@dataclass(frozen=True)
+class ToyTarget(targets.Target):
+    trained = ("old", "new-bct")
+
+
 def write_toy_notebook(folder: Path, *cells: str) -> Path:
     """A notebook with the usual parameters cell and the given code cells."""
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
@@ -38,15 +44,15 @@ def write_toy_notebook(folder: Path, *cells: str) -> Path:
     return path
 
 
-def toy_plan(target: str, scale: str, seeds: list[int]) -> list[ToyModel]:
-    return [ToyModel(name, seed, cached=seed == 0, estimated_s=30.0) for seed in seeds for name in ("old", "new-bct")]
+def toy_plan(models: Iterable[str], scale: str, seeds: list[int]) -> list[ToyModel]:
+    return [ToyModel(name, seed, cached=seed == 0, estimated_s=30.0) for seed in seeds for name in models]
 
 
 def install(folder: Path, replace=setattr) -> None:
     """Point the launcher at the toy. `replace` is setattr, or monkeypatch.setattr to undo it afterwards."""
     toys = (
-        targets.Target("toy", "toy.ipynb", "Table 0", ("Table 0",)),
-        targets.Target("toy2", "toy.ipynb", "Table 00", ()),
+        ToyTarget("toy", "toy.ipynb", "Table 0", ("Table 0",)),
+        ToyTarget("toy2", "toy.ipynb", "Table 00", ()),
     )
     for module in (targets, command_line, listing):
         replace(module, "TARGETS", toys)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bctlib.experiments.table_list import find_experiment
 from bctlib.experiments.workbench import Workbench, with_ancestors
 from bctlib.training import store
 from bctlib.training.model_list import find_model
@@ -28,12 +27,12 @@ class PlannedModel:
     estimated_s: float
 
 
-def plan(target: str, scale: str, seeds: Iterable[int]) -> list[PlannedModel]:
-    """All models of the target's experiment, old models before those that need them.
+def plan(models: Iterable[str], scale: str, seeds: Iterable[int]) -> list[PlannedModel]:
+    """The named models and the old models they need, each before those that need it.
 
-    Raises UsageError for an unknown target or scale, and BctError when the scale's data are not there.
+    Raises UsageError for an unknown model or scale, and BctError when the scale's data are not there.
     """
-    names = list(with_ancestors(find_experiment(target).models))
+    names = list(with_ancestors(tuple(models)))
     return [_planned(Workbench(scale, seed, device="cpu"), name) for seed in seeds for name in names]
 
 

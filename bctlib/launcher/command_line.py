@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bctlib import locations
@@ -14,12 +15,14 @@ from bctlib.scales import check_scale
 # Commands with the options that each of them understands; targets understand all but --yes.
 COMMANDS = {"list": (), "plan": ("scale", "seeds"), "figures": (), "clean": ("yes",)}
 PASSED_ON = ("test", "lab", "data", "bench")  # whatever follows is for pytest, JupyterLab, the check, a benchmark
+ALL = "all"
 TARGET_OPTIONS = ("scale", "seeds", "device", "force", "p")
 
 HELP = """\
 usage: ./reproduce.sh COMMAND [OPTIONS]
 
   TARGET ...         run the target's notebook and show its table; targets: {targets}
+  all                every target, each notebook once; what was finished before is not trained again
   list               all targets: notebook, what of the paper, cost at each scale, what is in the store
   plan TARGET        what would be trained, what is cached, estimated time; trains nothing
   figures            redraw every figure from the committed results
@@ -94,18 +97,24 @@ def parse(argv: list[str]) -> Request:
     command, *rest = options.words
     if command not in COMMANDS:
         _only(options, "a target", TARGET_OPTIONS)
-        known = [*COMMANDS, *PASSED_ON, *(target.name for target in TARGETS)]
+        known = [ALL, *COMMANDS, *PASSED_ON, *(target.name for target in TARGETS)]
         if bad := [word for word in options.words if word not in known]:
             raise unknown("target", bad[0], known)
-        return Request("run", tuple(_job(find_target(word), options) for word in options.words))
+        return Request("run", tuple(_job(target, options) for target in _targets(options.words)))
     _only(options, command, COMMANDS[command])
     if command == "plan":
         if not rest:
             raise UsageError("plan needs a target: ./reproduce.sh plan table1")
-        return Request("plan", tuple(_job(find_target(word), options) for word in rest))
+        return Request("plan", tuple(_job(target, options) for target in _targets(rest)))
     if rest:
         raise UsageError(f"{command} takes no further words, not {' '.join(rest)!r}")
     return Request(command, yes=options.yes)
+
+
+def _targets(words: Sequence[str]) -> list[Target]:
+    """The named targets, each once; `all` stands for every one that belongs to it."""
+    targets = [t for word in words for t in ([t for t in TARGETS if t.in_all] if word == ALL else [find_target(word)])]
+    return [target for place, target in enumerate(targets) if target not in targets[:place]]
 
 
 def _options(argv: list[str]) -> _Options:

@@ -1,5 +1,7 @@
 """`list` and `plan`: what can be made, what it costs and what the store already holds. Nothing is trained here."""
 
+from collections.abc import Sequence
+
 from bctlib.errors import BctError
 from bctlib.launcher.targets import TARGETS, Target
 from bctlib.progress import clock
@@ -21,10 +23,12 @@ def _cost(target: Target, scale: str) -> str:
     from bctlib.experiments.plans import plan  # imports torch
 
     try:
-        models = plan(target.name, scale, [0])
+        models = plan(target.trained, scale, [0])
     except BctError as error:
         return f"not here: {error}"
     cached = sum(model.cached for model in models)
+    if not models:
+        return "some seconds; no models"
     total = clock(sum(model.estimated_s for model in models))
     return f"about {total} for {len(models)} models; {cached} already in the store"
 
@@ -33,21 +37,23 @@ def print_plan(target: Target, scale: str, seeds: list[int]) -> None:
     """Each model of the target: in the store, or to be trained in about so long."""
     from bctlib.experiments.plans import plan
 
-    models = plan(target.name, scale, seeds)
+    models = plan(target.trained, scale, seeds)
     width = max((len(model.name) for model in models), default=0)
     print(f"{target.name} at {scale} scale, seeds {', '.join(map(str, seeds))}: {target.paper}")
     for model in models:
         state = "in the store" if model.cached else f"to train, about {clock(model.estimated_s)}"
         print(f"  {model.name:<{width}}  seed {model.seed}  {state}")
-    print(summary(target, scale, seeds))
+    print(summary([target], scale, seeds))
 
 
-def summary(target: Target, scale: str, seeds: list[int]) -> str:
-    """One sentence: how many models are to be trained and how long that should take."""
+def summary(targets: Sequence[Target], scale: str, seeds: list[int]) -> str:
+    """One sentence: how many models the targets need together, each counted once, and how long training should take."""
     from bctlib.experiments.plans import plan
 
-    models = plan(target.name, scale, seeds)
+    models = plan(dict.fromkeys(name for target in targets for name in target.trained), scale, seeds)
     missing = [model for model in models if not model.cached]
+    if not models:
+        return "no models are needed"
     if not missing:
         return f"all {len(models)} models are in the store; nothing to train"
     estimate = clock(sum(model.estimated_s for model in missing))

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bctlib import locations
@@ -109,10 +110,16 @@ def _run(jobs: tuple[Job, ...]) -> int:
             same[0].append(job)
         else:
             groups.append([job])
+    if len(groups) > 1:
+        print(f"{len(groups)} notebooks, {len(jobs)} targets: {_need(jobs)}", flush=True)
     for group in groups:
         if status := _run_group(group):
             return status
     return 0
+
+
+def _need(jobs: Sequence[Job]) -> str:
+    return listing.summary([job.target for job in jobs], jobs[0].scale, jobs[0].seeds)
 
 
 def _run_group(jobs: list[Job]) -> int:
@@ -122,17 +129,16 @@ def _run_group(jobs: list[Job]) -> int:
     notebook = locations.notebooks_dir() / first.target.notebook
     output = runs_dir() / f"{first.target.name}-{first.scale}.ipynb"
     print(f"{' '.join(job.target.name for job in jobs)} at {first.scale} scale: notebooks/{notebook.name} -> {output}")
-    for job in jobs:
-        print(f"{job.target.name}: {listing.summary(job.target, job.scale, job.seeds)}", flush=True)
+    print(_need(jobs), flush=True)
     began = time.time()
     status = run_notebook(notebook, output, first.parameters)
     took = clock(time.time() - began)
     if status:
         print(f"reproduce.sh: failed after {took}; the notebook with the failed cell is {output}", file=sys.stderr)
         return status
-    for job in jobs:
+    for table in dict.fromkeys(table for job in jobs for table in job.target.shown):
         print()
-        print_table(job.target.name, job.scale, job.parameters.get("device", "auto"), job.parameters.get("lam", 1.0))
+        print_table(table, first.scale, first.parameters.get("device", "auto"), first.parameters.get("lam", 1.0))
     drawn = [path.name for path in sorted(locations.figures_dir().rglob("*.png")) if path.stat().st_mtime >= began - 1]
     print()
     if drawn:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from bctlib.experiments.table_list import find_experiment
 from bctlib.launcher.usage import unknown
 
 
@@ -11,18 +12,36 @@ from bctlib.launcher.usage import unknown
 class Target:
     """One thing of the paper that one notebook makes.
 
-    notebook: file name in notebooks/; paper: what of the paper this is; yields: what lies there afterwards (the first
-    is printed); parameters: values for the notebook's parameters cell that belong to this target.
+    notebook: file name in notebooks/; paper: what of the paper this is; yields: what lies there afterwards;
+    tables: what is measured and then shown, the target's own name unless given; models: those that the notebook uses
+    besides those of its tables; parameters: values for the notebook's parameters cell that belong to this target.
+    in_all: whether `all` makes it too.
     """
 
     name: str
     notebook: str
     paper: str
     yields: tuple[str, ...]
+    tables: tuple[str, ...] | None = None
+    models: tuple[str, ...] = ()
     parameters: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    in_all: bool = True
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The tables of results that the target shows."""
+        return (self.name,) if self.tables is None else self.tables
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Every model that it needs, once; old models that only others are trained against are not listed."""
+        measured = [name for table in self.shown for name in find_experiment(table).models]
+        return tuple(dict.fromkeys([*measured, *self.models]))
 
 
 _BASELINES = "01_baselines.ipynb"
+_ROBUSTNESS = "02_robustness.ipynb"
+_CHAIN = "03_chain.ipynb"
 
 TARGETS = (
     Target(
@@ -48,7 +67,40 @@ TARGETS = (
         _BASELINES,
         "not in the paper: own against cross accuracy of l2 and BCT over lambda",
         ("accuracies at each lambda", "figure tradeoff_own_cross"),
-        MappingProxyType({"tradeoff": True}),
+        parameters=MappingProxyType({"tradeoff": True}),
+        in_all=False,
+    ),
+    Target(
+        "table3",
+        _ROBUSTNESS,
+        "Table 3: deeper networks, other dimensions, ReLU, other heads",
+        ("Table 3", "figures of Table 3 and of the coordinates of embeddings"),
+    ),
+    Target(
+        "table7",
+        _ROBUSTNESS,
+        "Table 7: every operating point of Table 3, and old models on 25 % and 90 % of the data",
+        ("Table 7",),
+    ),
+    Target(
+        "table4",
+        _CHAIN,
+        "Table 4: three versions, each compatible with the one before",
+        ("Table 4", "figures of the chain"),
+    ),
+    Target("table9", _CHAIN, "Table 9: every operating point of Table 4", ("Table 9",)),
+    Target(
+        "fig2",
+        _CHAIN,
+        "Figure 2: the chain with the accuracies on its arrows",
+        ("figure fig2_chain",),
+        tables=("table4",),
+    ),
+    Target(
+        "long_chain",
+        _CHAIN,
+        "not in the paper: a chain of six versions",
+        ("accuracy of every version against every gallery", "figure long_chain"),
     ),
 )
 
