@@ -83,3 +83,13 @@ REID_PAIRS: tuple[Pair, ...] = (
     PARAGON,
 )
 """The paper prints (old, new), here the query is embedded by the old model; (new, old) is the direction of Table 1."""
+
+BACKFILL_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("new-bct", "old"),
+    ("new-bct-sys", "old"),
+    ("new*", "old"),
+    PARAGON,
+)
+"""The gallery of the second model is backfilled by the first; the independent model shows what not to do meanwhile."""
+BACKFILL_ORDER_PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("new-bct", "old"), ("new-bct-sys", "old"), PARAGON)

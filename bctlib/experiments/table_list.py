@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bctlib.errors import UsageError
+from bctlib.experiments.backfill_curves import EARLY, IMAGES, LOOSE, PER_CENT, STRICT, TENTHS
 from bctlib.experiments.pair_list import (
+    BACKFILL_ORDER_PAIRS,
+    BACKFILL_PAIRS,
     BASELINE_PAIRS,
     CHAIN_MATRIX,
     CHAIN_PAIRS,
@@ -31,6 +34,8 @@ ALL_POINTS = {
 
 LONG_CHAIN_POINTS = {"TAR@FAR": ("0.0001", "0.001"), "TPIR@FPIR": ("0.01", "0.1")}
 REID_POINTS = {"mAP": ("",), "mAP, trapezoid": ("",), "cmc": ("1", "5", "10")}
+BACKFILL_POINTS = {STRICT: PER_CENT, LOOSE: TENTHS}
+BACKFILL_ORDER_POINTS = {STRICT: EARLY, LOOSE: ("0", "10", "50", "100"), IMAGES: EARLY}
 
 LAMBDAS = ("0.1", "1", "10")
 """Weights of the term that binds new to old, for the comparison of own and cross accuracy."""
@@ -90,6 +95,8 @@ TABLES = (
     TableSpec("chain_matrix", "Every version against every gallery", CHAIN_MATRIX, MAIN_POINTS),
     TableSpec("long_chain", "A chain of six versions", LONG_CHAIN_MATRIX, LONG_CHAIN_POINTS),
     TableSpec("table5", "Re-identification", REID_PAIRS, REID_POINTS),
+    TableSpec("fig3", "Partial backfill", BACKFILL_PAIRS, BACKFILL_POINTS),
+    TableSpec("backfill_orders", "Orders of backfill", BACKFILL_ORDER_PAIRS, BACKFILL_ORDER_POINTS),
     TableSpec("tradeoff", "Own against cross accuracy", TRADEOFF_PAIRS, MAIN_POINTS, ("validation", "test")),
 )
 
@@ -132,6 +139,8 @@ EXPERIMENTS = (
     Experiment("robustness", ("table3", "table7", "robustness_own")),
     Experiment("chain", ("table4", "table9", "chain_matrix")),
     Experiment("long_chain", ("long_chain",)),
+    Experiment("backfill", ("fig3",), measure="backfill"),
+    Experiment("backfill_orders", ("backfill_orders",), measure="backfill orders"),
     Experiment("reid", ("table5",), measure="re-identification"),
 )
 

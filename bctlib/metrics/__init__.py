@@ -3,7 +3,7 @@
 The names below are the whole of what most callers need; the modules hold the rest: `features` (unit rows, prefix),
 `verification` and `identification` (scores and searches from embeddings, operating points with their threshold and
 counts), `pairs` (scores of a list of pairs), `retrieval` (ranks of the positives), `compatibility` (Eqs. 1, 2, 9),
-`backfill` (Fig. 3).
+`backfill` (Fig. 3), `backfill_orders` (which classes first).
 Bad input raises ValueError with one sentence that names the argument.
 """
 

@@ -44,16 +44,24 @@ def backfill_curve(
     Several galleries: average their curves. Raises ValueError on NaN, or on shapes and labels that do not fit.
     """
     searches = backfill_searches(probes, probe_identity, gallery_old, gallery_new, gallery_identity, order, points)
-    mated = searches.mated
+    return searches.share, tpir_along(searches, fpir, rule)
+
+
+def tpir_along(searches: BackfillSearches, fpir, rule: str = "strict", times=None) -> np.ndarray:
+    """TPIR at each point of a curve, float64 [points] or, for a list of FPIRs, [points, len(fpir)].
+
+    times: integer [q], how often each probe is searched where that is not once; a non-mated one counts once.
+    """
+    mated = np.repeat(np.arange(len(searches.mated)), searches.mated if times is None else times * searches.mated)
     curve = [
         tpir_at_fpir(
             searches.mate[mated, point],
             np.where(searches.mate[mated, point] > searches.best_other[mated, point], 1, 2),
-            searches.best_other[~mated, point], fpir, rule,
+            searches.best_other[~searches.mated, point], fpir, rule,
         )
         for point in range(len(searches.share))
     ]
-    return searches.share, np.array(curve)
+    return np.array(curve)
 
 
 def backfill_searches(

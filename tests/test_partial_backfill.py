@@ -1,0 +1,186 @@
+"""Partial backfill (Fig. 3): ends of the curve, orders, the long-tailed gallery, and its tables by hand."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from synthetic_glyphs import synthetic_glyphs
+
+from bctlib.data.long_tail import long_tailed_galleries, zipf_sizes
+from bctlib.data.protocols import glyph_protocols
+from bctlib.errors import BctError
+from bctlib.experiments.backfill_curves import (
+    IMAGES,
+    LEAST_CERTAIN,
+    LONG_TAILED,
+    ORDERS,
+    PER_CENT,
+    RANDOM_ORDERS,
+    SEARCHED_BY_SIZE,
+    STANDARD,
+    curve_name,
+    tpir_name,
+)
+from bctlib.experiments.compare import identification
+from bctlib.experiments.measures import MEASURES
+from bctlib.experiments.partial_backfill import compare_backfill, compare_backfill_orders
+from bctlib.metrics.backfill import backfill_searches, tpir_along
+from bctlib.metrics.backfill_orders import images_backfilled, largest_first, least_certain_first, random_order
+
+
+class Bench:
+    """What a comparison asks of a workbench: protocols, and features that are noise around one centre per identity."""
+
+    def __init__(self):
+        self.glyphs = synthetic_glyphs(40, 20, 12, missing=0.2)
+        self._protocols = glyph_protocols(self.glyphs, np.arange(40), seed=3)
+
+    def protocols(self, part: str = "test"):
+        return self._protocols
+
+    def features(self, name: str, part: str = "test") -> np.ndarray:
+        pool = self._protocols.pool
+        centres = np.random.default_rng(0).normal(size=(40, 12))
+        rng = np.random.default_rng(["old", "new"].index(name) + 1)
+        noise = rng.normal(size=(pool.size, 12)) * {"old": 1.6, "new": 1.1}[name]
+        return (centres[pool.identity] + noise).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    yield Bench()
+
+
+def by_name(rows) -> dict:
+    found = {(row.protocol, row.metric, row.operating_point): row.value for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+@pytest.mark.parametrize("order", ORDERS[STANDARD])
+def test_the_ends_of_the_curve_are_the_searches_of_the_old_and_of_the_new_gallery(bench, order):
+    curves = by_name(compare_backfill(bench, "new", "old"))
+    for per_cent, gallery in (("0", "old"), ("100", "new")):
+        plain = identification(bench.protocols(), bench.features("new"), bench.features(gallery))
+        points = [row for row in plain if row.metric == "TPIR@FPIR"]
+        assert len(points) >= 2 and 0 < points[0].value < 100
+        for row in points:
+            key = (curve_name(STANDARD, order), tpir_name(row.operating_point), per_cent)
+            assert curves[key] == pytest.approx(row.value, abs=1e-9)
+
+
+def test_every_curve_has_a_point_every_two_per_cent(bench):
+    rows = compare_backfill(bench, "new", "old")
+    for order in ORDERS[STANDARD]:
+        points = [row.operating_point for row in rows if (row.protocol, row.metric) == (
+            curve_name(STANDARD, order), "TPIR@FPIR=0.1")]  # fmt: skip
+        assert points == list(PER_CENT) == [str(x) for x in range(0, 101, 2)]
+
+
+def test_a_model_on_its_own_gallery_has_one_value_and_no_curve(bench):
+    own = by_name(compare_backfill(bench, "new", "new"))
+    curves = by_name(compare_backfill(bench, "new", "old"))
+    assert {(protocol, point) for protocol, _, point in own} == {(STANDARD, "100")}
+    for (_, metric, point), value in own.items():
+        assert value == curves[curve_name(STANDARD, RANDOM_ORDERS[1]), metric, point]
+
+
+def test_long_tailed_curves_come_plain_and_weighted_and_with_their_cost(bench):
+    curves = by_name(compare_backfill_orders(bench, "new", "old"))
+    assert {protocol for protocol, metric, _ in curves if metric == "TPIR@FPIR=0.1"} == {
+        curve_name(kind, order) for kind in (LONG_TAILED, SEARCHED_BY_SIZE) for order in ORDERS[LONG_TAILED]
+    }
+    for order in ORDERS[LONG_TAILED]:
+        costs = [curves[curve_name(LONG_TAILED, order), IMAGES, point] for point in PER_CENT]
+        assert costs[0] == 0 and costs[-1] == 100 and costs == sorted(costs)
+    largest = [curves[curve_name(LONG_TAILED, "largest first"), IMAGES, point] for point in PER_CENT]
+    for order in ORDERS[LONG_TAILED]:
+        others = [curves[curve_name(LONG_TAILED, order), IMAGES, point] for point in PER_CENT]
+        assert all(most >= cost for most, cost in zip(largest, others, strict=True))
+    ends = {kind: curves[curve_name(kind, LEAST_CERTAIN), "TPIR@FPIR=0.1", "0"] for kind in ORDERS if kind != STANDARD}
+    assert ends[LONG_TAILED] != ends[SEARCHED_BY_SIZE]
+
+
+def test_searching_a_class_by_its_size_equals_repeating_its_probes():
+    rng = np.random.default_rng(5)
+    probes, gallery = rng.normal(size=(30, 6)), rng.normal(size=(8, 6))
+    old, identity = gallery + rng.normal(size=gallery.shape), np.arange(8)
+    wanted, times = rng.integers(12, size=30), rng.integers(1, 5, size=30)
+    times[wanted >= 8] = 1
+    once = tpir_along(backfill_searches(probes, wanted, old, gallery, identity, points=5), [0.2, 0.5], times=times)
+    each = np.repeat(np.arange(30), times)
+    repeated = tpir_along(backfill_searches(probes[each], wanted[each], old, gallery, identity, points=5), [0.2, 0.5])
+    assert np.array_equal(once, repeated)
+
+
+def test_orders_are_permutations_that_their_seed_decides():
+    identities, sizes = np.array([7, 3, 11, 5]), np.array([1, 4, 4, 2])
+    orders = {seed: random_order(identities, [seed, 0]).tolist() for seed in range(30)}
+    assert all(sorted(order) == [3, 5, 7, 11] for order in orders.values())
+    assert len(set(map(tuple, orders.values()))) > 9
+    assert random_order(identities, [4, 0]).tolist() == orders[4]
+    firsts = {largest_first(identities, sizes, seed).tolist()[0] for seed in range(20)}
+    assert firsts == {3, 11}  # equally large: their order is drawn
+    assert largest_first(identities, sizes, 0).tolist()[2:] == [5, 7]
+
+
+def test_least_certain_first_by_hand():
+    """Angles 0, 10, 90, 130 and 200 degrees: nearest neighbours at 10, 10, 40, 40 and 70."""
+    degrees = np.radians([90, 0, 200, 10, 130])
+    old = np.stack([np.cos(degrees), np.sin(degrees)], axis=1) * np.array([[1], [5], [2], [1], [3]])
+    assert least_certain_first(np.array([30, 10, 50, 20, 40]), old).tolist() == [10, 20, 30, 40, 50]
+
+
+def test_images_backfilled_by_hand():
+    shares = images_backfilled(np.array([2, 1, 3, 4]), np.array([5, 1, 3, 1]), np.array([3, 2, 1, 4]), points=5)
+    assert np.allclose(shares, [0, 0.3, 0.8, 0.9, 1])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: random_order([1, 1], 0), "each class once"),
+        (lambda: largest_first([1, 2], [1], 0), "sizes"),
+        (lambda: least_certain_first([1], np.ones((1, 2))), "2 or more"),
+        (lambda: least_certain_first([1, 2], np.array([[1, np.nan], [0, 1]])), "NaN"),
+        (lambda: images_backfilled([1, 2], [1, 1], [1, 3]), "order"),
+    ],
+)
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_zipf_sizes_by_hand():
+    """Up to 3 images: shares 6/11, 3/11, 2/11."""
+    assert zipf_sizes(11, 3).tolist() == [3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 1]
+    assert zipf_sizes(1, 8).tolist() == [2]
+    counts = np.bincount(zipf_sizes(650, 8))[1:]
+    assert np.allclose(counts / 650, 1 / np.arange(1, 9) / (761 / 280), atol=1 / 650)
+    with pytest.raises(BctError, match="1 or more"):
+        zipf_sizes(0, 8)
+
+
+def test_the_long_tailed_gallery_takes_first_images_of_the_second_side(bench):
+    protocols = bench.protocols()
+    standard = protocols.identification.galleries
+    galleries = long_tailed_galleries(protocols)
+    second = protocols.verification.second
+    for gallery, plain in zip(galleries, standard, strict=True):
+        assert np.array_equal(gallery.identity, plain.identity)
+        for number, identity in enumerate(gallery.identity):
+            held = np.concatenate([second.images_of(i) for i in np.flatnonzero(second.identity == identity)])
+            chosen = gallery.images_of(number)
+            assert 1 <= len(chosen) <= 8 and np.array_equal(chosen, held[: len(chosen)])
+            assert (protocols.pool.identity[chosen] == identity).all()
+            assert np.isin(protocols.pool.typeface[chosen], protocols.typefaces[1]).all()
+        wanted, got = np.sort(zipf_sizes(gallery.size, 8)), np.sort(gallery.images_per_template)
+        assert (got <= wanted).all() and got.max() > 4  # smaller where an identity lacks typefaces
+    again = long_tailed_galleries(protocols)
+    assert all(np.array_equal(a.image_index, b.image_index) for a, b in zip(galleries, again, strict=True))
+    other = long_tailed_galleries(protocols, seed=1)
+    assert not np.array_equal(other[0].images_per_template, galleries[0].images_per_template)
+
+
+def test_both_measures_are_entered():
+    assert MEASURES["backfill"] is compare_backfill and MEASURES["backfill orders"] is compare_backfill_orders
