@@ -91,9 +91,9 @@ def test_a_figure_redrawn_from_the_same_results_has_the_same_bytes(results):
 def test_the_readme_holds_the_committed_results(monkeypatch):
     monkeypatch.delenv("BCT_RESULTS")
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert readme.with_results(text, readme.results_section()) == text
+    assert readme.with_sections(text) == text
 
 
 def test_a_readme_without_its_marks_is_refused():
     with pytest.raises(BctError, match="marks"):
-        readme.with_results("no marks here", "section")
+        readme.with_sections("no marks here")

@@ -1,6 +1,7 @@
-"""The README's table of results, generated: `python -m bctlib.reporting.readme` writes it anew."""
+"""The README's generated parts, results and claims: `python -m bctlib.reporting.readme` writes them anew."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +10,9 @@ from bctlib.errors import BctError
 from bctlib.files import replace_atomically
 from bctlib.locations import PROJECT
 from bctlib.reporting.cells import PROTOCOLS
+from bctlib.reporting.claims.ledger import claims_section
 from bctlib.reporting.pair_tables import compatibility_table
 from bctlib.reporting.tables import markdown, provenance_text
-
-BEGIN, END = "<!-- results: generated -->", "<!-- results: end -->"
 
 
 def results_section(scale: str = "desk") -> str:
@@ -27,17 +27,29 @@ def results_section(scale: str = "desk") -> str:
     return f"{markdown(both)}\n\n*In per cent; {provenance_text('table1', scale)}.*"
 
 
-def with_results(text: str, section: str) -> str:
-    """The README with its generated part replaced. Raises BctError when the marks are missing."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise BctError(f"README.md must hold the marks {BEGIN} and {END} once each")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{section}\n{END}{rest.split(END)[1]}"
+def with_section(text: str, name: str, section: str) -> str:
+    """The README with the generated part of that name replaced. Raises BctError when its marks are missing."""
+    begin, end = f"<!-- {name}: generated -->", f"<!-- {name}: end -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise BctError(f"README.md must hold the marks {begin} and {end} once each")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{section}\n{end}{rest.split(end)[1]}"
+
+
+SECTIONS: dict[str, Callable[[], str]] = {"results": results_section, "claims": claims_section}
+"""What each pair of marks in the README holds."""
+
+
+def with_sections(text: str) -> str:
+    """The README with every generated part made from the committed results."""
+    for name, make in SECTIONS.items():
+        text = with_section(text, name, make())
+    return text
 
 
 def update_readme(path: Path = PROJECT / "README.md") -> None:
     """Write the committed results into the README."""
-    text = with_results(path.read_text(encoding="utf-8"), results_section())
+    text = with_sections(path.read_text(encoding="utf-8"))
     replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 

@@ -9,6 +9,7 @@ from bctlib.experiments.results import readable_file
 from bctlib.experiments.score_distributions import TABLE as SCORES
 from bctlib.experiments.workbench import Workbench
 from bctlib.reporting.plot_baselines import plot_baselines, plot_tradeoff
+from bctlib.reporting.plot_claims import plot_claims
 from bctlib.reporting.plot_protocol import plot_identities, plot_templates
 from bctlib.reporting.plot_scores import plot_scores
 from bctlib.scales import SCALES
@@ -17,6 +18,7 @@ FROM_RESULTS: dict[str, Callable[[str], Figure]] = {
     "table1": plot_baselines,
     "tradeoff": plot_tradeoff,
     SCORES: plot_scores,
+    "table8": plot_claims,
 }
 """The table that a figure is drawn from, and the function that draws it at a scale."""
 
