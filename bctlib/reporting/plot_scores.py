@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from bctlib.experiments.pair_list import Pair
+from bctlib.experiments.pair_list import LOWER_BOUND, Pair
 from bctlib.experiments.results import load_rows
 from bctlib.experiments.score_distributions import EDGES, TABLE
 from bctlib.reporting.cells import pair_text
@@ -13,10 +13,21 @@ from bctlib.reporting.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_fi
 PAIRS: tuple[Pair, ...] = (("old", "old"), ("new*", "old"), ("new-bct", "old"), ("new*", "new*"))
 
 
-def plot_scores(scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None = None) -> Figure:
+FAILURE_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("new-bct", "old"),
+    ("new-relu", "old"),
+    ("new-from-softmax", "old-softmax"),
+)
+"""What fails in Table 3 beside what works."""
+
+
+def plot_scores(
+    scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None = None, name: str = "score_distributions"
+) -> Figure:
     """Cosines of genuine and impostor template pairs, one panel per (query model, gallery model); first seed.
 
-    Where the two distributions cover each other no threshold can tell who is who.
+    Where the two distributions cover each other no threshold can tell who is who. name: of the figure's file.
     """
     rows = load_rows(scale, TABLE, device)
     rows = rows[rows["seed"] == rows["seed"].min()]
@@ -32,4 +43,9 @@ def plot_scores(scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None 
             ax.set(title=pair_text(pair), xlabel="cosine", xticks=np.linspace(-0.5, 1, 4), xlim=(-0.6, 1.0))
         axes[0].set_ylabel("share of pairs (%)")
         axes[-1].legend()
-    return save_figure(figure, scale, "score_distributions")
+    return save_figure(figure, scale, name)
+
+
+def plot_failure_scores(scale: str) -> Figure:
+    """The same for what fails in Table 3."""
+    return plot_scores(scale, FAILURE_PAIRS, name="failure_scores")

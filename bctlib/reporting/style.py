@@ -14,8 +14,10 @@ _PALETTE = sns.color_palette("colorblind")
 COLOURS = {
     "old": _PALETTE[7], "new*": _PALETTE[0], "new-l2": _PALETTE[1], "new-lwf": _PALETTE[5],
     "new-bct": _PALETTE[2], "new-bct-kd": _PALETTE[4], "new-bct-sys": _PALETTE[3],
+    "new-relu": _PALETTE[8],
 }  # fmt: skip
 MARKERS = {"new-l2": "s", "new-bct": "o"}
+PARAGON_COLOUR = _PALETTE[2]
 GENUINE, IMPOSTOR = _PALETTE[2], _PALETTE[3]
 
 STYLE = {
@@ -25,6 +27,11 @@ STYLE = {
 }  # fmt: skip
 
 # Kanji need a typeface that has them; figures draw identities as pictures, so that none has to be installed.
+
+
+def sequence(n: int) -> list:
+    """n colours in an order that the eye sees, also in grey, from dark to light."""
+    return sns.color_palette("viridis", n)
 
 
 def new_figure(width: float = TEXT, height: float = 2.6, **subplots) -> tuple[Figure, object]:

@@ -1,0 +1,54 @@
+"""How the coordinates of embeddings are distributed: why a ReLU on the new embedding breaks compatibility (Table 3)."""
+
+import numpy as np
+
+from bctlib.experiments.results import save_rows
+from bctlib.experiments.workbench import Workbench
+from bctlib.training.model_list import find_model
+
+TABLE = "coordinates"
+EDGES = np.linspace(-0.4, 0.4, 81)
+MODELS = ("old", "new-bct", "new-relu")
+
+
+def best_non_negative_cosine(embeddings: np.ndarray) -> np.ndarray:
+    """For each embedding [n,d] the highest cosine that any vector without negative coordinates can have with it.
+
+    That vector is its positive part, and the cosine the share of the norm that lies there, float64 [n].
+    """
+    unit = unit_rows(embeddings)
+    return np.linalg.norm(np.maximum(unit, 0), axis=1)
+
+
+def unit_rows(embeddings: np.ndarray) -> np.ndarray:
+    """float64 [n,d], each row divided by its norm; a row of zeros, which a ReLU can make, stays."""
+    rows = embeddings.astype(np.float64)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1)
+
+
+def save_coordinates(bench: Workbench, models: tuple[str, ...] = MODELS) -> None:
+    """Histogram the coordinates of all unit test embeddings of each model, 80 bins over [-0.4, 0.4].
+
+    Rows: metric `coordinate`, operating point the bin's centre, value the share of coordinates in per cent; `negative`,
+    the share below zero; `best non-negative cosine`, mean of `best_non_negative_cosine` times 100.
+    """
+    centres = (EDGES[:-1] + EDGES[1:]) / 2
+    rows = []
+    for name in models:
+        features, training = bench.features(name), bench.model(name).training
+        unit = unit_rows(features)
+        counts, _ = np.histogram(np.clip(unit, EDGES[0], EDGES[-1]), EDGES)
+        values = [("coordinate", float(c), 100 * n / unit.size) for c, n in zip(centres, counts, strict=True) if n]
+        values.append(("negative", "", 100 * float((unit < 0).mean())))
+        values.append(("best non-negative cosine", "", 100 * float(best_non_negative_cosine(features).mean())))
+        rows += [
+            {
+                "seed": bench.seed, "method": find_model(name).method, "query_model": name, "gallery_model": name,
+                "protocol": "test images", "metric": metric, "operating_point": point, "value": value,
+                "n_behind": len(unit), "device": training.device, "versions": training.versions,
+                "commit": training.commit, "seconds": training.seconds,
+            }
+            for metric, point, value in values
+        ]  # fmt: skip
+    save_rows(rows, bench.scale, TABLE)
