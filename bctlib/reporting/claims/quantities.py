@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from bctlib.experiments import backfill_curves
 from bctlib.experiments.table_list import find_table
 from bctlib.reporting.cells import HEADLINE, PROTOCOLS, pair_text, power
 from bctlib.reporting.paper_numbers import paper_value
@@ -51,7 +52,7 @@ IDENTIFICATION = Point("identification", "TPIR@FPIR", HEADLINE["TPIR@FPIR"])
 BOTH = (VERIFICATION, IDENTIFICATION)
 REID = (Point("reid", "mAP", ""),)
 STRICT = tuple(Point("strict criterion", "constraints kept", kind) for kind in ("different", "same"))
-BACKFILL = (Point("partial backfill", f"TPIR@FPIR={HEADLINE['TPIR@FPIR']}", "curve"),)
+BACKFILL = (Point(backfill_curves.STANDARD, backfill_curves.STRICT, "curve"),)
 
 Cells = Mapping[tuple[str, ...], BySeed]
 """Values by seed of one table, by (query model, gallery model, protocol, metric, operating point)."""
@@ -119,10 +120,6 @@ class Highest:
         return None if None in printed else max(printed)
 
 
-ORDERS = ("random order 1", "random order 2", "random order 3")
-PER_CENT = tuple(str(share) for share in range(0, 101, 2))
-
-
 @dataclass(frozen=True)
 class OfCurve:
     """A feature of the curve of Fig. 3, per seed: the mean over the random orders of backfill."""
@@ -140,7 +137,8 @@ class OfCurve:
         return (self.accuracy,)
 
     def by_seed(self, lookup: Lookup, point: Point) -> BySeed:
-        points = [[Point(f"{point.protocol}, {order}", point.metric, x) for x in PER_CENT] for order in ORDERS]
+        curves = [backfill_curves.curve_name(point.protocol, order) for order in backfill_curves.RANDOM_ORDERS]
+        points = [[Point(curve, point.metric, x) for x in backfill_curves.PER_CENT] for curve in curves]
         values = [[self.accuracy.by_seed(lookup, each) for each in order] for order in points]
         seeds = set.intersection(*(set(each) for order in values for each in order))
         return {
