@@ -27,7 +27,7 @@ def plot_fig2(scale: str, device: str | None = None, lam: float = 1.0) -> Figure
         return cell.text() + (f"\n(paper {printed:.1f})" if printed is not None else "")
 
     with plt.rc_context(STYLE):
-        figure, ax = new_figure(height=2.5)
+        figure, ax = new_figure(height=2.6)
         for name, x in PLACES.items():
             ax.plot(x, 0, "o", markersize=30, color="0.9", markeredgecolor="0.4")
             ax.text(x, 0, SYMBOLS[name], ha="center", va="center", fontsize=11)
@@ -35,12 +35,12 @@ def plot_fig2(scale: str, device: str | None = None, lam: float = 1.0) -> Figure
         for spec in TABLE_4A[:3]:
             share = f"{100 * spec.share:.0f} % of identities"
             ax.text(PLACES[spec.name], -0.33, share, ha="center", va="top", fontsize=7)
-        for query, gallery, bend in (("phi2", "phi1", 0.0), ("phi3", "phi2", 0.0), ("phi3", "phi1", -0.33)):
+        for query, gallery, bend in (("phi2", "phi1", 0.0), ("phi3", "phi2", 0.0), ("phi3", "phi1", -0.12)):
             _arrow(ax, PLACES[query], PLACES[gallery], bend, text(query, gallery))
         for name, spec in (("phi2", "phi2*"), ("phi3", "phi3*")):
             best = f"paragon: {text(spec, spec)}"
             ax.text(PLACES[name], -0.52, best, ha="center", va="top", fontsize=7, color=PARAGON_COLOUR)
-        ax.set(xlim=(-0.4, 2.4), ylim=(-0.95, 1.25))
+        ax.set(xlim=(-0.4, 2.4), ylim=(-0.95, 1.45))
         ax.set_axis_off()
         ax.set_title(f"arrows: (query model, gallery model), {at[1]}={power(at[2])} in %, {scale} scale")
     return save_figure(figure, scale, "fig2_chain")
@@ -49,7 +49,7 @@ def plot_fig2(scale: str, device: str | None = None, lam: float = 1.0) -> Figure
 def _arrow(ax, start: float, end: float, bend: float, label: str) -> None:
     colour = sequence(3)[1]
     middle = (start + end) / 2
-    height = 0.0 if not bend else 0.93
+    height = 0.0 if not bend else 0.97
     if bend:
         points = {"posA": (start, 0.68), "posB": (end, 0.68), "connectionstyle": f"arc3,rad={-bend}"}
     else:
@@ -69,7 +69,7 @@ def plot_long_chain(scale: str, device: str | None = None, lam: float = 1.0) -> 
     colours = sequence(len(names) - 1)
     points = [(protocol, metric, HEADLINE[metric]) for protocol, (_, metric) in PROTOCOLS.items()]
     with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=2.5, ncols=2)
+        figure, axes = new_figure(height=2.8, ncols=2)
         for ax, at in zip(axes, points, strict=True):
             for j, gallery in enumerate(names[:-1]):
                 gains = [cells[(query, gallery, *at)].minus(cells[(gallery, gallery, *at)]) for query in names[j + 1 :]]

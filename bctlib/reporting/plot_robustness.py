@@ -24,7 +24,7 @@ def plot_robustness(scale: str, device: str | None = None, lam: float = 1.0) -> 
     """
     cells = measured("table7", scale, device)
     with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=2.7, ncols=2, sharey=True)
+        figure, axes = new_figure(height=3.3, ncols=2, sharey=True)
         for ax, (protocol, (short, metric)) in zip(axes, PROTOCOLS.items(), strict=True):
             at = (protocol, metric, HEADLINE[metric])
             _panel(ax, cells, at, lam)
@@ -42,10 +42,10 @@ def _panel(ax, cells: Mapping[tuple[str, ...], Cell], at: tuple[str, str, str], 
     for row, (query, gallery) in enumerate(CROSS_PAIRS):
         new = cells.get((with_lambda(query, lam), gallery, *at))
         if new is not None:
-            _mark(ax, row - 0.15, new.minus(cells[gallery, gallery, *at]), "o", COLOURS["new-bct"])
+            _mark(ax, row - 0.2, new.minus(cells[gallery, gallery, *at]), "o", COLOURS["new-bct"])
         printed = [paper_value("table7", *pair, *at) for pair in ((query, gallery), (gallery, gallery))]
         if None not in printed:
-            _mark(ax, row + 0.15, Cell(printed[0] - printed[1], math.nan, ()), "D", "0.3")
+            _mark(ax, row + 0.2, Cell(printed[0] - printed[1], math.nan, ()), "D", "0.3")
     ax.set(xlim=EDGE)
 
 
