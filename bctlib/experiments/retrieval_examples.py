@@ -52,8 +52,8 @@ def draw_examples(
 ) -> Examples:
     """The gallery and queries that the module's docstring describes; fewer queries are the first of more.
 
-    Raises BctError unless 1 <= n_queries <= n_gallery <= the identities that have a gallery template and a probe of a
-    single picture.
+    Raises BctError for another count of queries than 1 to n_gallery, and for fewer than n_gallery identities with a
+    gallery template and a probe of a single picture.
     """
     probes, galleries = protocols.identification.probes, protocols.identification.galleries
     single = np.flatnonzero(probes.images_per_template == 1)
@@ -63,10 +63,11 @@ def draw_examples(
         for identity, start in zip(gallery.identity, gallery.start[:-1], strict=True)
     }
     both = np.array(sorted(set(first_picture) & set(probes.identity[single].tolist())), np.int64)
-    if not 1 <= n_queries <= n_gallery <= len(both):
+    if not 1 <= n_queries <= n_gallery:
+        raise BctError(f"parameter 'n_queries' is {n_queries}, expected 1 to {n_gallery}, the size of the gallery")
+    if len(both) < n_gallery:
         raise BctError(
-            f"parameter 'n_queries' is {n_queries}: expected 1 to {n_gallery}, the size of the gallery, "
-            f"which needs as many of the {len(both)} identities"
+            f"a gallery of {n_gallery} needs {n_gallery} identities with single pictures, there are {len(both)}"
         )
     drawn = np.random.default_rng(seed).permutation(both)[:n_gallery]
     gallery_identity, query_identity = np.sort(drawn), drawn[:n_queries]

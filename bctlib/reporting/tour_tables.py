@@ -5,6 +5,8 @@ import pandas as pd
 
 from bctlib.experiments.backfill_cost import GALLERY_SIZES, backfill_seconds
 from bctlib.experiments.retrieval_examples import PAIRS, SMALL_GALLERY, TABLE, WHOLE, load_retrievals, mate_ranks
+from bctlib.experiments.workbench import Workbench
+from bctlib.provenance import provenance
 from bctlib.reporting.cells import DASH, measured, pair_text
 
 _UNITS = (("years", 365.25 * 86400), ("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
@@ -37,7 +39,8 @@ def hits_table(scale: str, seed: int | None = None, device: str | None = None) -
 def duration(seconds: float) -> str:
     """Three digits and the largest unit that fits: `17.4 hours`."""
     unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= size), ("seconds", 1.0))
-    return f"{seconds / size:.3g} {unit}"
+    number = f"{seconds / size:.3g}"
+    return f"{number} {unit.removesuffix('s') if number == '1' else unit}"
 
 
 def cost_table(seconds_per_image: float) -> pd.DataFrame:
@@ -50,3 +53,8 @@ def cost_table(seconds_per_image: float) -> pd.DataFrame:
         }
         for n in GALLERY_SIZES
     ).set_index("images in the gallery")
+
+
+def machine(bench: Workbench) -> str:
+    """What the bench's models run on, with its number of threads."""
+    return provenance(str(bench.on))["device"]
