@@ -57,6 +57,20 @@ ROBUSTNESS_OWN_PAIRS: tuple[Pair, ...] = tuple(
     )
 )  # fmt: skip
 
+STRONGER_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("new-bct@10", "old"),
+    ("new-bct@10", "new-bct@10"),
+    ("old-ns", "old-ns"),
+    ("new-from-ns@10", "old-ns"),
+    ("new-from-ns@10", "new-from-ns@10"),
+    ("old-25", "old-25"),
+    ("new-from-25@10", "old-25"),
+    ("new-from-25@10", "new-from-25@10"),
+    PARAGON,
+)
+"""Where BCT fails Eq. 2 at lambda 1 and the paper's holds: the same at lambda 10."""
+
 CHAIN_PAIRS: tuple[Pair, ...] = (
     ("phi1", "phi1"),
     ("phi2", "phi1"),

@@ -20,6 +20,7 @@ from bctlib.experiments.pair_list import (
     ROBUSTNESS_OWN_PAIRS,
     ROBUSTNESS_PAIRS,
     SHARE_PAIRS,
+    STRONGER_PAIRS,
     Pair,
 )
 from bctlib.training.model_list import with_lambda
@@ -90,6 +91,7 @@ TABLES = (
     TableSpec("table3", "Other networks, dimensions and heads", ROBUSTNESS_PAIRS, MAIN_POINTS),
     TableSpec("table7", "All points of Table 3, and other shares", ROBUSTNESS_PAIRS + SHARE_PAIRS, ALL_POINTS),
     TableSpec("robustness_own", "Own accuracy of the models of Tables 3 and 7", ROBUSTNESS_OWN_PAIRS, MAIN_POINTS),
+    TableSpec("stronger", "BCT bound ten times as strongly", STRONGER_PAIRS, ALL_POINTS),
     TableSpec("table4", "A chain of three versions", CHAIN_PAIRS + CHAIN_PARAGONS, MAIN_POINTS, **_CHAIN),
     TableSpec("table9", "All operating points of Table 4", CHAIN_PAIRS + CHAIN_PARAGONS, ALL_POINTS, **_CHAIN),
     TableSpec("chain_matrix", "Every version against every gallery", CHAIN_MATRIX, MAIN_POINTS),
@@ -123,6 +125,11 @@ class Experiment:
     measure: str = "templates"
 
     @property
+    def task(self) -> str:
+        """Whose data it needs at paper scale: "persons" or "faces"; glyphs serve both."""
+        return "persons" if self.measure == "re-identification" else "faces"
+
+    @property
     def pairs(self) -> tuple[Pair, ...]:
         """Every pair of every table, once."""
         return tuple(dict.fromkeys(pair for table in self.tables for pair in find_table(table).pairs))
@@ -137,6 +144,7 @@ EXPERIMENTS = (
     Experiment("baselines", ("table1", "table2", "table8")),
     Experiment("tradeoff", ("tradeoff",)),
     Experiment("robustness", ("table3", "table7", "robustness_own")),
+    Experiment("stronger", ("stronger",)),
     Experiment("chain", ("table4", "table9", "chain_matrix")),
     Experiment("long_chain", ("long_chain",)),
     Experiment("backfill", ("fig3",), measure="backfill"),
