@@ -17,6 +17,7 @@ from scipy.special import stdtrit
 
 from bctlib import progress
 from bctlib.errors import BctError
+from bctlib.experiments.table_list import made_by
 from bctlib.files import replace_atomically
 from bctlib.locations import PROJECT, results_dir
 from bctlib.provenance import provenance
@@ -106,14 +107,14 @@ def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame
     path = readable_file(scale, table)
     if path is None:
         missing = results_file(scale, table)
-        raise BctError(f"no results in {missing}: run `./reproduce.sh {table} --scale {scale}` first")
+        raise BctError(f"no results in {missing}: run `./reproduce.sh {made_by(table)} --scale {scale}` first")
     records = _read(path, scale, table)
     seeds: dict[str, set] = {}
     for row in records:
         seeds.setdefault(row["device"], set()).add(row["seed"])
     if device is None:
         if not seeds:
-            raise BctError(f"{path} holds no rows: run `./reproduce.sh {table} --scale {scale}` first")
+            raise BctError(f"{path} holds no rows: run `./reproduce.sh {made_by(table)} --scale {scale}` first")
         device = max(sorted(seeds), key=lambda name: len(seeds[name]))
         if len(seeds) > 1:
             progress.say(f"{path.name} ({scale}) was measured on {len(seeds)} devices; showing {device}")

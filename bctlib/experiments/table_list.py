@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bctlib.errors import UsageError
-from bctlib.experiments.backfill_curves import EARLY, IMAGES, LOOSE, PER_CENT, STRICT, TENTHS
+from bctlib.experiments.backfill_curves import EARLY, IMAGES, LOOSE, PER_CENT, STRICT, TENTHS, TWO_THRESHOLDS
 from bctlib.experiments.pair_list import (
     BACKFILL_ORDER_PAIRS,
     BACKFILL_PAIRS,
@@ -35,8 +35,8 @@ ALL_POINTS = {
 
 LONG_CHAIN_POINTS = {"TAR@FAR": ("0.0001", "0.001"), "TPIR@FPIR": ("0.01", "0.1")}
 REID_POINTS = {"mAP": ("",), "mAP, trapezoid": ("",), "cmc": ("1", "5", "10")}
-BACKFILL_POINTS = {STRICT: PER_CENT, LOOSE: TENTHS}
-BACKFILL_ORDER_POINTS = {STRICT: EARLY, LOOSE: ("0", "10", "50", "100"), IMAGES: EARLY}
+BACKFILL_POINTS = {STRICT: PER_CENT, LOOSE: TENTHS, TWO_THRESHOLDS: TENTHS}
+BACKFILL_ORDER_POINTS = {STRICT: EARLY, LOOSE: ("0", "10", "50", "100"), TWO_THRESHOLDS: TENTHS, IMAGES: EARLY}
 
 LAMBDAS = ("0.1", "1", "10")
 """Weights of the term that binds new to old, for the comparison of own and cross accuracy."""
@@ -61,7 +61,7 @@ class TableSpec:
     points: for each metric the operating points it holds, as the results write them. parts: of the split; `validation`
     beside `test` where something is chosen, which must not be done on test identities. paragons: for a query model
     the model that Eq. 9 calls its paragon, where that is not `new*`. gaps: for a model's own row the pair that its
-    absolute gain is taken from.
+    absolute gain is taken from. target: what `./reproduce.sh` makes it by, where that is not its name.
     """
 
     name: str
@@ -71,6 +71,7 @@ class TableSpec:
     parts: tuple[str, ...] = ("test",)
     paragons: Mapping[str, str] = field(default_factory=dict)
     gaps: Mapping[Pair, Pair] = field(default_factory=lambda: {PARAGON: LOWER_BOUND})
+    target: str = ""
 
     def paragon(self, query: str) -> Pair:
         """(phi*, phi*) of the query model (plain name, without a lambda)."""
@@ -90,17 +91,22 @@ TABLES = (
     TableSpec("table8", "All operating points of Table 1", BASELINE_PAIRS, ALL_POINTS),
     TableSpec("table3", "Other networks, dimensions and heads", ROBUSTNESS_PAIRS, MAIN_POINTS),
     TableSpec("table7", "All points of Table 3, and other shares", ROBUSTNESS_PAIRS + SHARE_PAIRS, ALL_POINTS),
-    TableSpec("robustness_own", "Own accuracy of the models of Tables 3 and 7", ROBUSTNESS_OWN_PAIRS, MAIN_POINTS),
+    TableSpec("robustness_own", "Own accuracy of the models of Tables 3 and 7", ROBUSTNESS_OWN_PAIRS, MAIN_POINTS, target="table3"),
     TableSpec("stronger", "BCT bound ten times as strongly", STRONGER_PAIRS, ALL_POINTS),
     TableSpec("table4", "A chain of three versions", CHAIN_PAIRS + CHAIN_PARAGONS, MAIN_POINTS, **_CHAIN),
     TableSpec("table9", "All operating points of Table 4", CHAIN_PAIRS + CHAIN_PARAGONS, ALL_POINTS, **_CHAIN),
-    TableSpec("chain_matrix", "Every version against every gallery", CHAIN_MATRIX, MAIN_POINTS),
+    TableSpec("chain_matrix", "Every version against every gallery", CHAIN_MATRIX, MAIN_POINTS, target="table4"),
     TableSpec("long_chain", "A chain of six versions", LONG_CHAIN_MATRIX, LONG_CHAIN_POINTS),
     TableSpec("table5", "Re-identification", REID_PAIRS, REID_POINTS),
     TableSpec("fig3", "Partial backfill", BACKFILL_PAIRS, BACKFILL_POINTS),
     TableSpec("backfill_orders", "Orders of backfill", BACKFILL_ORDER_PAIRS, BACKFILL_ORDER_POINTS),
     TableSpec("tradeoff", "Own against cross accuracy", TRADEOFF_PAIRS, MAIN_POINTS, ("validation", "test")),
 )
+
+
+def made_by(name: str) -> str:
+    """The word of `./reproduce.sh` that makes the table of that name."""
+    return next((table.target for table in TABLES if table.name == name and table.target), name)
 
 
 def find_table(name: str) -> TableSpec:
