@@ -1,7 +1,7 @@
 """Where data, trained models, results and figures live.
 
 Each folder has a default inside the project and an environment variable that moves it:
-`BCT_DATA`, `BCT_STORE`, `BCT_RESULTS`, `BCT_FIGURES`.
+`BCT_DATA`, `BCT_PAPER_DATA`, `BCT_STORE`, `BCT_RESULTS`, `BCT_FIGURES`.
 """
 
 import os
@@ -16,8 +16,13 @@ def _folder(variable: str, default: str) -> Path:
 
 
 def data_dir() -> Path:
-    """Glyph sheets, and real data sets for those who hold them (`BCT_DATA`, default `data/`)."""
+    """Glyph sheets (`BCT_DATA`, default `data/`)."""
     return _folder("BCT_DATA", "data")
+
+
+def paper_data_dir() -> Path:
+    """The paper's own data sets, for those who hold them (`BCT_PAPER_DATA`, default `paper/` in the data folder)."""
+    return _folder("BCT_PAPER_DATA", str(data_dir() / "paper"))
 
 
 def store_dir() -> Path:

@@ -7,11 +7,13 @@ import pytest
 import torch
 from tiny import tiny_recipe
 
+from bctlib.data.colour_distortion import ColourDistortion
 from bctlib.data.distortion import TrainingDistortion
 from bctlib.errors import BctError, UsageError
 from bctlib.scales import SCALES
 from bctlib.training.backbones import BACKBONES
 from bctlib.training.heads import HEADS, build_head
+from bctlib.training.loop import learning_rate
 from bctlib.training.methods import METHODS, build_method
 from bctlib.training.model_list import MODELS, find_model, with_lambda
 from bctlib.training.recipe import Recipe, Schedule
@@ -137,5 +139,31 @@ def test_settings_of_each_scale_can_be_built():
         TrainingDistortion(**settings.distortion)
     with pytest.raises(UsageError, match="smokey.*smoke"):
         scale_settings("smokey")
-    with pytest.raises(UsageError, match="paper"):
+
+
+def test_the_paper_s_recipe():
+    faces, persons = (scale_settings("paper", task) for task in ("faces", "persons"))
+    assert faces.backbones == {"base": "resnet101", "deep": "resnet152"} and faces.size == (112, 112)
+    assert (faces.head_scale, faces.margin, faces.schedule.batch, faces.schedule.weight_decay) == (32, 0.4, 320, 5e-4)
+    rates = [learning_rate(faces.schedule, 10 * epoch, 160) for epoch in range(16)]
+    assert rates == pytest.approx([0.1] * 8 + [0.01] * 4 + [0.001] * 2 + [0.0001] * 2)
+    assert persons.size == (256, 128)
+    for settings in (faces, persons):
+        ColourDistortion(**settings.distortion)
+        assert set(settings.backbones.values()) <= set(BACKBONES)
+    with pytest.raises(UsageError, match="'horses'.*persons"):
+        scale_settings("paper", "horses")
+
+
+def test_a_rehearsal_is_small_and_keeps_out_of_the_folders_of_real_runs(monkeypatch, tmp_path):
+    monkeypatch.setenv("BCT_REHEARSAL", "1")
+    for name in ("BCT_STORE", "BCT_RESULTS"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv("BCT_FIGURES", raising=False)
+    with pytest.raises(UsageError, match="BCT_FIGURES"):
         scale_settings("paper")
+    monkeypatch.setenv("BCT_FIGURES", str(tmp_path))
+    for task in ("faces", "persons"):
+        settings = scale_settings("paper", task)
+        assert settings.schedule.epochs == 1 and settings.backbones["base"] == "resnet18"
+    assert scale_settings("smoke") is SETTINGS["smoke"]

@@ -31,6 +31,7 @@ class ToyModel:
 @dataclass(frozen=True)
 class ToyTarget(targets.Target):
     trained = ("old", "new-bct")
+    task = "faces"
 
 
 def write_toy_notebook(folder: Path, *cells: str) -> Path:
@@ -44,7 +45,7 @@ def write_toy_notebook(folder: Path, *cells: str) -> Path:
     return path
 
 
-def toy_plan(models: Iterable[str], scale: str, seeds: list[int]) -> list[ToyModel]:
+def toy_plan(models: Iterable[str], scale: str, seeds: list[int], task: str) -> list[ToyModel]:
     return [ToyModel(name, seed, cached=seed == 0, estimated_s=30.0) for seed in seeds for name in models]
 
 
@@ -64,7 +65,7 @@ def install(folder: Path, replace=setattr) -> None:
 def fake_modules() -> dict[str, ModuleType]:
     """Stand-ins for the parts of the library that need trained models."""
     plans, tables = ModuleType("bctlib.experiments.plans"), ModuleType("bctlib.reporting.tables")
-    plans.plan = toy_plan
+    plans.plan, plans.basis, plans.require_data = toy_plan, lambda *_: "", lambda *_: None
     tables.print_table = lambda target, scale, *_: print(f"the table of {target} at {scale}")
     return {module.__name__: module for module in (plans, tables)} | {
         "bctlib.reporting": ModuleType("bctlib.reporting")

@@ -57,6 +57,10 @@ class ImageFilePool:
         except OSError:
             return -1
 
+    def image(self, position: int) -> np.ndarray:
+        """One image as the network sees it, uint8 [H,W,3]. Raises BctError that names a file it cannot read."""
+        return ImageList(self.root, self.paths, self.framing)[position]
+
     def batches(
         self, size: int = 256, workers: int | None = None, device: torch.device | None = None
     ) -> Iterator[torch.Tensor]:

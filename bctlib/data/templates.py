@@ -48,12 +48,14 @@ class TemplateSet:
     """t templates over an image pool, in compressed rows.
 
     image_index: int64 [m], positions in the pool; start: int64 [t+1], template i has the images
-    image_index[start[i]:start[i+1]], at least one; identity: int64 [t], indices into the glyph set.
+    image_index[start[i]:start[i+1]], at least one; identity: int64 [t], indices into the glyph set or, for IJB-C,
+    subject numbers. weight: float32 [m], what each of these images counts, or None where each counts 1.
     """
 
     image_index: np.ndarray
     start: np.ndarray
     identity: np.ndarray
+    weight: np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -74,4 +76,14 @@ class TemplateSet:
         keep = ~np.isin(self.identity, identities)
         lengths = self.images_per_template
         start = np.concatenate([[0], np.cumsum(lengths[keep])]).astype(np.int64)
-        return TemplateSet(self.image_index[np.repeat(keep, lengths)], start, self.identity[keep])
+        images = np.repeat(keep, lengths)
+        weight = None if self.weight is None else self.weight[images]
+        return TemplateSet(self.image_index[images], start, self.identity[keep], weight)
+
+    def take(self, templates: np.ndarray) -> "TemplateSet":
+        """The templates at those positions, in that order, over the same pool."""
+        lengths = self.images_per_template[templates]
+        start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        images = np.arange(start[-1]) - np.repeat(start[:-1] - self.start[templates], lengths)
+        weight = None if self.weight is None else self.weight[images]
+        return TemplateSet(self.image_index[images], start, self.identity[templates], weight)

@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bctlib.data.ijbc_protocols import IjbcProtocols
 from bctlib.data.protocols import GlyphProtocols
+from bctlib.errors import UsageError
+from bctlib.evaluation import evaluate_ijbc
 from bctlib.experiments.workbench import Workbench
 from bctlib.features.templates import template_embeddings
 from bctlib.metrics.compatibility import strict_criterion
 from bctlib.metrics.identification import identification_points, rank_k_over_galleries, search
+from bctlib.metrics.pairs import pair_scores as listed_scores
 from bctlib.metrics.verification import VerificationScores, verification_points, verification_scores
 
 FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -34,10 +38,15 @@ def compare(bench: Workbench, query: str, gallery: str, part: str = "test") -> l
     """Every measure of (query model, gallery model), by the paper's rule (Sec. 3.3).
 
     The query model embeds first templates and probes, the gallery model second templates and galleries. On the test
-    part also the strict criterion (Eq. 1) and the variant without look-alikes.
+    part also the strict criterion (Eq. 1) and, of glyphs, the variant without look-alikes. Raises UsageError for a
+    workbench of persons, whose protocol is another.
     """
-    features = bench.pair_features(query, gallery, part)
     protocols = bench.protocols(part)
+    if not isinstance(protocols, GlyphProtocols | IjbcProtocols):
+        raise UsageError("persons have no templates: they are measured by re-identification (table5)")
+    features = bench.pair_features(query, gallery, part)
+    if isinstance(protocols, IjbcProtocols):
+        return ijbc(protocols, *features)
     rows = [*verification(protocols, *features), *identification(protocols, *features)]
     if part == "test":
         rows += verification(bench.distinct, *features, DISTINCT) + identification(bench.distinct, *features, DISTINCT)
@@ -45,12 +54,44 @@ def compare(bench: Workbench, query: str, gallery: str, part: str = "test") -> l
     return rows
 
 
-def pair_scores(protocols: GlyphProtocols, query: np.ndarray, gallery: np.ndarray) -> VerificationScores:
-    """Cosines of all first (query features) with all second templates (gallery features)."""
+def ijbc(protocols: IjbcProtocols, query: np.ndarray, gallery: np.ndarray) -> list[Measurement]:
+    """The benchmark's evaluation (`evaluate_ijbc`) of image features, under the names that results have here.
+
+    Every operating point is there, whatever the number of impostors. The strict criterion is over all probes.
+    """
+    report = evaluate_ijbc(protocols.meta, query, gallery, far=FARS, fpir=FPIRS, ranks=RANKS)
+    found = [m for m in report.measurements if (m.query_model, m.gallery_model) == ("new", "old")]
+    n_nonmated = min(m.n_negatives for m in found if m.metric == "TPIR")
+    rows = []
+    for each in found:
+        if each.metric == "TAR":
+            names = ("verification", "TAR@FAR", each.point, 100 * each.value, each.n_negatives)
+        elif each.metric == "TPIR" and each.gallery == "mean":
+            names = ("identification", "TPIR@FPIR", each.point, 100 * each.value, n_nonmated)
+        elif each.metric == "rank":
+            names = ("identification", "rank", each.point, 100 * each.value, each.n_positives)
+        else:
+            continue
+        rows.append(Measurement(*names))
+    return rows + strict(protocols, query, gallery)
+
+
+def pair_scores(
+    protocols: GlyphProtocols | IjbcProtocols, query: np.ndarray, gallery: np.ndarray, keep: float | None = max(FARS)
+) -> VerificationScores:
+    """Cosines of first templates (query features) with second ones (gallery features): of all, or of IJB-C's pairs.
+
+    keep: the highest FAR that will be asked of the impostor scores (None keeps all).
+    """
+    if isinstance(protocols, IjbcProtocols):
+        pairs = protocols.verification
+        templates = (template_embeddings(each, pairs.templates) for each in (query, gallery))
+        scores = listed_scores(next(templates), pairs.pair_first, next(templates), pairs.pair_second)
+        return VerificationScores(scores[pairs.pair_genuine], scores[~pairs.pair_genuine], pairs.n_impostor)
     first, second = protocols.verification.first, protocols.verification.second
     return verification_scores(
         template_embeddings(query, first), first.identity,
-        template_embeddings(gallery, second), second.identity, keep=max(FARS),
+        template_embeddings(gallery, second), second.identity, keep=keep,
     )  # fmt: skip
 
 
@@ -88,9 +129,13 @@ def identification(protocols: GlyphProtocols, query: np.ndarray, gallery: np.nda
     ]
 
 
-def strict(protocols: GlyphProtocols, query: np.ndarray, gallery: np.ndarray) -> list[Measurement]:
-    """Share of the constraints of Eq. 1 kept, over all pairs of second templates embedded by both models."""
-    templates = protocols.verification.second
+def strict(protocols: GlyphProtocols | IjbcProtocols, query: np.ndarray, gallery: np.ndarray) -> list[Measurement]:
+    """Share of the constraints of Eq. 1 kept, over all pairs of templates of one side, embedded by both models.
+
+    Second templates of glyphs; of IJB-C the probes, because its galleries hold every subject once.
+    """
+    verification = protocols.verification
+    templates = verification.first if isinstance(protocols, IjbcProtocols) else verification.second
     kept = strict_criterion(
         template_embeddings(query, templates), template_embeddings(gallery, templates), templates.identity
     )

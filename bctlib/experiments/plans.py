@@ -3,12 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bctlib.data.framing import FACE
+from bctlib.errors import UsageError
+from bctlib.experiments.table_list import find_table
 from bctlib.experiments.workbench import Workbench, with_ancestors
 from bctlib.training import store
 from bctlib.training.model_list import find_model
 
 # Training images per second: measured on 2 cores of a 2023 server processor with bfloat16 for the glyph nets; for the
-# ResNets a guess for one recent GPU, as this scale was not run on one yet.
+# ResNets a guess for one recent GPU at 112 x 112, as these scales were not run on one yet.
 IMAGES_PER_S = {
     "glyphnet": 4300, "glyphnet-deep": 2600,
     "resnet18": 12000, "resnet50": 4000, "resnet101": 2000, "resnet152": 1400,
@@ -27,18 +30,49 @@ class PlannedModel:
     estimated_s: float
 
 
-def plan(models: Iterable[str], scale: str, seeds: Iterable[int]) -> list[PlannedModel]:
+def plan(models: Iterable[str], scale: str, seeds: Iterable[int], task: str = "faces") -> list[PlannedModel]:
     """The named models and the old models they need, each before those that need it.
 
-    Raises UsageError for an unknown model or scale, and BctError when the scale's data are not there.
+    task: "faces" or "persons", which matters at paper scale. Raises UsageError for an unknown model or scale, and
+    BctError when glyphs are not there; the paper's own data may be absent, their published counts do for an estimate.
     """
     names = list(with_ancestors(tuple(models)))
-    return [_planned(Workbench(scale, seed, device="cpu"), name) for seed in seeds for name in names]
+    return [_planned(Workbench(scale, seed, "cpu", task=task), name) for seed in seeds for name in names]
 
 
 def _planned(bench: Workbench, name: str) -> PlannedModel:
-    recipe, spec = bench.recipe(name), find_model(name)
-    held = bench.glyphs.present[bench.split.train].mean() * len(bench.glyphs.typefaces)
-    images = bench.settings.n_train * spec.share * held * recipe.schedule.epochs
-    seconds = images / IMAGES_PER_S[recipe.backbone] * OLD_PASS.get(recipe.method, 1.0)
-    return PlannedModel(name, bench.seed, store.is_trained(recipe), seconds)
+    spec, settings = find_model(name), bench.settings
+    images = bench.data.n_images(spec.share) * settings.schedule.epochs * _pixels(bench)
+    seconds = images / IMAGES_PER_S[settings.backbones[spec.backbone]] * OLD_PASS.get(spec.method, 1.0)
+    cached = bench.data.is_here and store.is_trained(bench.recipe(name))
+    return PlannedModel(name, bench.seed, cached, seconds)
+
+
+def _pixels(bench: Workbench) -> float:
+    """Pixels of an image relative to those at which the rates are stated."""
+    height, width = getattr(bench.settings, "size", FACE)
+    return height * width / (FACE[0] * FACE[1])
+
+
+def basis(scale: str, task: str = "faces") -> str:
+    """A sentence on what estimates at this scale rest on; "" where they were measured."""
+    bench = Workbench(scale, device="cpu", task=task)
+    networks = dict.fromkeys(bench.settings.backbones.values())
+    if any(name.startswith("glyphnet") for name in networks):
+        return ""
+    rates = " and ".join(f"{IMAGES_PER_S[name] / _pixels(bench):,.0f} images/s for {name}" for name in networks)
+    source = "the data found" if bench.data.is_here else "published counts, as the data are not here"
+    n_images = f"{bench.data.n_images(1):,.0f} images ({source})"
+    return f"estimates are for one GPU: {rates} are guesses, not measured; {n_images}"
+
+
+def require_data(tables: Iterable[str], scale: str, task: str = "faces") -> None:
+    """Find everything that training and measuring these tables will read.
+
+    Raises UsageError that says what to provide, and for a table that these data cannot give.
+    """
+    data = Workbench(scale, device="cpu", task=task).data
+    for table in tables:
+        if missing := set(find_table(table).parts) - set(data.parts):
+            raise UsageError(f"{table} is not to be had at {scale} scale: its data have no {missing.pop()} identities")
+    data.require()

@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from bctlib.experiments.compare import pair_scores
 from bctlib.experiments.pair_list import Pair
 from bctlib.experiments.results import save_rows
 from bctlib.experiments.workbench import Workbench
-from bctlib.features.templates import template_embeddings
-from bctlib.metrics.verification import verification_scores
 from bctlib.training.model_list import find_model
 
 TABLE = "score_distributions"
@@ -19,15 +18,11 @@ def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...]) -> None:
     One row per bin that is not empty: metric `genuine` or `impostor`, operating point the bin's centre, value the
     share of pairs in it in per cent, n_behind the number of pairs.
     """
-    protocol = bench.protocols().verification
+    protocols = bench.protocols()
     centres = (EDGES[:-1] + EDGES[1:]) / 2
     rows = []
     for query, gallery in pairs:
-        first, second = bench.pair_features(query, gallery)
-        scores = verification_scores(
-            template_embeddings(first, protocol.first), protocol.first.identity,
-            template_embeddings(second, protocol.second), protocol.second.identity, keep=None,
-        )  # fmt: skip
+        scores = pair_scores(protocols, *bench.pair_features(query, gallery), keep=None)
         training = bench.model(query).training
         for metric, values in (("genuine", scores.genuine), ("impostor", scores.impostor)):
             counts, _ = np.histogram(np.clip(values, -1, 1), EDGES)

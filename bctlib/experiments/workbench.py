@@ -1,47 +1,26 @@
 """One seed at one scale: its data, its models (trained when first asked for) and their features."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from functools import cached_property, lru_cache
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from bctlib import locations
-from bctlib.data.distortion import TrainingDistortion
-from bctlib.data.glyph_set import GlyphSet, load_glyphs
-from bctlib.data.lookalikes import find_lookalikes
-from bctlib.data.protocols import GlyphProtocols, glyph_protocols
-from bctlib.data.splits import IdentitySplit, split_identities, training_share
-from bctlib.data.training_set import glyph_training_set
-from bctlib.features.extract import comparable, pool_features
+from bctlib.data.glyph_set import GlyphSet
+from bctlib.data.ijbc_protocols import IjbcProtocols
+from bctlib.data.protocols import GlyphProtocols
+from bctlib.data.reid_protocol import ReidProtocol
+from bctlib.data.splits import IdentitySplit
+from bctlib.experiments.photo_data import Photographs
+from bctlib.experiments.scale_data import scale_data
+from bctlib.features.extract import comparable
 from bctlib.training import store
 from bctlib.training.artefact import Artefact
 from bctlib.training.devices import choose_device
-from bctlib.training.model_list import ModelSpec, find_model
+from bctlib.training.model_list import find_model
 from bctlib.training.recipe import Recipe
-from bctlib.training.scale_settings import ScaleSettings, scale_settings
+from bctlib.training.scale_settings import ScaleSettings
 
 _COSINE_SETTINGS = {"cosine-margin": ("scale", "margin"), "norm-softmax": ("scale",), "softmax": ()}
-
-
-@lru_cache(maxsize=2)
-def _glyphs(folder: Path) -> GlyphSet:
-    return load_glyphs(folder)
-
-
-@lru_cache(maxsize=4)
-def _protocols(folder: Path, scale: str, part: str) -> GlyphProtocols:
-    settings = scale_settings(scale)
-    glyphs = _glyphs(folder)
-    split = _split(glyphs, settings)
-    return glyph_protocols(glyphs, getattr(split, part), seed=settings.split_seed)
-
-
-def _split(glyphs: GlyphSet, settings: ScaleSettings) -> IdentitySplit:
-    return split_identities(
-        len(glyphs.characters), settings.n_train, settings.n_validation, settings.n_test, settings.split_seed
-    )
 
 
 @dataclass
@@ -49,50 +28,58 @@ class Workbench:
     """Data, models and features of one seed at one scale.
 
     The split and the protocols are the same for every seed; the seed draws the nested training shares and, through
-    each model's recipe, its initial weights, order and distortion. force: train again what the store holds.
-    Raises UsageError for an unknown scale or device.
+    each model's recipe, its initial weights, order and distortion. force: train again what the store holds. task:
+    "faces" or "persons"; the paper's own data differ by it, glyphs serve both. data: where everything comes from
+    (`bctlib.experiments.scale_data`). Raises UsageError for an unknown scale, task or device.
     """
 
     scale: str
     seed: int = 0
     device: str = "auto"
     force: bool = False
+    task: str = "faces"
     _models: dict[str, Artefact] = field(default_factory=dict, repr=False)
     _renewed: set[str] = field(default_factory=set, repr=False)
 
     def __post_init__(self):
-        self.settings = scale_settings(self.scale)
+        self.data = scale_data(self.scale, self.task)
+        self.settings = self.data.settings
         self.on = choose_device(self.device)
 
-    @property
-    def folder(self) -> Path:
-        return locations.data_dir() / self.settings.folder
+    def for_task(self, task: str) -> "Workbench":
+        """This workbench, or at paper scale that of another task, which has other models; at other scales the same."""
+        if task == self.task or isinstance(self.settings, ScaleSettings):
+            return self
+        return Workbench(self.scale, self.seed, self.device, self.force, task)
 
     @property
-    def glyphs(self) -> GlyphSet:
-        return _glyphs(self.folder)
+    def glyphs(self) -> GlyphSet | Photographs:
+        """The training identities' pictures: at paper scale photographs instead of glyphs."""
+        return self.data.pictures
 
-    @cached_property
+    @property
     def split(self) -> IdentitySplit:
-        return _split(self.glyphs, self.settings)
+        return self.data.split
 
-    def protocols(self, part: str = "test") -> GlyphProtocols:
-        """The two protocols over the `test` or the `validation` identities."""
-        return _protocols(self.folder, self.scale, part)
+    def protocols(self, part: str = "test") -> GlyphProtocols | IjbcProtocols:
+        """The two protocols over the `test` or the `validation` identities (paper scale has no validation)."""
+        return self.data.protocols(part)
 
-    @cached_property
-    def distinct(self) -> GlyphProtocols:
-        """The test protocols without the fifth of the identities that have the closest doubles."""
-        protocols = self.protocols()
-        return protocols.without(find_lookalikes(self.glyphs, protocols.identities))
+    @property
+    def distinct(self) -> GlyphProtocols | None:
+        """The test protocols without the fifth of the identities with the closest doubles; None for photographs."""
+        return self.data.distinct
+
+    def reid_protocol(self, part: str = "test") -> ReidProtocol:
+        """Queries and gallery over the pool whose features the store may hold already."""
+        return self.data.reid_protocol(part)
 
     def recipe(self, name: str) -> Recipe:
         """What decides the numbers of the named model (`bctlib.training.model_list`) here."""
         spec, settings = find_model(name), self.settings
         head_settings = {"scale": settings.head_scale, "margin": settings.margin}
-        split = f"{settings.n_train}/{settings.n_validation}/{settings.n_test} seed {settings.split_seed}"
         return Recipe(
-            data=f"glyphs {self.glyphs.version}, identities {split}",
+            data=self.data.text,
             share=spec.share,
             seed=self.seed,
             backbone=settings.backbones[spec.backbone],
@@ -103,28 +90,32 @@ class Workbench:
             relu=spec.relu,
             head_settings={key: head_settings[key] for key in _COSINE_SETTINGS[spec.head]},
             options=dict(spec.options),
-            distortion=asdict(TrainingDistortion(**settings.distortion)),
+            distortion=dict(self.data.distortion),
             old=self.recipe(spec.old).key if spec.old else None,
         )
 
     def model(self, name: str) -> Artefact:
-        """The trained model, from the store or trained now; its old model first, if it has one."""
+        """The trained model, from the store or trained now; its old model first, if it has one.
+
+        Before a first training everything that it will be measured on is looked for as well.
+        """
         if name not in self._models:
             spec, recipe = find_model(name), self.recipe(name)
             if self.force and name not in self._renewed:
                 store.forget(recipe)
                 self._renewed.add(name)
+            if not store.is_trained(recipe):
+                self.data.require()
             old = self.model(spec.old) if spec.old else None
             label = f"{name} seed {self.seed}"
-            self._models[name] = store.fetch(recipe, lambda: self._training_set(spec), old, self.on, label)
+            self._models[name] = store.fetch(
+                recipe, lambda: self.data.training_set(spec.share, self.seed), old, self.on, label
+            )
         return self._models[name]
-
-    def _training_set(self, spec: ModelSpec):
-        return glyph_training_set(self.glyphs, training_share(self.split, spec.share, self.seed))
 
     def features(self, name: str, part: str = "test") -> np.ndarray:
         """float32 [images of the pool, dim]: the model's embeddings of every image of the protocols."""
-        return pool_features(self.model(name), self.protocols(part).pool, self.on)
+        return self.data.features(self.model(name), part, self.on)
 
     def pair_features(self, query: str, gallery: str, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
         """Features of the query model, made comparable with the gallery model's, and those of the gallery model.

@@ -13,7 +13,8 @@ def template_embeddings(features: np.ndarray, templates: TemplateSet) -> np.ndar
 
     features: float32 [n,d], one row per image of the pool, norms kept (an image with a stronger feature weighs more).
     Every image counts as a medium of its own, as glyphs have no videos: within the IJB-C rule (mean within a medium,
-    sum over media) that leaves the sum. Returns float32 [t,d] with rows of norm 1; a row of zeros stays zero.
+    sum over media) that leaves the sum; where the templates carry weights (those of that rule and the detector's score,
+    for IJB-C) it is the weighted sum. Returns float32 [t,d] with rows of norm 1; a row of zeros stays zero.
 
     Raises BctError when features are not float32 [n,d], are too few for the templates, or are not finite.
     """
@@ -31,6 +32,7 @@ def template_embeddings(features: np.ndarray, templates: TemplateSet) -> np.ndar
         torch.from_numpy(templates.start),
         mode="sum",
         include_last_offset=True,
+        per_sample_weights=None if templates.weight is None else torch.from_numpy(templates.weight),
     )
     if not torch.isfinite(summed).all():
         raise BctError("image features hold values that are not finite")

@@ -23,7 +23,7 @@ def _cost(target: Target, scale: str) -> str:
     from bctlib.experiments.plans import plan  # imports torch
 
     try:
-        models = plan(target.trained, scale, [0])
+        models = plan(target.trained, scale, [0], target.task)
     except BctError as error:
         return f"not here: {error}"
     cached = sum(model.cached for model in models)
@@ -35,22 +35,28 @@ def _cost(target: Target, scale: str) -> str:
 
 def print_plan(target: Target, scale: str, seeds: list[int]) -> None:
     """Each model of the target: in the store, or to be trained in about so long."""
-    from bctlib.experiments.plans import plan
+    from bctlib.experiments.plans import basis, plan
 
-    models = plan(target.trained, scale, seeds)
+    models = plan(target.trained, scale, seeds, target.task)
     width = max((len(model.name) for model in models), default=0)
     print(f"{target.name} at {scale} scale, seeds {', '.join(map(str, seeds))}: {target.paper}")
     for model in models:
         state = "in the store" if model.cached else f"to train, about {clock(model.estimated_s)}"
         print(f"  {model.name:<{width}}  seed {model.seed}  {state}")
     print(summary([target], scale, seeds))
+    if models and (note := basis(scale, target.task)):
+        print(note)
 
 
 def summary(targets: Sequence[Target], scale: str, seeds: list[int]) -> str:
     """One sentence: how many models the targets need together, each counted once, and how long training should take."""
     from bctlib.experiments.plans import plan
 
-    models = plan(dict.fromkeys(name for target in targets for name in target.trained), scale, seeds)
+    needed: dict[str, list[str]] = {}
+    for target in targets:
+        needed.setdefault(target.task, []).extend(target.trained)
+    plans = [plan(dict.fromkeys(names), scale, seeds, task) for task, names in needed.items()]
+    models = dict.fromkeys(model for models in plans for model in models)  # of glyphs, both tasks have the same ones
     missing = [model for model in models if not model.cached]
     if not models:
         return "no models are needed"

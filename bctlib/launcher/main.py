@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _fix_folders() -> None:
     """A relative BCT_STORE is meant from where the user is, not from where a notebook runs."""
-    for name in ("BCT_DATA", "BCT_STORE", "BCT_RESULTS", "BCT_FIGURES"):
+    for name in ("BCT_DATA", "BCT_PAPER_DATA", "BCT_STORE", "BCT_RESULTS", "BCT_FIGURES"):
         if os.environ.get(name):
             os.environ[name] = str(Path(os.environ[name]).expanduser().resolve())
 
@@ -103,6 +103,10 @@ def _figures() -> int:
 
 def _run(jobs: tuple[Job, ...]) -> int:
     """Run each notebook once, however many of the asked targets it makes, then show every target's table."""
+    from bctlib.experiments.plans import require_data
+
+    for job in jobs:
+        require_data(job.target.shown, job.scale, job.target.task)
     groups: list[list[Job]] = []
     for job in jobs:
         same = [g for g in groups if (g[0].target.notebook, g[0].parameters) == (job.target.notebook, job.parameters)]

@@ -1,4 +1,4 @@
-"""A picture of the data: identities, typefaces, capture conditions, templates."""
+"""A picture of the data: identities, typefaces, capture conditions, templates; or the paper's own photographs."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,8 +6,11 @@ from matplotlib.figure import Figure
 
 from bctlib.data.distortion import CAPTURE_CONDITIONS
 from bctlib.data.glyph_set import GlyphSet
+from bctlib.data.ijbc_protocols import IjbcProtocols
 from bctlib.data.protocols import GlyphProtocols
 from bctlib.data.templates import TemplateSet
+from bctlib.experiments.photo_data import Photographs
+from bctlib.reporting.plot_photographs import plot_photograph_templates, plot_training_photographs
 from bctlib.reporting.style import STYLE, new_figure, save_figure
 
 
@@ -26,8 +29,13 @@ def _show(ax, sheet: np.ndarray, title: str) -> None:
     ax.axis("off")
 
 
-def plot_identities(glyphs: GlyphSet, scale: str, n_identities: int = 5, n_typefaces: int = 16) -> Figure:
-    """Some identities (rows), each in the same typefaces (columns), as designed, before any distortion."""
+def plot_identities(glyphs: GlyphSet | Photographs, scale: str, n_identities: int = 5, n_typefaces: int = 16) -> Figure:
+    """Some identities (rows), each in the same typefaces (columns), as designed, before any distortion.
+
+    Given photographs: some training identities and the first images of each.
+    """
+    if isinstance(glyphs, Photographs):
+        return plot_training_photographs(glyphs, scale, n_identities)
     chosen = np.linspace(0, len(glyphs.characters) - 1, n_identities + 2).astype(int)[1:-1]
     faces = np.linspace(0, len(glyphs.typefaces) - 1, n_typefaces).astype(int)
     with plt.rc_context(STYLE):
@@ -38,11 +46,13 @@ def plot_identities(glyphs: GlyphSet, scale: str, n_identities: int = 5, n_typef
     return save_figure(figure, scale, "glyph_identities")
 
 
-def plot_templates(protocols: GlyphProtocols, scale: str, n_identities: int = 3) -> Figure:
+def plot_templates(protocols: GlyphProtocols | IjbcProtocols, scale: str, n_identities: int = 3) -> Figure:
     """For some identities: first templates and probes (left) and second templates and gallery (right), as captured.
 
-    Left and right share neither typeface nor kind of distortion.
+    Left and right share neither typeface nor kind of distortion. Given IJB-C: one probe and the enrolled template.
     """
+    if isinstance(protocols, IjbcProtocols):
+        return plot_photograph_templates(protocols, scale, n_identities)
     left, right = (" · ".join(CAPTURE_CONDITIONS[c].name for c in side) for side in protocols.conditions)
     with plt.rc_context(STYLE):
         figure, axes = new_figure(height=0.5 * n_identities + 0.1, nrows=n_identities, ncols=2)

@@ -13,7 +13,7 @@ def model_table(bench: Workbench, specs: Sequence[ModelSpec] = TABLE_1A) -> pd.D
     rows = [
         {
             "model": spec.name,
-            "training identities": f"{100 * spec.share:.0f} % of {bench.settings.n_train}",
+            "training identities": f"{100 * spec.share:.0f} % of {bench.data.n_identities}",
             "backbone": bench.settings.backbones[spec.backbone],
             "dim": spec.dim,
             "head": spec.head,
@@ -26,6 +26,11 @@ def model_table(bench: Workbench, specs: Sequence[ModelSpec] = TABLE_1A) -> pd.D
 
 
 def protocol_table(bench: Workbench) -> pd.DataFrame:
-    """How many identities, images, templates, pairs and searches the test protocols have, with and without doubles."""
-    counts = {"full": bench.protocols().counts, "no look-alikes": bench.distinct.counts}
+    """How many identities, images, templates, pairs and searches the test protocols have.
+
+    Of glyphs also without the identities that have close doubles.
+    """
+    counts = {"full": bench.protocols().counts}
+    if bench.distinct is not None:
+        counts["no look-alikes"] = bench.distinct.counts
     return pd.DataFrame(counts).map(lambda count: f"{count:,}")

@@ -1,13 +1,14 @@
 """What the four scales mean: how much data, which networks, how long.
 
-Hyper-parameters of a scale were chosen on validation identities, for the independent model alone.
+Hyper-parameters of a glyph scale were chosen on validation identities, for the independent model alone; those of paper
+scale are the paper's (`bctlib.training.paper_settings`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bctlib.errors import UsageError
 from bctlib.scales import check_scale
+from bctlib.training.paper_settings import PaperSettings, paper_settings
 from bctlib.training.recipe import Schedule
 
 
@@ -54,10 +55,9 @@ SETTINGS: dict[str, ScaleSettings] = {
 }  # fmt: skip
 
 
-def scale_settings(scale: str) -> ScaleSettings:
-    """The settings of a scale. Raises UsageError for an unknown name, and for `paper`, whose data are not glyphs."""
-    check_scale(scale)
-    if scale not in SETTINGS:
-        known = ", ".join(SETTINGS)
-        raise UsageError(f"scale {scale!r} needs the paper's own data, which this version cannot read: use {known}")
-    return SETTINGS[scale]
+def scale_settings(scale: str, task: str = "faces") -> ScaleSettings | PaperSettings:
+    """The settings of a scale: of glyphs, which serve every task, or at paper scale of the task's own data.
+
+    task: "faces" or "persons". Raises UsageError for an unknown name.
+    """
+    return SETTINGS.get(check_scale(scale)) or paper_settings(task)

@@ -1,0 +1,108 @@
+"""Glyph identities as the data of a scale: the split, training shares, protocols and features."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bctlib import locations
+from bctlib.data.distortion import TrainingDistortion
+from bctlib.data.glyph_set import GlyphSet, load_glyphs
+from bctlib.data.lookalikes import find_lookalikes
+from bctlib.data.protocols import GlyphProtocols, glyph_protocols
+from bctlib.data.reid_protocol import ReidProtocol, reid_protocol
+from bctlib.data.splits import IdentitySplit, split_identities, training_share
+from bctlib.data.training_set import TrainingSet, glyph_training_set
+from bctlib.features.extract import pool_features
+from bctlib.training.artefact import Artefact
+from bctlib.training.scale_settings import ScaleSettings, scale_settings
+
+
+@lru_cache(maxsize=2)
+def _glyphs(folder: Path) -> GlyphSet:
+    return load_glyphs(folder)
+
+
+@lru_cache(maxsize=4)
+def _protocols(folder: Path, scale: str, part: str) -> GlyphProtocols:
+    settings = scale_settings(scale)
+    glyphs = _glyphs(folder)
+    return glyph_protocols(glyphs, getattr(_split(glyphs, settings), part), seed=settings.split_seed)
+
+
+def _split(glyphs: GlyphSet, settings: ScaleSettings) -> IdentitySplit:
+    return split_identities(
+        len(glyphs.characters), settings.n_train, settings.n_validation, settings.n_test, settings.split_seed
+    )
+
+
+@dataclass(frozen=True)
+class GlyphData:
+    """The `ScaleData` of a glyph scale; every task is done on the same identities."""
+
+    scale: str
+    settings: ScaleSettings
+
+    parts = ("test", "validation")
+    is_here = True
+
+    def require(self) -> None:
+        """Glyphs come with the project: reading them is checking them."""
+        _glyphs(self.folder)
+
+    @property
+    def folder(self) -> Path:
+        return locations.data_dir() / self.settings.folder
+
+    @property
+    def glyphs(self) -> GlyphSet:
+        return _glyphs(self.folder)
+
+    @property
+    def pictures(self) -> GlyphSet:
+        return self.glyphs
+
+    @cached_property
+    def split(self) -> IdentitySplit:
+        return _split(self.glyphs, self.settings)
+
+    @property
+    def text(self) -> str:
+        settings = self.settings
+        split = f"{settings.n_train}/{settings.n_validation}/{settings.n_test} seed {settings.split_seed}"
+        return f"glyphs {self.glyphs.version}, identities {split}"
+
+    @property
+    def n_identities(self) -> int:
+        return self.settings.n_train
+
+    def n_images(self, share: float) -> float:
+        held = self.glyphs.present[self.split.train].mean() * len(self.glyphs.typefaces)
+        return self.settings.n_train * share * held
+
+    @property
+    def distortion(self) -> Mapping[str, Any]:
+        return asdict(TrainingDistortion(**self.settings.distortion))
+
+    def training_set(self, share: float, seed: int) -> TrainingSet:
+        return glyph_training_set(self.glyphs, training_share(self.split, share, seed))
+
+    def protocols(self, part: str = "test") -> GlyphProtocols:
+        return _protocols(self.folder, self.scale, part)
+
+    @cached_property
+    def distinct(self) -> GlyphProtocols:
+        """The test protocols without the fifth of the identities that have the closest doubles."""
+        protocols = self.protocols()
+        return protocols.without(find_lookalikes(self.glyphs, protocols.identities))
+
+    def reid_protocol(self, part: str = "test") -> ReidProtocol:
+        """A typeface is a camera."""
+        return reid_protocol(self.protocols(part).pool, self.settings.split_seed)
+
+    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
+        return pool_features(model, self.protocols(part).pool, device)
