@@ -24,7 +24,8 @@ from bctlib.experiments.backfill_curves import (
 from bctlib.experiments.compare import identification
 from bctlib.experiments.measures import MEASURES
 from bctlib.experiments.partial_backfill import compare_backfill, compare_backfill_orders
-from bctlib.metrics.backfill import backfill_searches, tpir_along
+from bctlib.features.templates import template_embeddings
+from bctlib.metrics.backfill import BackfillSearches, backfill_searches, tpir_along, tpir_along_two_thresholds
 from bctlib.metrics.backfill_orders import images_backfilled, largest_first, least_certain_first, random_order
 
 
@@ -111,6 +112,35 @@ def test_searching_a_class_by_its_size_equals_repeating_its_probes():
     each = np.repeat(np.arange(30), times)
     repeated = tpir_along(backfill_searches(probes[each], wanted[each], old, gallery, identity, points=5), [0.2, 0.5])
     assert np.array_equal(once, repeated)
+
+
+def test_two_thresholds_by_hand():
+    """Half of the classes are backfilled: of ten non-mated searches one may find a new and one an old template."""
+    nonmated_new, nonmated_old = np.arange(10) / 100 + 0.8, np.arange(10) / 100 + 0.5  # thresholds 0.88 and 0.58
+    mate, mate_is_new = [0.89, 0.87, 0.60, 0.57, 0.60, 0.88], [True, True, False, False, False, True]
+    new, old = [0.70, 0.10, 0.87, 0.10, 0.91, 0.10], [0.50, 0.10, 0.10, 0.10, 0.10, 0.10]
+    column = np.array([*mate, *[-np.inf] * 10], np.float32)[:, None]
+    searches = BackfillSearches(
+        np.array([0.5]), np.arange(16) < 6, column, np.array([*mate_is_new, *[False] * 10])[:, None],
+        np.array([*new, *nonmated_new])[:, None], np.array([*old, *nonmated_old])[:, None],
+    )  # fmt: skip
+    # Hits are the first and the third, which is 0.02 above its threshold though a new template scores higher; the
+    # fifth is beaten by a new one 0.03 above, the last only ties with the threshold.
+    assert tpir_along_two_thresholds(searches, 0.2).tolist() == [2 / 6]
+    assert tpir_along_two_thresholds(searches, 0.2, np.array([1, 1, 4, 1, 1, 2, *[1] * 10])).tolist() == [5 / 10]
+
+
+def test_two_thresholds_agree_with_one_where_the_gallery_is_of_one_model(bench):
+    protocols = bench.protocols().identification
+    new, gallery = bench.features("new"), protocols.galleries[0]
+    searches = backfill_searches(
+        template_embeddings(new, protocols.probes), protocols.probes.identity,
+        template_embeddings(bench.features("old"), gallery), template_embeddings(new, gallery), gallery.identity,
+        points=11,
+    )  # fmt: skip
+    for fpir in (0.01, 0.05, 0.3):
+        apart, one = tpir_along_two_thresholds(searches, fpir), tpir_along(searches, fpir)
+        assert apart[[0, -1]] == pytest.approx(one[[0, -1]], abs=1e-9) and 0 < apart[0] < apart[-1]
 
 
 def test_orders_are_permutations_that_their_seed_decides():

@@ -1,8 +1,8 @@
 """Search accuracy while the gallery is backfilled class by class (Appendix B, Fig. 3), in several orders.
 
 Probes are embedded by the query model throughout. At x per cent, the first x per cent of the classes of each gallery,
-in the order of backfill, carry templates of the query model, the others still those of the gallery model; the
-threshold is set anew at each point. Values are means over G1 and G2.
+in the order of backfill, carry templates of the query model, the others still those of the gallery model. The
+threshold is set anew at each point: one, or one for each model's templates. Values are means over G1 and G2.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,15 @@ from bctlib.experiments.backfill_curves import (
     RANDOM_ORDERS,
     SEARCHED_BY_SIZE,
     STANDARD,
+    STRICT_FPIR,
+    TWO_THRESHOLDS,
     curve_name,
     tpir_name,
 )
 from bctlib.experiments.compare import FPIRS, Measurement
 from bctlib.experiments.workbench import Workbench
 from bctlib.features.templates import template_embeddings
-from bctlib.metrics.backfill import backfill_searches, tpir_along
+from bctlib.metrics.backfill import backfill_searches, tpir_along, tpir_along_two_thresholds
 from bctlib.metrics.backfill_orders import images_backfilled, largest_first, least_certain_first, random_order
 
 
@@ -114,6 +116,11 @@ def _measured(
         for point, values in zip(PER_CENT, np.mean(curves, axis=0), strict=True):
             for fpir, value in zip(fpirs, values, strict=True):
                 yield Measurement(curve_name(name, order), tpir_name(fpir), point, 100 * value, n_nonmated)
+        if STRICT_FPIR in fpirs:
+            pairs = zip(searches, times, strict=True)
+            apart = [tpir_along_two_thresholds(each, STRICT_FPIR, each_times) for each, each_times in pairs]
+            for point, value in zip(PER_CENT, np.mean(apart, axis=0), strict=True):
+                yield Measurement(curve_name(name, order), TWO_THRESHOLDS, point, 100 * value, n_nonmated)
     sizes = [side.templates.images_per_template for side in sides]
     shares = [
         images_backfilled(side.templates.identity, size, each, POINTS)

@@ -20,14 +20,22 @@ class BackfillSearches(NamedTuple):
     """The searches of all points of a curve.
 
     share: float64 [p], share of the gallery's classes that are backfilled, 0 to 1. mated: bool [q].
-    mate: float32 [q, p], score of the mate (-inf without one). best_other: float32 [q, p], highest score of a
-    template of another identity.
+    mate: float32 [q, p], score of the mate (-inf without one); mate_is_new: bool [q, p], whether that is by a new
+    template. other_new, other_old: float32 [q, p], highest score of a new and of an old template of another identity
+    (-inf where there is none).
     """
 
     share: np.ndarray
     mated: np.ndarray
     mate: np.ndarray
-    best_other: np.ndarray
+    mate_is_new: np.ndarray
+    other_new: np.ndarray
+    other_old: np.ndarray
+
+    @property
+    def best_other(self) -> np.ndarray:
+        """float32 [q, p], highest score of a template of another identity."""
+        return np.maximum(self.other_new, self.other_old)
 
 
 def backfill_curve(
@@ -52,16 +60,48 @@ def tpir_along(searches: BackfillSearches, fpir, rule: str = "strict", times=Non
 
     times: integer [q], how often each probe is searched where that is not once; a non-mated one counts once.
     """
-    mated = np.repeat(np.arange(len(searches.mated)), searches.mated if times is None else times * searches.mated)
+    mated, best_other = _mated(searches, times), searches.best_other
     curve = [
         tpir_at_fpir(
             searches.mate[mated, point],
-            np.where(searches.mate[mated, point] > searches.best_other[mated, point], 1, 2),
-            searches.best_other[~searches.mated, point], fpir, rule,
+            np.where(searches.mate[mated, point] > best_other[mated, point], 1, 2),
+            best_other[~searches.mated, point], fpir, rule,
         )
         for point in range(len(searches.share))
     ]
     return np.array(curve)
+
+
+def tpir_along_two_thresholds(searches: BackfillSearches, fpir: float, times=None) -> np.ndarray:
+    """TPIR at each point, float64 [points], where old and new templates have a threshold of their own.
+
+    Of n non-mated searches at most floor(fpir * share * n) may find a new template above its threshold and
+    floor(fpir * (1 - share) * n) an old one, so that FPIR is kept however far the backfill is; candidates are ranked
+    by how far they are above. With nothing or everything backfilled this is `tpir_along`. Not in the paper: a mixed
+    gallery holds scores of two distributions, and this needs no more than to know which model made a template.
+    """
+    mated, curve = _mated(searches, times), []
+    for point, share in enumerate(searches.share):
+        new, old = searches.other_new[:, point], searches.other_old[:, point]
+        at_new = _threshold(new[~searches.mated], fpir * share)
+        at_old = _threshold(old[~searches.mated], fpir * (1 - share))
+        above = searches.mate[mated, point] - np.where(searches.mate_is_new[mated, point], at_new, at_old)
+        others = np.maximum(new[mated] - at_new, old[mated] - at_old)
+        curve.append(np.mean((above > 0) & (above > others)))
+    return np.array(curve)
+
+
+def _threshold(nonmated: np.ndarray, rate: float) -> float:
+    """The score that at most rate * n non-mated searches exceed, inf where there are no candidates at all."""
+    if np.isneginf(nonmated).all():
+        return np.inf
+    allowed = int(np.floor(rate * len(nonmated) + 1e-9))
+    return float(np.sort(nonmated)[len(nonmated) - 1 - allowed])
+
+
+def _mated(searches: BackfillSearches, times) -> np.ndarray:
+    """Row numbers of the mated searches, each as often as it is searched."""
+    return np.repeat(np.arange(len(searches.mated)), searches.mated if times is None else times * searches.mated)
 
 
 def backfill_searches(
@@ -108,11 +148,12 @@ def backfill_searches(
                 found = _take_mates(scores, own[0][block], own[1][block])
                 mates[side, block] = np.maximum(mates[side, block], found)
                 _raise_segment_maxima(maxima[side, :, block], scores, tile_cuts)
-    mate = np.where(wanted[:, None] < backfilled, mates[0][:, None], mates[1][:, None])
+    is_new = wanted[:, None] < backfilled
+    mate = np.where(is_new, mates[0][:, None], mates[1][:, None])
     # Before the first cut there is no new template; after the last there is no old one.
     before = np.maximum.accumulate(maxima[0], axis=0)[:-1]
     after = np.maximum.accumulate(maxima[1][::-1], axis=0)[::-1][1:]
-    return BackfillSearches(backfilled / n_classes, wanted >= 0, mate, np.maximum(before, after).T)
+    return BackfillSearches(backfilled / n_classes, wanted >= 0, mate, is_new, before.T, after.T)
 
 
 def _places(codes: np.ndarray, identities: np.ndarray, order) -> np.ndarray:
