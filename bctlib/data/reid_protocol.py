@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bctlib.data.market1501_names import JUNK
 from bctlib.data.templates import ImagePool
 from bctlib.errors import BctError
 
@@ -51,8 +52,9 @@ class ReidProtocol:
     def allowed(self, query: int) -> np.ndarray:
         """Positions in the pool of the gallery images that the query's ranking has, int64. query: 0 to q-1."""
         own = self.query[query]
-        same = (self.identity[self.gallery] == self.identity[own]) & (self.camera[self.gallery] == self.camera[own])
-        return self.gallery[~same]
+        identity, camera = self.identity[self.gallery], self.camera[self.gallery]
+        same = (identity == self.identity[own]) & (camera == self.camera[own])
+        return self.gallery[~same & (identity != JUNK)]
 
 
 def reid_protocol(pool: ImagePool, seed: int, queries: int = QUERIES) -> ReidProtocol:

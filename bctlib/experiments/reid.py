@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bctlib.data.market1501_names import JUNK
 from bctlib.data.reid_protocol import ReidProtocol, reid_protocol
 from bctlib.experiments.compare import Measurement
 from bctlib.experiments.workbench import Workbench
@@ -34,7 +35,7 @@ def retrieval(protocol: ReidProtocol, query: np.ndarray, gallery: np.ndarray) ->
     of_query, of_gallery = protocol.query, protocol.gallery
     ranks = rank_gallery(
         query[of_query], protocol.identity[of_query], gallery[of_gallery], protocol.identity[of_gallery],
-        protocol.camera[of_query], protocol.camera[of_gallery],
+        protocol.camera[of_query], protocol.camera[of_gallery], junk=JUNK,
     )  # fmt: skip
     n_valid = int(np.count_nonzero(np.diff(ranks.starts)))
     rows = [

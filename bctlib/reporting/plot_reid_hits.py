@@ -1,0 +1,85 @@
+"""Pictures of re-identification: queries and the best images that pairs of models find for them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from bctlib.data.image_file_pool import ImageFilePool
+from bctlib.data.reading import ImageList
+from bctlib.data.templates import ImagePool
+from bctlib.experiments.pair_list import LOWER_BOUND, Pair
+from bctlib.experiments.reid import bench_reid_protocol
+from bctlib.experiments.reid_hits import TABLE
+from bctlib.experiments.results import load_rows
+from bctlib.experiments.workbench import Workbench
+from bctlib.reporting.cells import pair_text
+from bctlib.reporting.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_figure
+from bctlib.training.model_list import with_lambda
+
+PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("old", "new*"), ("old", "new-bct"), ("new-bct", "old"))
+
+
+def pairs_shown(lam: float = 1.0) -> tuple[Pair, ...]:
+    """The pairs of the picture by the names that their models have in a run at this lambda."""
+    return tuple((with_lambda(query, lam), with_lambda(gallery, lam)) for query, gallery in PAIRS)
+
+
+def plot_reid_hits(bench: Workbench, lam: float = 1.0, device: str | None = None) -> Figure:
+    """Each row a pair of models, each column a query: the query, a gap, its best gallery images, best first.
+
+    Framed solid: the query's identity, by another camera; dashed: another identity. From the rows that
+    `reid_hits.save_reid_hits` kept, first seed. device: as for `load_rows`.
+    """
+    rows, protocol = load_rows(bench.scale, TABLE, device), bench_reid_protocol(bench)
+    rows, pool = rows[rows["seed"] == rows["seed"].min()], bench.protocols().pool
+    metrics = sorted(rows["metric"].unique(), key=lambda metric: int(metric.split()[-1]))
+    with plt.rc_context(STYLE):
+        figure, axes = new_figure(height=0.4 * len(PAIRS) + 0.2, nrows=len(PAIRS), ncols=len(metrics), squeeze=False)
+        for row, pair in enumerate(pairs_shown(lam)):
+            of_pair = rows[(rows["query_model"] == pair[0]) & (rows["gallery_model"] == pair[1])]
+            axes[row, 0].annotate(
+                pair_text(pair), (0, 0.5), xytext=(-4, 0), xycoords="axes fraction", textcoords="offset points",
+                ha="right", va="center", annotation_clip=False,
+            )  # fmt: skip
+            for column, metric in enumerate(metrics):
+                here = of_pair[of_pair["metric"] == metric].sort_values("operating_point", key=lambda p: p.astype(int))
+                query, hits = int(metric.split()[-1]), here["value"].astype(int).to_numpy()
+                is_right = protocol.identity[hits] == protocol.identity[query]
+                _strip(axes[row, column], pictures(pool, [query, *hits]), is_right)
+        for ax in axes[0]:
+            ax.set_title("query, and its best gallery images", loc="left", pad=3)
+    return save_figure(figure, bench.scale, "reid_hits")
+
+
+def redraw_reid_hits(scale: str) -> Figure:
+    """`plot_reid_hits` from saved rows and data alone."""
+    return plot_reid_hits(Workbench(scale, device="cpu"))
+
+
+def pictures(pool: ImagePool | ImageFilePool, positions: list[int]) -> np.ndarray:
+    """Images of the pool as they are shown: uint8 [k,H,W], ink dark on paper, or [k,H,W,3] of image files.
+
+    Raises BctError that names a file that cannot be read.
+    """
+    if isinstance(pool, ImagePool):
+        return 255 - pool.images[positions]
+    files = ImageList(pool.root, pool.paths, pool.framing)
+    return np.stack([files[position] for position in positions])
+
+
+def _strip(ax: Axes, images: np.ndarray, is_right: np.ndarray) -> None:
+    """The query, half a picture of nothing, then the hits, each in the frame of a right or a wrong answer."""
+    height, width = images.shape[1:3]
+    step = 1.22 * width
+    for place, image in enumerate(images):
+        left = place * step + (0.5 * width if place else 0)
+        ax.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(left, left + width, height, 0))
+        right = place == 0 or is_right[place - 1]
+        colour = "0.6" if place == 0 else GENUINE if right else IMPOSTOR
+        frame = {"linewidth": 0.6} if place == 0 else {"linewidth": 1.2, "linestyle": "-" if right else (0, (2, 1))}
+        ax.add_patch(Rectangle((left, 0), width, height, fill=False, edgecolor=colour, **frame))
+    margin = 0.1 * width
+    ax.set(xlim=(-margin, len(images) * step + 0.5 * width), ylim=(height + margin, -margin))
+    ax.axis("off")
