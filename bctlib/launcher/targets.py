@@ -48,6 +48,7 @@ _TOUR = "00_tour.ipynb"
 _BASELINES = "01_baselines.ipynb"
 _ROBUSTNESS = "02_robustness.ipynb"
 _CHAIN = "03_chain.ipynb"
+_REID = "04_reid.ipynb"
 
 TARGETS = (
     Target(
@@ -125,6 +126,12 @@ TARGETS = (
         "not in the paper: a chain of six versions",
         ("accuracy of every version against every gallery", "figure long_chain"),
         parameters=MappingProxyType({"long_chain": True}),
+    ),
+    Target(
+        "table5",
+        _REID,
+        "Table 5: re-identification, in both directions",
+        ("Table 5", "figures of Table 5 and of queries with their best images"),
     ),
 )
 

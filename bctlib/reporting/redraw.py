@@ -5,12 +5,15 @@ from collections.abc import Callable
 from matplotlib.figure import Figure
 
 from bctlib import progress
+from bctlib.experiments.reid_hits import TABLE as REID_HITS
 from bctlib.experiments.results import readable_file
 from bctlib.experiments.score_distributions import TABLE as SCORES
 from bctlib.experiments.workbench import Workbench
 from bctlib.reporting.plot_baselines import plot_baselines, plot_tradeoff
 from bctlib.reporting.plot_claims import plot_claims
 from bctlib.reporting.plot_protocol import plot_identities, plot_templates
+from bctlib.reporting.plot_reid import plot_reid
+from bctlib.reporting.plot_reid_hits import redraw_reid_hits
 from bctlib.reporting.plot_scores import plot_scores
 from bctlib.scales import SCALES
 
@@ -18,6 +21,8 @@ FROM_RESULTS: dict[str, Callable[[str], Figure]] = {
     "table1": plot_baselines,
     "tradeoff": plot_tradeoff,
     SCORES: plot_scores,
+    "table5": plot_reid,
+    REID_HITS: redraw_reid_hits,
     "table8": plot_claims,
 }
 """The table that a figure is drawn from, and the function that draws it at a scale."""

@@ -7,6 +7,7 @@ from bctlib.experiments.results import load_rows, readable_file
 from bctlib.provenance import provenance
 from bctlib.reporting.cells import HEADLINE, PROTOCOLS, power
 from bctlib.reporting.pair_tables import accuracy_table, compatibility_table, matrix_table, strict_table
+from bctlib.reporting.reid_tables import reid_tables
 from bctlib.training.devices import choose_device
 
 __all__ = ["DISTINCT", "matrix_table", "strict_table"]  # notebooks ask for these by this name
@@ -57,6 +58,8 @@ def tables_of(
             )
             for protocol, (name, metric) in PROTOCOLS.items()
         ]
+    if target == "table5":
+        return reid_tables(scale, device, lam)
     return [(ACCURACY[target] + variant, accuracy_table(target, scale, device, lam, variant))]
 
 
