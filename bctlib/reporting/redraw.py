@@ -7,20 +7,25 @@ from matplotlib.figure import Figure
 from bctlib import progress
 from bctlib.experiments.reid_hits import TABLE as REID_HITS
 from bctlib.experiments.results import readable_file
+from bctlib.experiments.retrieval_examples import TABLE as TOUR
 from bctlib.experiments.score_distributions import TABLE as SCORES
 from bctlib.experiments.workbench import Workbench
 from bctlib.reporting.plot_baselines import plot_baselines, plot_tradeoff
 from bctlib.reporting.plot_claims import plot_claims
+from bctlib.reporting.plot_diagrams import plot_influence_loss, plot_update
 from bctlib.reporting.plot_protocol import plot_identities, plot_templates
+from bctlib.reporting.plot_retrieval import plot_gallery, plot_retrieval
 from bctlib.reporting.plot_reid import plot_reid
 from bctlib.reporting.plot_reid_hits import redraw_reid_hits
 from bctlib.reporting.plot_scores import plot_scores
+from bctlib.reporting.plot_training_signal import plot_distortions
 from bctlib.scales import SCALES
 
 FROM_RESULTS: dict[str, Callable[[str], Figure]] = {
     "table1": plot_baselines,
     "tradeoff": plot_tradeoff,
     SCORES: plot_scores,
+    TOUR: plot_retrieval,
     "table5": plot_reid,
     REID_HITS: redraw_reid_hits,
     "table8": plot_claims,
@@ -33,6 +38,10 @@ def redraw_all() -> None:
     bench = Workbench("desk", device="cpu")
     plot_identities(bench.glyphs, "desk")
     plot_templates(bench.protocols(), "desk")
+    plot_gallery(bench)
+    plot_distortions(bench)
+    plot_update("desk")
+    plot_influence_loss("desk")
     for scale in SCALES:
         for table, draw in FROM_RESULTS.items():
             if readable_file(scale, table):
