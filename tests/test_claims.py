@@ -145,6 +145,7 @@ def test_every_operating_point_has_its_verdict(results):
     assert {name: counts[name] for name in VERDICTS} == {HOLDS: 1, FAILS: 1, UNDECIDED: 1, NOT_MEASURED: 0}
     row = ledger.claims_table("smoke").loc["bct-eq2 1:1"]
     assert (row["verdict"], row["points"], row["effect"], row["seeds"]) == (HOLDS, "1 / 1 / 1", "+2.0 ± 1.2", 3)
+    assert "bct-eq2 1:1" in ledger.swaying(ledger.claims_table("smoke")).index
 
 
 def test_a_scale_without_results_is_one_sentence(results, capsys):

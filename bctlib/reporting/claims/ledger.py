@@ -58,6 +58,18 @@ def _row(results: Results, claim: Claim, point: Point) -> dict[str, object]:
     }
 
 
+def swaying(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose verdict is not the same at every operating point, or changes without look-alikes."""
+    several = table["points"].map(lambda counts: sum(n not in ("0", DASH) for n in counts.split(" / ")) > 1)
+    distinct = table["no look-alikes"]
+    return table[several | (distinct != DASH) & (distinct != table["verdict"])]
+
+
+def shown_scale(scale: str) -> str:
+    """The scale itself if any claim was measured at it, else `desk`, whose results come with the project."""
+    return scale if any(judged.effect for _, _, judged in judged_claims(scale)) else "desk"
+
+
 def effect_text(test: Comparison, judged: Judgement) -> str:
     """Mean and half of the interval, with a sign where it is a difference."""
     return judged.effect.text(sign=test.right is not None) if judged.effect else DASH
