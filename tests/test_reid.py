@@ -11,8 +11,10 @@ from bctlib.data.templates import ImagePool
 from bctlib.errors import BctError
 from bctlib.experiments.measures import MEASURES
 from bctlib.experiments.reid import compare_reid, retrieval
-from bctlib.experiments.results import point_text
+from bctlib.experiments.reid_hits import best_hits, shown_queries
+from bctlib.experiments.results import point_text, save_rows
 from bctlib.experiments.table_list import find_experiment, find_table
+from bctlib.reporting import plot_reid, tables
 
 
 def pool_of(identity: list[int], typeface: list[int]) -> ImagePool:
@@ -108,3 +110,66 @@ def test_table_5_shows_what_the_measure_gives(protocol):
     assert {(row.metric, point_text(row.operating_point)) for row in rows} == {
         (metric, point) for metric, points in spec.points.items() for point in points
     }
+
+
+MAP = {  # two seeds each
+    ("old", "old"): (50.0, 52.0), ("old", "new*"): (1.0, 1.0), ("old", "new-bct"): (55.0, 57.0),
+    ("new*", "old"): (1.0, 2.0), ("new-bct", "old"): (51.0, 51.0), ("new-bct", "new-bct"): (69.0, 71.0),
+    ("new*", "new*"): (70.0, 72.0),
+}  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setenv("BCT_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("BCT_FIGURES", str(tmp_path / "figures"))
+    about = {"method": "bct", "device": "cpu: test, 1 thread", "versions": "v", "commit": "c", "seconds": 1.0}
+    rows = [
+        about | {
+            "seed": seed, "query_model": query, "gallery_model": gallery, "protocol": "reid", "metric": metric,
+            "operating_point": point, "value": value - (metric == "mAP, trapezoid"), "n_behind": 80,
+        }
+        for (query, gallery), values in MAP.items()
+        for seed, value in enumerate(values)
+        for metric, points in find_table("table5").points.items()
+        for point in points
+    ]  # fmt: skip
+    save_rows(rows, "smoke", "table5")
+    return tmp_path
+
+
+def test_table_5_by_hand(results):
+    (_, table), (_, gains), (_, contrasts) = tables.tables_of("table5", "smoke")
+    assert list(table["Eq. 2"]) == ["–", "no", "yes", "no", "1 of 2 seeds", "–", "–"]
+    assert list(table["paper: Eq. 2"]) == ["–", "no", "yes", "–", "–", "–", "–"]
+    # (56 - 51) / (71 - 51); 51 is not above the mean of 50 and 52
+    assert list(table["update gain"]) == ["–", "–", "25.0", "–", "–", "–", "–"]
+    ours = table.loc["(old, new-bct)"]
+    assert (ours["mAP"], ours["mAP, trapezoid"]) == ("56.0 ± 12.7", "55.0 ± 12.7")
+    assert (ours["paper"], ours["paper: gain"], ours["paper: absolute"]) == ("45.0", "12.0", "2.1")
+    assert (ours["absolute gain"], ours["direction"]) == ("+5.0 ± 0.0", "new gallery")
+    assert table.loc["(new-bct, old)", "direction"] == "new query"
+    assert gains.loc["(new*, new*)", "CMC-5"] == "+20.0 ± 0.0"
+    cost = contrasts[contrasts["of"] == "mAP"].loc["(new-bct, new-bct) - (new*, new*)"]
+    assert (cost["points"], cost["paper"]) == ("-1.0 ± 0.0", "-0.2")
+
+
+def test_the_figure_of_table_5_is_drawn_from_results_alone(results):
+    plot_reid.plot_reid("smoke")
+    assert {path.name for path in (results / "figures/smoke").iterdir()} == {"table5_reid.pdf", "table5_reid.png"}
+
+
+def test_another_lambda_than_those_measured_is_refused(results):
+    with pytest.raises(BctError, match="table5 was not measured at lambda 0.5"):
+        tables.tables_of("table5", "smoke", lam=0.5)
+
+
+def test_best_hits_are_those_of_a_full_sort_without_the_querys_own_camera(pool, protocol):
+    rng = np.random.default_rng(5)
+    query, gallery = (rng.normal(size=(pool.size, 8)).astype(np.float32) for _ in range(2))
+    number = int(shown_queries(protocol)[0])
+    own, unit = protocol.query[number], gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
+    scores = unit @ query[own]
+    scores[protocol.query] = -np.inf
+    scores[(pool.identity == pool.identity[own]) & (pool.typeface == pool.typeface[own])] = -np.inf
+    assert best_hits(protocol, number, query, gallery, 5).tolist() == np.argsort(-scores)[:5].tolist()
