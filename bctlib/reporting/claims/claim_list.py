@@ -53,6 +53,7 @@ _t2, _t5, _long = (partial(Accuracy, table) for table in ("table2", "table5", "l
 _fig3 = Accuracy("fig3", "new-bct", "old")
 
 _BCT = ("new-bct", "new-bct-kd", "new-bct-sys")
+_AS_CROSS = "as cross accuracy: the gains share their denominator"
 _OLD, _PARAGON = _t8("old", "old"), _t8("new*", "new*")
 
 # fmt: off
@@ -80,11 +81,11 @@ BCT = (
     Claim("kd-eq2", "BCT-kd satisfies Eq. 2", "Sec. 3.5, Table 1", satisfies_eq_2(_t8("new-bct-kd", "old"))),
     Claim("sys-eq2", "BCT-sys satisfies Eq. 2", "Sec. 3.5, Table 1", satisfies_eq_2(_t8("new-bct-sys", "old"))),
     Claim("kd-gain", "kd has a higher update gain than basic BCT",
-          "Sec. 3.5, Table 1", exceeds(_t8("new-bct-kd", "old"), _t8("new-bct", "old"))),
+          "Sec. 3.5, Table 1", exceeds(_t8("new-bct-kd", "old"), _t8("new-bct", "old")), note=_AS_CROSS),
     Claim("sys-gain", "sys has a higher update gain than basic BCT",
-          "Sec. 3.5, Table 1", exceeds(_t8("new-bct-sys", "old"), _t8("new-bct", "old"))),
+          "Sec. 3.5, Table 1", exceeds(_t8("new-bct-sys", "old"), _t8("new-bct", "old")), note=_AS_CROSS),
     Claim("sys-over-kd", "sys has a higher update gain than kd",
-          "Table 1", exceeds(_t8("new-bct-sys", "old"), _t8("new-bct-kd", "old"))),
+          "Table 1", exceeds(_t8("new-bct-sys", "old"), _t8("new-bct-kd", "old")), note=_AS_CROSS),
     Claim("paragon-bound", "The backfilled paragon bounds what an update without backfill reaches",
           "Sec. 2.3, Table 1", falls_short(Highest(tuple(_t8(name, "old") for name in _BCT)), _PARAGON)),
     Claim("strict", "No trained model keeps every constraint of Eq. 1, so that Eq. 2 has to do",
@@ -145,7 +146,8 @@ CHAIN = (
     Claim("chain-31", "The third version is compatible with the first, which it never met",
           "Sec. 3.6, Tables 4 and 9, Fig. 2", satisfies_eq_2(_t9("phi3", "phi1"))),
     Claim("chain-less", "The transitive pair brings less than the direct one",
-          "Tables 4 and 9", falls_short(_t9("phi3", "phi1"), _t9("phi2", "phi1"))),
+          "Tables 4 and 9", falls_short(_t9("phi3", "phi1"), _t9("phi2", "phi1")),
+          note="as cross accuracy: the transitive pair's printed gain does not divide by its own paragon's gap"),
     Claim("long-chain-eq2", "After five updates the sixth version is still compatible with the first",
           "not in the paper", satisfies_eq_2(_long("chain6", "chain1")), ours=True),
     Claim("long-chain-fades", "Compatibility fades along the chain: the sixth version brings less than the second",
