@@ -20,11 +20,12 @@ class Session:
     seeds: tuple[int, ...]
     device: str
     force: bool
+    task: str = "faces"
 
     @cached_property
     def benches(self) -> tuple[Workbench, ...]:
         """Data, models and features, one for each seed; nothing is loaded or trained yet."""
-        return tuple(Workbench(self.scale, seed, self.device, self.force) for seed in self.seeds)
+        return tuple(Workbench(self.scale, seed, self.device, self.force, self.task) for seed in self.seeds)
 
     @property
     def bench(self) -> Workbench:
@@ -33,13 +34,20 @@ class Session:
 
 
 def start(
-    namespace: Mapping[str, object], scale: str, seeds: int | Sequence[int], device: str, force: bool, **others: object
+    namespace: Mapping[str, object],
+    scale: str,
+    seeds: int | Sequence[int],
+    device: str,
+    force: bool,
+    task: str = "faces",
+    **others: object,
 ) -> Session:
     """Check a notebook's parameters before anything runs.
 
     namespace: the notebook's `globals()`. Papermill accepts any `-p` name and only warns of one that the notebook does
     not have; such a stray value is found here. seeds: a list, or a count n for 0 to n-1. others: the notebook's
-    further parameters. Raises UsageError naming the parameter.
+    further parameters. task: whose data it is about at paper scale, "faces" or "persons". Raises UsageError naming the
+    parameter.
     """
     known = {"scale", "seeds", "device", "force", *others}
     for name, value in namespace.items():
@@ -51,7 +59,7 @@ def start(
     for name, value in others.items():
         if isinstance(value, float | int) and not isinstance(value, bool) and not value >= 0:
             raise UsageError(f"parameter {name!r} is {value}, expected 0 or more")
-    return Session(check_scale(scale), _seeds(seeds), device, force)
+    return Session(check_scale(scale), _seeds(seeds), device, force, task)
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

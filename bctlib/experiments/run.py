@@ -27,7 +27,7 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
     experiment = find_experiment(table)
     if lam != 1 and any("@" in model for model in experiment.models):
         raise UsageError(f"{table} has lambdas of its own, expected lam 1, got {lam}")
-    for bench in benches:
+    for bench in (each.for_task(experiment.task) for each in benches):
         diverged = _train(bench, tuple(with_lambda(model, lam) for model in experiment.models))
         measured = _measure(experiment, bench, lam, diverged)
         for each in experiment.tables:
