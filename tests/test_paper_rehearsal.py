@@ -1,0 +1,54 @@
+"""Paper scale rehearsed: every notebook through the launcher, on a few generated images in the real layouts, one step.
+
+A further notebook is a further line of NOTEBOOKS.
+"""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from real_layouts import write_identity_folders, write_ijbc, write_market1501
+
+from bctlib.experiments.results import load_rows
+from bctlib.launcher import main, run_notebook
+
+NOTEBOOKS = [
+    ("table1", ("table1", "table2", "table8")),
+]
+"""A target, whose notebook is run as it is, and the tables of results that must lie there afterwards."""
+
+
+@pytest.fixture(scope="module")
+def paper_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every data set of the paper below one folder: four training identities, IJB-C's files, Market-1501's folders."""
+    root = tmp_path_factory.mktemp("paper data")
+    write_identity_folders(root / "imdb-face" / "aligned")
+    write_ijbc(root / "ijbc")
+    write_market1501(root / "Market-1501-v15.09.15")
+    return root
+
+
+@pytest.fixture(scope="module")
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """One store for all notebooks, as in real use."""
+    return {f"BCT_{name}": str(tmp_path_factory.mktemp(name)) for name in ("STORE", "RESULTS", "FIGURES")}
+
+
+@pytest.fixture
+def rehearsal(paper_data, own_folders, tmp_path, monkeypatch) -> Path:
+    for name, value in (own_folders | {"BCT_REHEARSAL": "1", "BCT_PAPER_DATA": str(paper_data)}).items():
+        monkeypatch.setenv(name, value)
+    for module in (run_notebook, main):
+        monkeypatch.setattr(module, "runs_dir", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("target", "tables"), NOTEBOOKS)
+def test_a_notebook_at_paper_scale(rehearsal, capfd, target, tables):
+    status = main.main([target, "--scale", "paper", "--device", "cpu"])
+    out, err = capfd.readouterr()
+    assert status == 0, err
+    for table in tables:
+        assert len(load_rows("paper", table))
+    (executed,) = rehearsal.glob("*.ipynb")
+    assert all(cell.get("execution_count") for cell in nbformat.read(executed, 4).cells if cell.cell_type == "code")
