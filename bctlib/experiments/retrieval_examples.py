@@ -53,8 +53,10 @@ def draw_examples(
     """The gallery and queries that the module's docstring describes; fewer queries are the first of more.
 
     Raises BctError for another count of queries than 1 to n_gallery, and for fewer than n_gallery identities with a
-    gallery template and a probe of a single picture.
+    gallery template and a probe of a single picture; also for protocols on photographs.
     """
+    if not isinstance(protocols, GlyphProtocols):
+        raise BctError("the tour shows pictures of glyphs: expected scale smoke, desk or gpu, whose data are glyphs")
     probes, galleries = protocols.identification.probes, protocols.identification.galleries
     single = np.flatnonzero(probes.images_per_template == 1)
     first_picture = {
