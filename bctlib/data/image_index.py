@@ -9,6 +9,7 @@ import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ class ImageIndex:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Short sha256 of paths, identities and sizes, wherever `root` is: names the data in a recipe."""
         total = hashlib.sha256("\n".join(self.classes).encode(errors="surrogateescape"))
