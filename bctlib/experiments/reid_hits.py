@@ -14,7 +14,7 @@ TABLE = "reid_hits"
 HITS = 8
 
 
-def shown_queries(protocol: ReidProtocol, count: int = 2) -> np.ndarray:
+def shown_queries(protocol: ReidProtocol, count: int = 4) -> np.ndarray:
     """Numbers of `count` queries spread evenly over all, int64: chosen by place, whatever a model finds for them."""
     return np.linspace(0, len(protocol.query) - 1, count + 2).astype(np.int64)[1:-1]
 

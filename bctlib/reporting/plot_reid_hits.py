@@ -1,5 +1,7 @@
 """Pictures of re-identification: queries and the best images that pairs of models find for them."""
 
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +21,8 @@ from bctlib.reporting.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_fi
 from bctlib.training.model_list import with_lambda
 
 PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("old", "new*"), ("old", "new-bct"), ("new-bct", "old"))
+COLUMNS = 2
+"""Queries side by side."""
 
 
 def pairs_shown(lam: float = 1.0) -> tuple[Pair, ...]:
@@ -27,29 +31,33 @@ def pairs_shown(lam: float = 1.0) -> tuple[Pair, ...]:
 
 
 def plot_reid_hits(bench: Workbench, lam: float = 1.0, device: str | None = None) -> Figure:
-    """Each row a pair of models, each column a query: the query, a gap, its best gallery images, best first.
+    """For each query a block with a row for each pair of models: the query, a gap, its best gallery images in order.
 
     Framed solid: the query's identity, by another camera; dashed: another identity. From the rows that
     `reid_hits.save_reid_hits` kept, first seed. device: as for `load_rows`.
     """
     rows, protocol = load_rows(bench.scale, TABLE, device), bench_reid_protocol(bench)
     rows, pool = rows[rows["seed"] == rows["seed"].min()], bench.protocols().pool
-    metrics = sorted(rows["metric"].unique(), key=lambda metric: int(metric.split()[-1]))
+    queries = sorted({int(metric.split()[-1]) for metric in rows["metric"]})
+    n_rows = len(PAIRS) * math.ceil(len(queries) / COLUMNS)
     with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=0.4 * len(PAIRS) + 0.2, nrows=len(PAIRS), ncols=len(metrics), squeeze=False)
-        for row, pair in enumerate(pairs_shown(lam)):
-            of_pair = rows[(rows["query_model"] == pair[0]) & (rows["gallery_model"] == pair[1])]
-            axes[row, 0].annotate(
-                pair_text(pair), (0, 0.5), xytext=(-4, 0), xycoords="axes fraction", textcoords="offset points",
-                ha="right", va="center", annotation_clip=False,
-            )  # fmt: skip
-            for column, metric in enumerate(metrics):
-                here = of_pair[of_pair["metric"] == metric].sort_values("operating_point", key=lambda p: p.astype(int))
-                query, hits = int(metric.split()[-1]), here["value"].astype(int).to_numpy()
+        figure, axes = new_figure(height=0.42 * n_rows + 0.1, nrows=n_rows, ncols=COLUMNS, squeeze=False)
+        for number, query in enumerate(queries):
+            top, column = number // COLUMNS * len(PAIRS), number % COLUMNS
+            axes[top, column].set_title("query, and its best gallery images", loc="left", pad=3)
+            for pair, ax in zip(pairs_shown(lam), axes[top:, column], strict=False):
+                here = rows[(rows["query_model"] == pair[0]) & (rows["gallery_model"] == pair[1])]
+                here = here[here["metric"] == f"hit of {query}"]
+                hits = here.sort_values("operating_point", key=lambda ranks: ranks.astype(int))["value"].astype(int)
                 is_right = protocol.identity[hits] == protocol.identity[query]
-                _strip(axes[row, column], pictures(pool, [query, *hits]), is_right)
-        for ax in axes[0]:
-            ax.set_title("query, and its best gallery images", loc="left", pad=3)
+                _strip(ax, pictures(pool, [query, *hits]), is_right)
+                if column == 0:
+                    ax.annotate(
+                        pair_text(pair), (0, 0.5), xytext=(-4, 0), xycoords="axes fraction",
+                        textcoords="offset points", ha="right", va="center", annotation_clip=False,
+                    )  # fmt: skip
+        for ax in axes.flat:
+            ax.axis("off")
     return save_figure(figure, bench.scale, "reid_hits")
 
 
@@ -81,5 +89,4 @@ def _strip(ax: Axes, images: np.ndarray, is_right: np.ndarray) -> None:
         frame = {"linewidth": 0.6} if place == 0 else {"linewidth": 1.2, "linestyle": "-" if right else (0, (2, 1))}
         ax.add_patch(Rectangle((left, 0), width, height, fill=False, edgecolor=colour, **frame))
     margin = 0.1 * width
-    ax.set(xlim=(-margin, len(images) * step + 0.5 * width), ylim=(height + margin, -margin))
-    ax.axis("off")
+    ax.set(xlim=(-margin, len(images) * step + width), ylim=(height + margin, -margin))
