@@ -11,22 +11,27 @@ from bctlib.data.protocols import glyph_protocols
 from bctlib.errors import BctError
 from bctlib.experiments.backfill_curves import (
     IMAGES,
+    LARGEST,
     LEAST_CERTAIN,
     LONG_TAILED,
+    LOOSE,
     ORDERS,
     PER_CENT,
     RANDOM_ORDERS,
     SEARCHED_BY_SIZE,
     STANDARD,
+    STRICT,
     curve_name,
     tpir_name,
 )
 from bctlib.experiments.compare import identification
 from bctlib.experiments.measures import MEASURES
 from bctlib.experiments.partial_backfill import compare_backfill, compare_backfill_orders
+from bctlib.experiments.results import save_rows
 from bctlib.features.templates import template_embeddings
 from bctlib.metrics.backfill import BackfillSearches, backfill_searches, tpir_along, tpir_along_two_thresholds
 from bctlib.metrics.backfill_orders import images_backfilled, largest_first, least_certain_first, random_order
+from bctlib.reporting import backfill_cells, backfill_tables, redraw, tables
 
 
 class Bench:
@@ -214,3 +219,93 @@ def test_the_long_tailed_gallery_takes_first_images_of_the_second_side(bench):
 
 def test_both_measures_are_entered():
     assert MEASURES["backfill"] is compare_backfill and MEASURES["backfill orders"] is compare_backfill_orders
+
+
+TABLE_POINTS = (0, 10, 20, 50, 80, 100)
+
+
+def curve_rows(query: str, galleries: str, order: str, seed: int, values, metric=STRICT) -> list[dict]:
+    return [
+        {
+            "seed": seed, "method": "bct", "query_model": query, "gallery_model": "old",
+            "protocol": curve_name(galleries, order), "metric": metric, "operating_point": point, "value": value,
+            "n_behind": 100, "device": "cpu: test", "versions": "v", "commit": "c", "seconds": 1.0,
+        }
+        for point, value in zip(TABLE_POINTS, values, strict=True)
+    ]  # fmt: skip
+
+
+def own_rows(model: str, galleries: str, seed: int, value: float) -> list[dict]:
+    return [{**curve_rows(model, galleries, "x", seed, [value] * 6)[-1], "gallery_model": model, "protocol": galleries}]
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Two seeds; orders 1 to 3 differ by 1 point where nothing averages out; least certain first lags behind."""
+    monkeypatch.setenv("BCT_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("BCT_FIGURES", str(tmp_path / "figures"))
+    fig3, orders = [], []
+    for seed in (0, 1):
+        for name, shift in zip(RANDOM_ORDERS, (-1, 0, 1), strict=True):
+            curve = np.array([40 + seed, 42 + seed, 41 + seed, 50, 56, 60 + seed]) + shift * np.array(
+                [0, 1, 1, 1, 1, 0]
+            )
+            fig3 += curve_rows("new-bct", STANDARD, name, seed, curve)
+            orders += curve_rows("new-bct", LONG_TAILED, name, seed, curve)
+            orders += curve_rows("new-bct", LONG_TAILED, name, seed, TABLE_POINTS, IMAGES)
+        least = [40 + seed, 40 + seed, 41, 50, 56, 60 + seed]
+        fig3 += curve_rows("new-bct", STANDARD, LEAST_CERTAIN, seed, least)
+        largest = [40 + seed, 44 + seed, 46, 50, 56, 60 + seed]
+        orders += curve_rows("new-bct", LONG_TAILED, LARGEST, seed, largest)
+        orders += curve_rows("new-bct", LONG_TAILED, LARGEST, seed, [0, 40, 60, 80, 90, 100], IMAGES)
+        for model, value in (("old", 41.0), ("new*", 59.0)):
+            own = own_rows(model, STANDARD, seed, value)
+            fig3 += own + [row | {"metric": LOOSE} for row in own]
+    save_rows(fig3, "smoke", "fig3")
+    save_rows(orders, "smoke", "backfill_orders")
+    return tmp_path
+
+
+def test_tables_by_hand(results):
+    along = backfill_tables.along("smoke")
+    row = along.loc["new-bct, one threshold"]
+    assert row["10 %"].startswith("42.5 ±") and row["100 %"].startswith("60.5 ±")
+    assert row["above the old model"] == "from 10 %"
+    assert along.loc["old, no update"]["0 %"].startswith("41.0") and along.loc["old, no update"]["10 %"] == "–"
+    steady = backfill_tables.steadiness("smoke").loc["new-bct, one threshold"]
+    assert steady["gain"] == "+20.0 ± 0.0" and steady["largest fall"] == "-1.00 ± 0.00"
+    assert steady["falls beyond noise"] == "1 of 5 steps" and steady["end less paragon"].startswith("+1.5 ±")
+    assert steady["off the line"] == "-15.0 % of gain"  # at 20 %, where 1 of 20 points is reached
+
+
+def test_order_tables_by_hand(results):
+    table = backfill_tables.orders("new-bct", "smoke")
+    random, least = table.loc["standard galleries, random"], table.loc["standard galleries, least certain first"]
+    assert random["after 10 % of classes"] == "10 ± 0" and random["more than random (classes)"] == "–"
+    assert least["after 10 % of classes"] == "0 ± 0" and least["more than random (classes)"] == "-10 ± 0"
+    largest = table.loc["long-tailed, largest first"]
+    assert largest["images"] == "40 %"
+    assert largest["after 10 % of classes"] == "20 ± 0" and largest["more than random (classes)"] == "+10 ± 0"
+    assert largest["after 10 % of images"] == "5 ± 0" and largest["more than random (images)"] == "-5 ± 0"
+    assert not any(name.startswith("long-tailed, searched") for name in table.index)
+    assert backfill_tables.orders("new-bct-sys", "smoke") is None
+
+
+def test_the_launcher_shows_both_tables_and_the_figures_are_drawn(results):
+    headings = [heading for table in ("fig3", "backfill_orders") for heading, _ in tables.tables_of(table, "smoke")]
+    assert len(headings) == 3
+    for name in ("fig3", "backfill_orders"):
+        redraw.FROM_RESULTS[name]("smoke")
+    drawn = {path.name for path in (results / "figures/smoke").iterdir()}
+    assert drawn >= {"fig3_backfill.pdf", "fig3_backfill.png", "fig3_orders.pdf", "fig3_orders.png"}
+
+
+def test_a_lambda_that_was_not_run_is_said(results):
+    with pytest.raises(BctError, match="lambda 0.5"):
+        backfill_tables.along("smoke", lam=0.5)
+
+
+def test_a_seed_without_gain_has_no_shares():
+    curve = backfill_cells.Curve(np.array([0.0, 100.0]), np.array([[1.0, 2.0], [2.0, 2.0]]), (0, 1))
+    assert curve.gain_shares() is None
+    assert backfill_tables.above_from(curve, 3.0) == "never" and backfill_tables.above_from(curve, 1.0) == "from 0 %"

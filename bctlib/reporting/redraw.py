@@ -10,13 +10,14 @@ from bctlib.experiments.results import readable_file
 from bctlib.experiments.retrieval_examples import TABLE as TOUR
 from bctlib.experiments.score_distributions import TABLE as SCORES
 from bctlib.experiments.workbench import Workbench
+from bctlib.reporting.plot_backfill import plot_backfill, plot_orders
 from bctlib.reporting.plot_baselines import plot_baselines, plot_tradeoff
 from bctlib.reporting.plot_claims import plot_claims
 from bctlib.reporting.plot_diagrams import plot_influence_loss, plot_update
 from bctlib.reporting.plot_protocol import plot_identities, plot_templates
-from bctlib.reporting.plot_retrieval import plot_gallery, plot_retrieval
 from bctlib.reporting.plot_reid import plot_reid
 from bctlib.reporting.plot_reid_hits import redraw_reid_hits
+from bctlib.reporting.plot_retrieval import plot_gallery, plot_retrieval
 from bctlib.reporting.plot_scores import plot_scores
 from bctlib.reporting.plot_training_signal import plot_distortions
 from bctlib.scales import SCALES
@@ -25,9 +26,11 @@ FROM_RESULTS: dict[str, Callable[[str], Figure]] = {
     "table1": plot_baselines,
     "tradeoff": plot_tradeoff,
     SCORES: plot_scores,
-    TOUR: plot_retrieval,
     "table5": plot_reid,
     REID_HITS: redraw_reid_hits,
+    TOUR: plot_retrieval,
+    "fig3": plot_backfill,
+    "backfill_orders": plot_orders,
     "table8": plot_claims,
 }
 """The table that a figure is drawn from, and the function that draws it at a scale."""
