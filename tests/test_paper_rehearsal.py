@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from real_layouts import write_identity_folders, write_ijbc, write_market1501
+from paper_data import write_paper_data
 
 from bctlib.experiments.results import load_rows
 from bctlib.launcher import main, run_notebook
@@ -20,12 +20,7 @@ NOTEBOOKS = [
 
 @pytest.fixture(scope="module")
 def paper_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every data set of the paper below one folder: four training identities, IJB-C's files, Market-1501's folders."""
-    root = tmp_path_factory.mktemp("paper data")
-    write_identity_folders(root / "imdb-face" / "aligned")
-    write_ijbc(root / "ijbc")
-    write_market1501(root / "Market-1501-v15.09.15")
-    return root
+    return write_paper_data(tmp_path_factory.mktemp("paper data"))
 
 
 @pytest.fixture(scope="module")

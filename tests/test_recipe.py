@@ -165,5 +165,5 @@ def test_a_rehearsal_is_small_and_keeps_out_of_the_folders_of_real_runs(monkeypa
     monkeypatch.setenv("BCT_FIGURES", str(tmp_path))
     for task in ("faces", "persons"):
         settings = scale_settings("paper", task)
-        assert settings.schedule.epochs == 1 and settings.backbones["base"] == "resnet18"
+        assert settings.schedule.epochs == 1 and settings.backbones["base"] == "rehearsal-net"
     assert scale_settings("smoke") is SETTINGS["smoke"]

@@ -95,11 +95,6 @@ def test_one_gallery_picture_per_identity_and_queries_from_the_other_side(protoc
     assert set(drawn.query_identity) <= set(drawn.gallery_identity)
 
 
-def test_protocols_on_photographs_are_refused():
-    with pytest.raises(BctError, match="pictures of glyphs"):
-        tour.draw_examples(SimpleNamespace(), 5)
-
-
 def test_fewer_queries_are_the_first_of_more_and_the_gallery_stays(protocols):
     few, many = (tour.draw_examples(protocols, n) for n in (2, 9))
     assert few.queries.tolist() == many.queries[:2].tolist()

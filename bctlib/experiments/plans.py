@@ -14,6 +14,7 @@ from bctlib.training.model_list import find_model
 # ResNets a guess for one recent GPU at 112 x 112, as these scales were not run on one yet.
 IMAGES_PER_S = {
     "glyphnet": 4300, "glyphnet-deep": 2600,
+    "rehearsal-net": 4300, "rehearsal-net-deep": 2600,
     "resnet18": 12000, "resnet50": 4000, "resnet101": 2000, "resnet152": 1400,
 }  # fmt: skip
 OLD_PASS = {"l2": 1.2, "lwf": 1.2, "bct-kd": 1.2}
@@ -58,7 +59,7 @@ def basis(scale: str, task: str = "faces") -> str:
     """A sentence on what estimates at this scale rest on; "" where they were measured."""
     bench = Workbench(scale, device="cpu", task=task)
     networks = dict.fromkeys(bench.settings.backbones.values())
-    if any(name.startswith("glyphnet") for name in networks):
+    if not any(name.startswith("resnet") for name in networks):
         return ""
     rates = " and ".join(f"{IMAGES_PER_S[name] / _pixels(bench):,.0f} images/s for {name}" for name in networks)
     source = "the data found" if bench.data.is_here else "published counts, as the data are not here"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bctlib.data.ijbc_protocols import IjbcProtocols
 from bctlib.data.protocols import GlyphProtocols
 from bctlib.errors import BctError
 from bctlib.experiments.compare import identification
@@ -48,15 +49,16 @@ class Examples:
 
 
 def draw_examples(
-    protocols: GlyphProtocols, n_queries: int = N_QUERIES, n_gallery: int = N_GALLERY, seed: int = DRAW_SEED
+    protocols: GlyphProtocols | IjbcProtocols,
+    n_queries: int = N_QUERIES,
+    n_gallery: int = N_GALLERY,
+    seed: int = DRAW_SEED,
 ) -> Examples:
     """The gallery and queries that the module's docstring describes; fewer queries are the first of more.
 
     Raises BctError for another count of queries than 1 to n_gallery, and for fewer than n_gallery identities with a
-    gallery template and a probe of a single picture; also for protocols on photographs.
+    gallery template and a probe of a single picture.
     """
-    if not isinstance(protocols, GlyphProtocols):
-        raise BctError("the tour shows pictures of glyphs: expected scale smoke, desk or gpu, whose data are glyphs")
     probes, galleries = protocols.identification.probes, protocols.identification.galleries
     single = np.flatnonzero(probes.images_per_template == 1)
     first_picture = {

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
+from bctlib.data.colour_distortion import ColourDistortion
 from bctlib.data.ijbc_protocols import IjbcProtocols
 from bctlib.data.templates import TemplateSet
 from bctlib.experiments.photo_data import Photographs
+from bctlib.experiments.workbench import Workbench
 from bctlib.reporting.style import STYLE, new_figure, save_figure
 
 _GAP = 3
@@ -43,6 +46,25 @@ def plot_training_photographs(pictures: Photographs, scale: str, n_identities: i
             title = f"{pictures.title}: one of {len(pictures.classes):,} identities per row" if number == 0 else ""
             _show(ax, row, title, max(each.shape[1] for each in rows))
     return save_figure(figure, scale, "training_identities")
+
+
+def plot_distorted_photographs(bench: Workbench, n_images: int = 3, n_distorted: int = 8) -> Figure:
+    """One picture of each of the first training identities, then what the network is shown instead."""
+    pictures = bench.glyphs
+    firsts = np.unique(pictures.labels, return_index=True)[1][:n_images]
+    distort, rows = ColourDistortion(**bench.settings.distortion), []
+    for position in firsts:
+        image = pictures.images[int(position)]
+        stored = torch.from_numpy(image.copy()).permute(2, 0, 1).expand(n_distorted, -1, -1, -1)
+        shown = distort(stored, torch.Generator().manual_seed(int(position)))
+        shown = shown.add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        rows.append(strip([image, *shown]))
+    with plt.rc_context(STYLE):
+        figure, axes = new_figure(height=0.75 * len(rows) + 0.2, nrows=len(rows), squeeze=False)
+        for number, (ax, row) in enumerate(zip(axes[:, 0], rows, strict=True)):
+            title = "picture, then what the network is shown: turned, scaled, shifted, in other colours"
+            _show(ax, row, title if number == 0 else "", row.shape[1])
+    return save_figure(figure, bench.scale, "training_distortions")
 
 
 def plot_photograph_templates(protocols: IjbcProtocols, scale: str, n_identities: int = 3, most: int = 6) -> Figure:

@@ -8,15 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bctlib.data.image_file_pool import ImageFilePool
-from bctlib.data.reading import ImageList
-from bctlib.data.templates import ImagePool
 from bctlib.experiments.pair_list import LOWER_BOUND, Pair
 from bctlib.experiments.reid import bench_reid_protocol
 from bctlib.experiments.reid_hits import TABLE
 from bctlib.experiments.results import load_rows
 from bctlib.experiments.workbench import Workbench
 from bctlib.reporting.cells import pair_text
+from bctlib.reporting.pictures import pictures
 from bctlib.reporting.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_figure
 from bctlib.training.model_list import with_lambda
 
@@ -64,17 +62,6 @@ def plot_reid_hits(bench: Workbench, lam: float = 1.0, device: str | None = None
 def redraw_reid_hits(scale: str) -> Figure:
     """`plot_reid_hits` from saved rows and data alone."""
     return plot_reid_hits(Workbench(scale, device="cpu"))
-
-
-def pictures(pool: ImagePool | ImageFilePool, positions: list[int]) -> np.ndarray:
-    """Images of the pool as they are shown: uint8 [k,H,W], ink dark on paper, or [k,H,W,3] of image files.
-
-    Raises BctError that names a file that cannot be read.
-    """
-    if isinstance(pool, ImagePool):
-        return 255 - pool.images[positions]
-    files = ImageList(pool.root, pool.paths, pool.framing)
-    return np.stack([files[position] for position in positions])
 
 
 def _strip(ax: Axes, images: np.ndarray, is_right: np.ndarray) -> None:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bctlib.data.image_file_pool import ImageFilePool
+from bctlib.data.templates import ImagePool
 from bctlib.experiments.pair_list import Pair
 from bctlib.experiments.retrieval_examples import (
     N_QUERIES,
@@ -20,6 +21,7 @@ from bctlib.experiments.retrieval_examples import (
 )
 from bctlib.experiments.workbench import Workbench
 from bctlib.reporting.cells import pair_text
+from bctlib.reporting.pictures import pictures
 from bctlib.reporting.style import GENUINE, STYLE, TEXT, new_figure, save_figure
 
 N_ANSWERS = 5
@@ -35,11 +37,11 @@ class _Sheet:
     """An axis on which pictures lie like cards, 1 wide and 1 high; y grows downwards."""
 
     ax: Axes
-    images: np.ndarray
+    pool: ImagePool | ImageFilePool
 
     def picture(self, position: int, x: float, y: float, note: str, framed: bool = False) -> None:
         sides = (x, x + 0.92, y + 0.92, y)
-        self.ax.imshow(255 - self.images[position], cmap="gray", vmin=0, vmax=255, extent=sides)
+        self.ax.imshow(pictures(self.pool, [position])[0], cmap="gray", vmin=0, vmax=255, extent=sides)
         if framed:
             self.ax.add_patch(Rectangle((x, y), 0.92, 0.92, fill=False, edgecolor=GENUINE, linewidth=2))
         self.word(note, x + 0.46, y + 1.13, ha="center", fontsize=_SMALL)
@@ -48,12 +50,12 @@ class _Sheet:
         self.ax.text(x, y, text, va="center", **how)
 
 
-def _sheet(images: np.ndarray, width: float, top: float, bottom: float) -> tuple[Figure, _Sheet]:
+def _sheet(pool: ImagePool | ImageFilePool, width: float, top: float, bottom: float) -> tuple[Figure, _Sheet]:
     """A figure as wide as the text, with room for `width` pictures side by side from y = top down to y = bottom."""
     figure, ax = new_figure(height=TEXT * (bottom - top) / width)
     ax.set(xlim=(0, width), ylim=(bottom, top), autoscale_on=False)
     ax.axis("off")
-    return figure, _Sheet(ax, images)
+    return figure, _Sheet(ax, pool)
 
 
 def plot_gallery(bench: Workbench, n_queries: int = N_QUERIES) -> Figure:
@@ -61,7 +63,7 @@ def plot_gallery(bench: Workbench, n_queries: int = N_QUERIES) -> Figure:
     protocols = bench.protocols()
     examples = draw_examples(protocols, n_queries)
     with plt.rc_context(STYLE):
-        figure, sheet = _sheet(protocols.pool.images, len(examples.gallery), -0.6, 3.4)
+        figure, sheet = _sheet(protocols.pool, len(examples.gallery), -0.6, 3.4)
         sheet.word("gallery: one picture per identity; the number says which identity", 0, -0.35)
         for column, (position, identity) in enumerate(zip(examples.gallery, examples.gallery_identity, strict=True)):
             sheet.picture(position, column, 0, str(identity))
@@ -80,7 +82,7 @@ def plot_retrieval(scale: str, seed: int | None = None, device: str | None = Non
     examples = saved.examples
     width, height = 1.5 + _GROUP * len(PAIRS), _ROW * len(examples.queries)
     with plt.rc_context(STYLE):
-        figure, sheet = _sheet(saved.protocols.pool.images, width, -1.3, height - 0.2)
+        figure, sheet = _sheet(saved.protocols.pool, width, -1.3, height - 0.2)
         sheet.word("query", 0, -0.3)
         for row, (position, identity) in enumerate(zip(examples.queries, examples.query_identity, strict=True)):
             sheet.picture(position, 0, row * _ROW, str(identity))

@@ -6,7 +6,9 @@ import torch
 from matplotlib.figure import Figure
 
 from bctlib.data.training_set import glyph_training_set
+from bctlib.experiments.photo_data import Photographs
 from bctlib.experiments.workbench import Workbench
+from bctlib.reporting.plot_photographs import plot_distorted_photographs
 from bctlib.reporting.style import STYLE, new_figure, save_figure
 
 _DRAW_SEED = 0
@@ -18,6 +20,8 @@ def plot_distortions(bench: Workbench, n_images: int = 3, n_distorted: int = 11)
 
     One picture of each of the first training identities of the split.
     """
+    if isinstance(bench.glyphs, Photographs):
+        return plot_distorted_photographs(bench, n_images)
     data = glyph_training_set(bench.glyphs, bench.split.train[:n_images])
     originals = data.images[torch.from_numpy(np.unique(data.labels.numpy(), return_index=True)[1])]
     distort = data.distortion(bench.settings.distortion)

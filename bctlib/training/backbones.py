@@ -39,9 +39,9 @@ class GlobalAverage(nn.Module):
         return x.mean((2, 3))
 
 
-def _glyph_trunk(blocks: int, widths: tuple[int, ...] = (16, 32, 128)) -> tuple[nn.Module, int]:
+def _small_trunk(blocks: int, widths: tuple[int, ...] = (16, 32, 128), channels: int = 1) -> tuple[nn.Module, int]:
     """A small residual net: a stem that halves the image, then one stage per width, each halving but the first."""
-    layers: list[nn.Module] = [nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
     width = widths[0]
     for stage, out in enumerate(widths):
         for block in range(blocks):
@@ -60,8 +60,11 @@ def _torchvision_trunk(name: str) -> tuple[nn.Module, int]:
 
 
 BACKBONES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
-    "glyphnet": lambda: _glyph_trunk(blocks=1),
-    "glyphnet-deep": lambda: _glyph_trunk(blocks=2),
+    "glyphnet": lambda: _small_trunk(blocks=1),
+    "glyphnet-deep": lambda: _small_trunk(blocks=2),
+    # For rehearsals of paper scale, whose photographs have three channels.
+    "rehearsal-net": lambda: _small_trunk(blocks=1, widths=(4, 8, 16), channels=3),
+    "rehearsal-net-deep": lambda: _small_trunk(blocks=2, widths=(4, 8, 16), channels=3),
     "resnet18": lambda: _torchvision_trunk("resnet18"),
     "resnet50": lambda: _torchvision_trunk("resnet50"),
     "resnet101": lambda: _torchvision_trunk("resnet101"),

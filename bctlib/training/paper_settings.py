@@ -72,6 +72,7 @@ def paper_settings(task: str) -> PaperSettings:
 
 
 def _rehearsed(settings: PaperSettings) -> PaperSettings:
-    # A batch larger than the set is one step; a single one at the real rate would leave features that overflow.
-    schedule = replace(settings.schedule, epochs=1, batch=4096, rate=1e-4, drops=())
-    return replace(settings, backbones={"base": "resnet18", "deep": "resnet50"}, schedule=schedule)
+    # A batch larger than the set is one step; a single one at the real rate could leave features that overflow.
+    schedule = replace(settings.schedule, epochs=1, batch=4096, rate=1e-3, drops=())
+    networks = {"base": "rehearsal-net", "deep": "rehearsal-net-deep"}
+    return replace(settings, backbones=networks, schedule=schedule)
