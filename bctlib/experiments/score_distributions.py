@@ -12,11 +12,11 @@ TABLE = "score_distributions"
 EDGES = np.linspace(-1, 1, 101)
 
 
-def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...]) -> None:
+def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...], table: str = TABLE) -> None:
     """Histogram the cosines of all genuine and impostor template pairs of the 1:1 protocol, 100 bins over [-1, 1].
 
     One row per bin that is not empty: metric `genuine` or `impostor`, operating point the bin's centre, value the
-    share of pairs in it in per cent, n_behind the number of pairs.
+    share of pairs in it in per cent, n_behind the number of pairs. table: where they are kept.
     """
     protocols = bench.protocols()
     centres = (EDGES[:-1] + EDGES[1:]) / 2
@@ -36,4 +36,4 @@ def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...]) -> None:
                 for centre, count in zip(centres, counts, strict=True)
                 if count
             ]  # fmt: skip
-    save_rows(rows, bench.scale, TABLE)
+    save_rows(rows, bench.scale, table)

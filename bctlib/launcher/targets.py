@@ -13,9 +13,9 @@ class Target:
     """One thing of the paper that one notebook makes.
 
     notebook: file name in notebooks/; paper: what of the paper this is; yields: what lies there afterwards;
-    tables: what is measured and then shown, the target's own name unless given; models: those that the notebook uses
-    besides those of its tables; parameters: values for the notebook's parameters cell that belong to this target.
-    in_all: whether `all` makes it too.
+    tables: what is measured and then shown, the target's own name unless given; also: what is shown besides; models:
+    those that the notebook uses besides those of its tables; parameters: values for the notebook's parameters cell
+    that belong to this target. in_all: whether `all` makes it too.
     """
 
     name: str
@@ -23,24 +23,30 @@ class Target:
     paper: str
     yields: tuple[str, ...]
     tables: tuple[str, ...] | None = None
+    also: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     parameters: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     in_all: bool = True
 
     @property
-    def shown(self) -> tuple[str, ...]:
-        """The tables of results that the target shows."""
+    def measured(self) -> tuple[str, ...]:
+        """The tables of results that an experiment makes for it."""
         return (self.name,) if self.tables is None else self.tables
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Everything that it prints when it is done."""
+        return self.measured + self.also
 
     @property
     def task(self) -> str:
         """Whose data it needs at paper scale: "faces" or "persons"."""
-        return find_experiment(self.shown[0]).task if self.shown else "faces"
+        return find_experiment(self.measured[0]).task if self.measured else "faces"
 
     @property
     def trained(self) -> tuple[str, ...]:
         """Every model that it needs, once; old models that only others are trained against are not listed."""
-        measured = [name for table in self.shown for name in find_experiment(table).models]
+        measured = [name for table in self.measured for name in find_experiment(table).models]
         return tuple(dict.fromkeys([*measured, *self.models]))
 
 
@@ -49,6 +55,7 @@ _BASELINES = "01_baselines.ipynb"
 _ROBUSTNESS = "02_robustness.ipynb"
 _CHAIN = "03_chain.ipynb"
 _REID = "04_reid.ipynb"
+_CLAIMS = "06_claims.ipynb"
 
 TARGETS = (
     Target(
@@ -139,6 +146,14 @@ TARGETS = (
         "Figure 3: accuracy while the gallery is backfilled, and in which order to do it",
         ("accuracies on the way and the gain of each order", "figures fig3_backfill and fig3_orders"),
         tables=("fig3", "backfill_orders"),
+    ),
+    Target(
+        "claims",
+        _CLAIMS,
+        "every claim of the paper: the test that decides it, and its verdict here",
+        ("the ledger", "figure claims"),
+        tables=(),
+        also=("claims",),
     ),
 )
 

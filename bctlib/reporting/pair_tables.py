@@ -104,15 +104,13 @@ def strict_table(scale: str, device: str | None = None) -> pd.DataFrame:
 
 
 def matrix_table(
-    table: str, scale: str, protocol: str, device: str | None = None, point: str | None = None
+    table: str, scale: str, protocol: str, device: str | None = None, lam: float = 1.0
 ) -> pd.DataFrame:
-    """Every query model (rows) against every gallery model (columns) of a table, in per cent.
-
-    point: operating point as the results write it; by default that of Tables 1 to 4.
-    """
+    """Every query model (rows) against every gallery model (columns) of a table, in per cent, as in Tables 1 to 4."""
     metric = PROTOCOLS[protocol][1]
     cells, pairs = measured(table, scale, device), find_table(table).pairs
-    at = (protocol, metric, point or HEADLINE[metric])
+    at = (protocol, metric, HEADLINE[metric])
     models = list(dict.fromkeys(query for query, _ in pairs))
-    rows = {query: {gallery: cells[(query, gallery, *at)].text() for gallery in models} for query in models}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="query", columns="gallery")
+    named = {model: with_lambda(model, lam) for model in models}
+    rows = {q: {named[g]: cells[(named[q], named[g], *at)].text() for g in models} for q in models}
+    return pd.DataFrame.from_dict({named[q]: row for q, row in rows.items()}, orient="index").rename_axis("query")

@@ -13,6 +13,7 @@ from bctlib.reporting.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_fi
 PAIRS: tuple[Pair, ...] = (("old", "old"), ("new*", "old"), ("new-bct", "old"), ("new*", "new*"))
 
 
+FAILURES = "failure_scores"
 FAILURE_PAIRS: tuple[Pair, ...] = (
     LOWER_BOUND,
     ("new-bct", "old"),
@@ -23,13 +24,14 @@ FAILURE_PAIRS: tuple[Pair, ...] = (
 
 
 def plot_scores(
-    scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None = None, name: str = "score_distributions"
+    scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None = None, table: str = TABLE
 ) -> Figure:
     """Cosines of genuine and impostor template pairs, one panel per (query model, gallery model); first seed.
 
-    Where the two distributions cover each other no threshold can tell who is who. name: of the figure's file.
+    Where the two distributions cover each other no threshold can tell who is who. table: where they
+    are kept, and the figure's name.
     """
-    rows = load_rows(scale, TABLE, device)
+    rows = load_rows(scale, table, device)
     rows = rows[rows["seed"] == rows["seed"].min()]
     width = EDGES[1] - EDGES[0]
     with plt.rc_context(STYLE):
@@ -43,9 +45,9 @@ def plot_scores(
             ax.set(title=pair_text(pair), xlabel="cosine", xticks=np.linspace(-0.5, 1, 4), xlim=(-0.6, 1.0))
         axes[0].set_ylabel("share of pairs (%)")
         axes[-1].legend()
-    return save_figure(figure, scale, name)
+    return save_figure(figure, scale, table)
 
 
 def plot_failure_scores(scale: str) -> Figure:
     """The same for what fails in Table 3."""
-    return plot_scores(scale, FAILURE_PAIRS, name="failure_scores")
+    return plot_scores(scale, FAILURE_PAIRS, table=FAILURES)

@@ -7,6 +7,7 @@ from bctlib.experiments.results import load_rows, readable_file
 from bctlib.provenance import provenance
 from bctlib.reporting.backfill_tables import fig3_tables, order_tables
 from bctlib.reporting.cells import HEADLINE, PROTOCOLS, power
+from bctlib.reporting.claims.ledger import print_claims
 from bctlib.reporting.pair_tables import accuracy_table, compatibility_table, matrix_table, strict_table
 from bctlib.reporting.reid_tables import reid_tables
 from bctlib.training.devices import choose_device
@@ -14,7 +15,8 @@ from bctlib.training.devices import choose_device
 __all__ = ["DISTINCT", "matrix_table", "strict_table"]  # notebooks ask for these by this name
 
 COMPATIBILITY = {"table1": "Table 1", "table3": "Table 3", "table4": "Table 4"}
-BACKFILL = {"fig3": fig3_tables, "backfill_orders": order_tables}
+OF_THEIR_OWN = {"table5": reid_tables, "fig3": fig3_tables, "backfill_orders": order_tables}
+MATRICES = {"chain_matrix": "Versions of Table 4", "long_chain": "Chain of six versions (not in the paper)"}
 ACCURACY = {
     "table2": "Table 2: own accuracy of models trained with BCT, ours (paper), %",
     "table7": "Table 7: all operating points of Table 3 and of other shares, ours (paper), %",
@@ -61,15 +63,24 @@ def tables_of(
             )
             for protocol, (name, metric) in PROTOCOLS.items()
         ]
-    if target in BACKFILL:
-        return BACKFILL[target](scale, device, lam)
-    if target == "table5":
-        return reid_tables(scale, device, lam)
+    if target in OF_THEIR_OWN:
+        return OF_THEIR_OWN[target](scale, device, lam)
+    if target in MATRICES:
+        return [
+            (
+                f"{MATRICES[target]}, {name}: {metric}={power(HEADLINE[metric])}, % (queries down, galleries across)",
+                matrix_table(target, scale, protocol, device, lam),
+            )
+            for protocol, (name, metric) in PROTOCOLS.items()
+        ]
     return [(ACCURACY[target] + variant, accuracy_table(target, scale, device, lam, variant))]
 
 
 def print_table(target: str, scale: str, device: str = "auto", lam: float = 1.0) -> None:
-    """The target's tables on the terminal, of this machine's runs if it has any."""
+    """What a target shows on the terminal: its tables, of this machine's runs if it has any, or the ledger."""
+    if target == "claims":
+        print_claims(scale)
+        return
     device = device_here(target, scale, device)
     for heading, table in tables_of(target, scale, device, lam):
         print(heading)
