@@ -4,7 +4,7 @@ import numpy as np
 
 from bctlib.data.reid_protocol import ReidProtocol
 from bctlib.experiments.pair_list import Pair
-from bctlib.experiments.reid import PROTOCOL, bench_reid_protocol
+from bctlib.experiments.reid import PROTOCOL, TASK, bench_reid_protocol
 from bctlib.experiments.results import save_rows
 from bctlib.experiments.workbench import Workbench
 from bctlib.metrics.features import unit_rows
@@ -35,6 +35,7 @@ def save_reid_hits(bench: Workbench, pairs: tuple[Pair, ...], count: int = HITS)
     One row per hit: metric `hit of <query's position in the pool>`, operating point its rank, value its position in
     the pool, n_behind the number of images that were ranked.
     """
+    bench = bench.for_task(TASK)
     protocol, rows = bench_reid_protocol(bench), []
     for query, gallery in pairs:
         features, training = bench.pair_features(query, gallery), bench.model(query).training
