@@ -86,14 +86,16 @@ def read_batches(
 ) -> Iterator[torch.Tensor]:
     """uint8 [n,3,height,width] on `device`, for each `size` positions of `order` (integers [m]); the last is shorter.
 
-    workers: processes; 0 reads in this one. Raises BctError that names the first file of a batch that cannot be read,
-    and when a worker dies.
+    workers: processes, no more than there are batches; 0, or a single batch, reads in this one. Raises BctError that
+    names the first file of a batch that cannot be read, and when a worker dies.
     """
     device = device or torch.device("cpu")
     on_cuda = device.type == "cuda"
+    batches = _Batches(np.asarray(order), size)
+    workers = min(workers, len(batches)) if len(batches) > 1 else 0
     loader = DataLoader(
         images,
-        batch_sampler=_Batches(np.asarray(order), size),
+        batch_sampler=batches,
         num_workers=workers,
         collate_fn=_as_it_is,
         # Seeds of the workers come from here, not from the global generator, which training has seeded.

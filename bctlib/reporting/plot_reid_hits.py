@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bctlib.experiments.pair_list import LOWER_BOUND, Pair
-from bctlib.experiments.reid import bench_reid_protocol
+from bctlib.experiments.reid import TASK, bench_reid_protocol
 from bctlib.experiments.reid_hits import TABLE
 from bctlib.experiments.results import load_rows
 from bctlib.experiments.workbench import Workbench
@@ -34,6 +34,7 @@ def plot_reid_hits(bench: Workbench, lam: float = 1.0, device: str | None = None
     Framed solid: the query's identity, by another camera; dashed: another identity. From the rows that
     `reid_hits.save_reid_hits` kept, first seed. device: as for `load_rows`.
     """
+    bench = bench.for_task(TASK)
     rows, protocol = load_rows(bench.scale, TABLE, device), bench_reid_protocol(bench)
     rows, pool = rows[rows["seed"] == rows["seed"].min()], bench.protocols().pool
     queries = sorted({int(metric.split()[-1]) for metric in rows["metric"]})
