@@ -23,7 +23,7 @@ ACCURACY = {
     "table8": "Table 8: all operating points, ours (paper), %",
     "table9": "Table 9: all operating points of the chain, ours (paper), %",
     "robustness_own": "Own accuracy of the models of Tables 3 and 7 (not in the paper), %",
-    "stronger": "BCT at lambda 10 where it fails at 1 (not in the paper), %",
+    "stronger": "BCT bound more strongly, where it fails at lambda 1 (not in the paper), %",
     "tradeoff": "Own and cross accuracy over lambda (not in the paper), %",
 }
 
