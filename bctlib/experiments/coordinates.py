@@ -7,7 +7,7 @@ from bctlib.experiments.workbench import Workbench
 from bctlib.training.model_list import find_model
 
 TABLE = "coordinates"
-EDGES = np.linspace(-0.4, 0.4, 81)
+EDGES = np.linspace(-0.8, 0.8, 161)
 MODELS = ("old", "new-bct", "new-relu")
 
 
@@ -28,7 +28,7 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
 
 
 def save_coordinates(bench: Workbench, models: tuple[str, ...] = MODELS) -> None:
-    """Histogram the coordinates of all unit test embeddings of each model, 80 bins over [-0.4, 0.4].
+    """Histogram the coordinates of all unit test embeddings of each model, 160 bins over [-0.8, 0.8].
 
     Rows: metric `coordinate`, operating point the bin's centre, value the share of coordinates in per cent; `negative`,
     the share below zero; `best non-negative cosine`, mean of `best_non_negative_cosine` times 100.

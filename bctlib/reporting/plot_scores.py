@@ -35,14 +35,14 @@ def plot_scores(
     rows = rows[rows["seed"] == rows["seed"].min()]
     width = EDGES[1] - EDGES[0]
     with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=1.9, ncols=len(pairs), sharey=True, sharex=True)
+        figure, axes = new_figure(height=2.0, ncols=len(pairs), sharey=True, sharex=True)
         for ax, pair in zip(axes, pairs, strict=True):
             here = rows[(rows["query_model"] == pair[0]) & (rows["gallery_model"] == pair[1])]
             for metric, colour in (("impostor", IMPOSTOR), ("genuine", GENUINE)):
                 bins = here[here["metric"] == metric]
                 centres = bins["operating_point"].astype(float).to_numpy()
                 ax.bar(centres, bins["value"].to_numpy(), width, color=colour, alpha=0.6, label=metric)
-            ax.set(title=pair_text(pair), xlabel="cosine", xticks=np.linspace(-0.5, 1, 4), xlim=(-0.6, 1.0))
+            ax.set(title=pair_text(pair).replace(", ", ",\n"), xlabel="cosine", xticks=np.linspace(-0.5, 1, 4), xlim=(-0.6, 1.0))
         axes[0].set_ylabel("share of pairs (%)")
         axes[-1].legend()
     return save_figure(figure, scale, table)
