@@ -42,7 +42,8 @@ def plot_scores(
                 bins = here[here["metric"] == metric]
                 centres = bins["operating_point"].astype(float).to_numpy()
                 ax.bar(centres, bins["value"].to_numpy(), width, color=colour, alpha=0.6, label=metric)
-            ax.set(title=pair_text(pair).replace(", ", ",\n"), xlabel="cosine", xticks=np.linspace(-0.5, 1, 4), xlim=(-0.6, 1.0))
+            ax.set(xlabel="cosine", xticks=np.linspace(-0.5, 1, 4), xlim=(-0.6, 1.0))
+            ax.set_title(pair_text(pair).replace(", ", ",\n"))
         axes[0].set_ylabel("share of pairs (%)")
         axes[-1].legend()
     return save_figure(figure, scale, table)
