@@ -105,7 +105,7 @@ def _run(jobs: tuple[Job, ...]) -> int:
     """Run each notebook once, however many of the asked targets it makes, then show every target's table."""
     from bctlib.experiments.plans import require_data
 
-    for job in jobs:
+    for job in [job for job in jobs if job.target.trained]:
         require_data(job.target.shown, job.scale, job.target.task)
     groups: list[list[Job]] = []
     for job in jobs:
