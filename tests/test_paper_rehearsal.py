@@ -13,7 +13,10 @@ from bctlib.experiments.results import load_rows
 from bctlib.launcher import main, run_notebook
 
 NOTEBOOKS = [
+    ("tour", ("tour",)),
     ("table1", ("table1", "table2", "table8")),
+    ("table4", ("table4", "table9", "chain_matrix")),
+    ("table5", ("table5", "reid_hits")),
 ]
 """A target, whose notebook is run as it is, and the tables of results that must lie there afterwards."""
 
