@@ -8,6 +8,7 @@ from tiny import same_weights, tiny_recipe, tiny_set
 
 from bctlib.data.distortion import TrainingDistortion
 from bctlib.errors import BctError
+from bctlib.training import loop
 from bctlib.training.backbones import BACKBONES, build_backbone
 from bctlib.training.heads import HEADS
 from bctlib.training.loop import Trained, hash_seed, learning_rate, step_generator, train

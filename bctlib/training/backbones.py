@@ -41,7 +41,8 @@ class GlobalAverage(nn.Module):
 
 def _small_trunk(blocks: int, widths: tuple[int, ...] = (16, 32, 128), channels: int = 1) -> tuple[nn.Module, int]:
     """A small residual net: a stem that halves the image, then one stage per width, each halving but the first."""
-    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+    stem = nn.Conv2d(channels, widths[0], 3, 2, 1, bias=False)
+    layers: list[nn.Module] = [stem, nn.BatchNorm2d(widths[0]), nn.ReLU()]
     width = widths[0]
     for stage, out in enumerate(widths):
         for block in range(blocks):
