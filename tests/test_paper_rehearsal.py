@@ -17,6 +17,7 @@ NOTEBOOKS = [
     ("table1", ("table1", "table2", "table8")),
     ("table4", ("table4", "table9", "chain_matrix")),
     ("table5", ("table5", "reid_hits")),
+    ("fig3", ("fig3", "backfill_orders")),
 ]
 """A target, whose notebook is run as it is, and the tables of results that must lie there afterwards."""
 
