@@ -15,6 +15,7 @@ from bctlib.launcher import main, run_notebook
 NOTEBOOKS = [
     ("tour", ("tour",)),
     ("table1", ("table1", "table2", "table8")),
+    ("table3", ("table3", "table7", "robustness_own")),
     ("table4", ("table4", "table9", "chain_matrix")),
     ("table5", ("table5", "reid_hits")),
     ("fig3", ("fig3", "backfill_orders")),
