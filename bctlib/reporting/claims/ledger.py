@@ -89,11 +89,14 @@ def margin(test: Comparison, judged: Judgement) -> tuple[float, float]:
 
 def counts_text(table: pd.DataFrame) -> str:
     """How many of the paper's statements, and of ours, have each verdict."""
-    verbs = {HOLDS: "hold", FAILS: "fail", UNDECIDED: "are undecided", NOT_MEASURED: "are not measured"}
+    verbs = {
+        HOLDS: ("holds", "hold"), FAILS: ("fails", "fail"), UNDECIDED: ("is undecided", "are undecided"),
+        NOT_MEASURED: ("is not measured", "are not measured"),
+    }  # fmt: skip
     parts = []
     for who, whose in (("paper", "Of {} statements of the paper"), ("us", "Of {} that are ours")):
         verdicts = Counter(table.loc[table["stated by"] == who, "verdict"])
-        listed = [f"{verdicts[each]} {verbs[each]}" for each in VERDICTS if verdicts[each]]
+        listed = [f"{verdicts[each]} {verbs[each][verdicts[each] != 1]}" for each in VERDICTS if verdicts[each]]
         parts.append(f"{whose.format(verdicts.total())}, {', '.join(listed)}.")
     return " ".join(parts)
 
