@@ -150,6 +150,13 @@ def test_list_and_plan_tell_cost_and_store_and_train_nothing(toy, capsys):
     assert not (toy / "runs").exists()
 
 
+def test_targets_of_one_notebook_do_not_contradict_each_other():
+    """They run it once, with all that any of them sets."""
+    for notebook in {target.notebook for target in TARGETS}:
+        asked = [pair for target in TARGETS if target.notebook == notebook for pair in target.parameters.items()]
+        assert len(dict(asked)) == len(set(asked))
+
+
 def test_two_targets_of_one_notebook_run_it_once(toy, capsys, monkeypatch):
     runs = []
     monkeypatch.setattr(main, "run_notebook", lambda *a: runs.append(a) or 0)

@@ -107,16 +107,12 @@ def _run(jobs: tuple[Job, ...]) -> int:
 
     for job in [job for job in jobs if job.target.trained]:
         require_data(job.target.shown, job.scale, job.target.task)
-    groups: list[list[Job]] = []
+    groups: dict[str, list[Job]] = {}
     for job in jobs:
-        same = [g for g in groups if (g[0].target.notebook, g[0].parameters) == (job.target.notebook, job.parameters)]
-        if same:
-            same[0].append(job)
-        else:
-            groups.append([job])
+        groups.setdefault(job.target.notebook, []).append(job)
     if len(groups) > 1:
         print(f"{len(groups)} notebooks, {len(jobs)} targets: {_need(jobs)}", flush=True)
-    for group in groups:
+    for group in groups.values():
         if status := _run_group(group):
             return status
     return 0
@@ -130,19 +126,20 @@ def _run_group(jobs: list[Job]) -> int:
     from bctlib.reporting.tables import print_table  # imported first: a run must not end in an import error
 
     first = jobs[0]
+    parameters = {name: value for job in jobs for name, value in job.parameters.items()}  # what any of them asks for
     notebook = locations.notebooks_dir() / first.target.notebook
     output = runs_dir() / f"{first.target.name}-{first.scale}.ipynb"
     print(f"{' '.join(job.target.name for job in jobs)} at {first.scale} scale: notebooks/{notebook.name} -> {output}")
     print(_need(jobs), flush=True)
     began = time.time()
-    status = run_notebook(notebook, output, first.parameters)
+    status = run_notebook(notebook, output, parameters)
     took = clock(time.time() - began)
     if status:
         print(f"reproduce.sh: failed after {took}; the notebook with the failed cell is {output}", file=sys.stderr)
         return status
     for table in dict.fromkeys(table for job in jobs for table in job.target.shown):
         print()
-        print_table(table, first.scale, first.parameters.get("device", "auto"), first.parameters.get("lam", 1.0))
+        print_table(table, first.scale, parameters.get("device", "auto"), parameters.get("lam", 1.0))
     drawn = [path.name for path in sorted(locations.figures_dir().rglob("*.png")) if path.stat().st_mtime >= began - 1]
     print()
     if drawn:
