@@ -1,6 +1,7 @@
 """All figures again, from committed results and data alone."""
 
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 
 from matplotlib.figure import Figure
 
@@ -46,7 +47,26 @@ FROM_RESULTS: tuple[tuple[str, Callable[[str], Figure]], ...] = (
 
 
 def redraw_all() -> None:
-    """Every figure whose results are there, at every scale, and the pictures of the data at desk scale."""
+    """Every figure whose results are there, at every scale, and the pictures of the data at desk scale.
+
+    Drawing takes longer than reading, and figures know nothing of each other: each core draws some.
+    """
+    jobs = [(table, draw, scale) for scale in SCALES for table, draw in FROM_RESULTS if readable_file(scale, table)]
+    with ProcessPoolExecutor() as pool:
+        pictures = pool.submit(_draw_pictures)
+        drawn = [(table, scale, pool.submit(_draw, draw, scale)) for table, draw, scale in jobs]
+        for table, scale, done in drawn:
+            done.result()
+            progress.say(f"drawn: {table} at {scale} scale")
+        pictures.result()
+
+
+def _draw(draw: Callable[[str], Figure], scale: str) -> None:
+    """In another process, to which figures cannot be handed back."""
+    draw(scale)
+
+
+def _draw_pictures() -> None:
     bench = Workbench("desk", device="cpu")
     plot_identities(bench.glyphs, "desk")
     plot_templates(bench.protocols(), "desk")
@@ -54,8 +74,3 @@ def redraw_all() -> None:
     plot_distortions(bench)
     plot_update("desk")
     plot_influence_loss("desk")
-    for scale in SCALES:
-        for table, draw in FROM_RESULTS:
-            if readable_file(scale, table):
-                draw(scale)
-                progress.say(f"drawn: {table} at {scale} scale")
