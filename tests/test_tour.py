@@ -12,6 +12,7 @@ from bctlib.errors import BctError
 from bctlib.experiments import retrieval_examples as tour
 from bctlib.experiments.backfill_cost import backfill_seconds
 from bctlib.experiments.results import load_rows
+from bctlib.experiments.workbench import Workbench
 from bctlib.reporting import plot_diagrams, plot_retrieval, tour_tables
 
 
@@ -30,6 +31,7 @@ class Bench:
     models: dict = field(default_factory=dict)
     scale: str = "smoke"
     seed: int = 0
+    about = Workbench.about
 
     def protocols(self):
         return self.known

@@ -59,21 +59,13 @@ class IjbcProtocols:
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many subjects, images, templates, pairs and searches there are."""
-        identification = self.identification
-        counts = {
+        return {
             "identities": len(self.identities),
             "images": self.pool.size,
             "templates": self.verification.templates.size,
             "genuine pairs": self.verification.n_genuine,
             "impostor pairs": self.verification.n_impostor,
-            "probes": identification.probes.size,
-        }
-        for number, gallery in enumerate(identification.galleries):
-            mated = int(identification.is_mated(number).sum())
-            counts[f"G{number + 1} identities"] = gallery.size
-            counts[f"G{number + 1} mated searches"] = mated
-            counts[f"G{number + 1} non-mated searches"] = identification.probes.size - mated
-        return counts
+        } | self.identification.counts
 
 
 def ijbc_protocols(meta: IjbcMeta, pool: ImageFilePool) -> IjbcProtocols:

@@ -74,6 +74,17 @@ class IdentificationProtocol:
         """bool [probes.size]: whether the probe's identity is in gallery 0 (G1) or 1 (G2)."""
         return np.isin(self.probes.identity, self.galleries[gallery].identity)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many probes, enrolled identities and searches there are."""
+        counts = {"probes": self.probes.size}
+        for number, gallery in enumerate(self.galleries):
+            mated = int(self.is_mated(number).sum())
+            counts[f"G{number + 1} identities"] = gallery.size
+            counts[f"G{number + 1} mated searches"] = mated
+            counts[f"G{number + 1} non-mated searches"] = self.probes.size - mated
+        return counts
+
     def without(self, identities: np.ndarray) -> "IdentificationProtocol":
         g1, g2 = self.galleries
         return IdentificationProtocol(self.probes.without(identities), (g1.without(identities), g2.without(identities)))
@@ -115,22 +126,15 @@ class GlyphProtocols:
     @property
     def counts(self) -> dict[str, int]:
         """How many identities, images, templates, pairs and searches there are."""
-        verification, identification = self.verification, self.identification
-        counts = {
+        verification = self.verification
+        return {
             "identities": len(self.identities),
             "images": self.pool.size,
             "first templates": verification.first.size,
             "second templates": verification.second.size,
             "genuine pairs": verification.n_genuine,
             "impostor pairs": verification.n_impostor,
-            "probes": identification.probes.size,
-        }
-        for number, gallery in enumerate(identification.galleries):
-            mated = int(identification.is_mated(number).sum())
-            counts[f"G{number + 1} identities"] = gallery.size
-            counts[f"G{number + 1} mated searches"] = mated
-            counts[f"G{number + 1} non-mated searches"] = identification.probes.size - mated
-        return counts
+        } | self.identification.counts
 
     @cached_property
     def key(self) -> str:

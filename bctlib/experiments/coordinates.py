@@ -4,7 +4,6 @@ import numpy as np
 
 from bctlib.experiments.results import save_rows
 from bctlib.experiments.workbench import Workbench
-from bctlib.training.model_list import find_model
 
 TABLE = "coordinates"
 EDGES = np.linspace(-0.8, 0.8, 161)
@@ -36,18 +35,16 @@ def save_coordinates(bench: Workbench, models: tuple[str, ...] = MODELS) -> None
     centres = (EDGES[:-1] + EDGES[1:]) / 2
     rows = []
     for name in models:
-        features, training = bench.features(name), bench.model(name).training
+        features, about = bench.features(name), bench.about(name, name)
         unit = unit_rows(features)
         counts, _ = np.histogram(np.clip(unit, EDGES[0], EDGES[-1]), EDGES)
         values = [("coordinate", float(c), 100 * n / unit.size) for c, n in zip(centres, counts, strict=True) if n]
         values.append(("negative", "", 100 * float((unit < 0).mean())))
         values.append(("best non-negative cosine", "", 100 * float(best_non_negative_cosine(features).mean())))
         rows += [
-            {
-                "seed": bench.seed, "method": find_model(name).method, "query_model": name, "gallery_model": name,
+            about | {
                 "protocol": "test images", "metric": metric, "operating_point": point, "value": value,
-                "n_behind": len(unit), "device": training.device, "versions": training.versions,
-                "commit": training.commit, "seconds": training.seconds,
+                "n_behind": len(unit),
             }
             for metric, point, value in values
         ]  # fmt: skip

@@ -8,7 +8,6 @@ from bctlib.experiments.reid import PROTOCOL, TASK, bench_reid_protocol
 from bctlib.experiments.results import save_rows
 from bctlib.experiments.workbench import Workbench
 from bctlib.metrics.features import unit_rows
-from bctlib.training.model_list import find_model
 
 TABLE = "reid_hits"
 HITS = 8
@@ -38,16 +37,13 @@ def save_reid_hits(bench: Workbench, pairs: tuple[Pair, ...], count: int = HITS)
     bench = bench.for_task(TASK)
     protocol, rows = bench_reid_protocol(bench), []
     for query, gallery in pairs:
-        features, training = bench.pair_features(query, gallery), bench.model(query).training
+        features, about = bench.pair_features(query, gallery), bench.about(query, gallery)
         for number in shown_queries(protocol):
             for rank, position in enumerate(best_hits(protocol, number, *features, count), 1):
                 rows.append(
-                    {
-                        "seed": bench.seed, "method": find_model(query).method, "query_model": query,
-                        "gallery_model": gallery, "protocol": PROTOCOL, "operating_point": rank, "value": int(position),
+                    about | {
+                        "protocol": PROTOCOL, "operating_point": rank, "value": int(position),
                         "metric": f"hit of {protocol.query[number]}", "n_behind": len(protocol.allowed(number)),
-                        "device": training.device, "versions": training.versions, "commit": training.commit,
-                        "seconds": training.seconds,
                     }
                 )  # fmt: skip
     save_rows(rows, bench.scale, TABLE)

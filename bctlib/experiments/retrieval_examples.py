@@ -20,7 +20,6 @@ from bctlib.experiments.pair_list import Pair
 from bctlib.experiments.results import load_rows, point_text, save_rows
 from bctlib.experiments.workbench import Workbench
 from bctlib.metrics.features import unit_rows
-from bctlib.training.model_list import find_model
 
 TABLE = "tour"
 PAIRS: tuple[Pair, ...] = (("old", "old"), ("new*", "old"), ("new-bct-sys", "old"))
@@ -114,12 +113,7 @@ def save_examples(bench: Workbench, n_queries: int = N_QUERIES) -> None:
     rows = []
     for query, gallery in PAIRS:
         features = bench.pair_features(query, gallery)
-        training = bench.model(query).training
-        about = {
-            "seed": bench.seed, "method": find_model(query).method, "query_model": query, "gallery_model": gallery,
-            "device": training.device, "versions": training.versions, "commit": training.commit,
-            "seconds": training.seconds,
-        }  # fmt: skip
+        about = bench.about(query, gallery)
         rows += [about | row for row in _cosine_rows(examples, *features)]
         rows.append(about | _small_gallery_row(examples, *features))
         rows += [

@@ -21,8 +21,8 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
 
     lam: weight of the term that binds new to old in every method that has one; models at another lambda than 1 carry
     it in their name (`new-bct@0.5`). A seed's rows are saved as soon as the seed is done. A new model whose training
-    diverges is said and left out. Raises UsageError for an
-    unknown table, and for another lambda in an experiment over several.
+    diverges is said and left out. Raises UsageError for an unknown table, and for another lambda in an experiment over
+    several.
     """
     experiment = find_experiment(table)
     if lam != 1 and any("@" in model for model in experiment.models):
@@ -70,12 +70,7 @@ def _rows(table: str, bench: Workbench, measured: dict, lam: float) -> Iterator[
         if not any(pair == each for each, _ in measured):
             continue
         query, gallery = (with_lambda(name, lam) for name in pair)
-        training = bench.model(query).training
-        about = {
-            "seed": bench.seed, "method": find_model(query).method, "query_model": query, "gallery_model": gallery,
-            "device": training.device, "versions": training.versions, "commit": training.commit,
-            "seconds": training.seconds,
-        }  # fmt: skip
+        about = bench.about(query, gallery)
         for part in spec.parts:
             for each in measured[pair, part]:
                 if point_text(each.operating_point) in spec.points.get(each.metric, ()):

@@ -6,7 +6,6 @@ from bctlib.experiments.compare import pair_scores
 from bctlib.experiments.pair_list import Pair
 from bctlib.experiments.results import save_rows
 from bctlib.experiments.workbench import Workbench
-from bctlib.training.model_list import find_model
 
 TABLE = "score_distributions"
 EDGES = np.linspace(-1, 1, 101)
@@ -23,15 +22,13 @@ def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...], table: s
     rows = []
     for query, gallery in pairs:
         scores = pair_scores(protocols, *bench.pair_features(query, gallery), keep=None)
-        training = bench.model(query).training
+        about = bench.about(query, gallery)
         for metric, values in (("genuine", scores.genuine), ("impostor", scores.impostor)):
             counts, _ = np.histogram(np.clip(values, -1, 1), EDGES)
             rows += [
-                {
-                    "seed": bench.seed, "method": find_model(query).method, "query_model": query,
-                    "gallery_model": gallery, "protocol": "verification", "metric": metric, "operating_point": centre,
-                    "value": 100 * count / len(values), "n_behind": len(values), "device": training.device,
-                    "versions": training.versions, "commit": training.commit, "seconds": training.seconds,
+                about | {
+                    "protocol": "verification", "metric": metric, "operating_point": centre,
+                    "value": 100 * count / len(values), "n_behind": len(values),
                 }
                 for centre, count in zip(centres, counts, strict=True)
                 if count

@@ -127,6 +127,15 @@ class Workbench:
         transform = self.model(query).transform if find_model(query).old == gallery else None
         return comparable(query_features, gallery_features.shape[1], transform), gallery_features
 
+    def about(self, query: str, gallery: str) -> dict[str, str | int | float]:
+        """The columns of a result row that say which pair was measured, and how its query model was trained."""
+        training = self.model(query).training
+        return {
+            "seed": self.seed, "method": find_model(query).method, "query_model": query, "gallery_model": gallery,
+            "device": training.device, "versions": training.versions, "commit": training.commit,
+            "seconds": training.seconds,
+        }  # fmt: skip
+
 
 def with_ancestors(names: tuple[str, ...]) -> Iterator[str]:
     """The named models and the old models they need, each once, in an order in which they can be trained."""
