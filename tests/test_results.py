@@ -165,6 +165,20 @@ def test_processes_that_save_at_once_lose_nothing(results_folder):
     assert left <= {"table1.csv", ".table1.lock"}
 
 
+def test_what_a_device_lacks_is_taken_from_another_and_both_are_named():
+    bct, old = {"query_model": "new-bct"}, {"query_model": "old"}
+    save_rows([row(**old, device="GPU", value=1), row(**old, device="GPU", seed=1, value=2)], "smoke", "table1")
+    save_rows([row(**bct, device="CPU", value=3), row(**old, device="CPU", seed=2, value=4)], "smoke", "table1")
+    rows = load_rows("smoke", "table1", device="GPU")
+    assert rows[["query_model", "seed", "value"]].values.tolist() == [["new-bct", 0, 3], ["old", 0, 1], ["old", 1, 2]]
+    assert set(rows["device"]) == {"CPU and GPU"}
+    found = summarise(rows).set_index("query_model")
+    assert found.loc["old", "values"] == (1, 2) and found.loc["new-bct", "seeds"] == (0,)
+    rows = load_rows("smoke", "table1", device="CPU")
+    there = rows[["query_model", "seed", "value"]].values.tolist()
+    assert sorted(there) == [["new-bct", 0, 3], ["old", 0, 1], ["old", 2, 4]]
+
+
 def test_provenance_names_device_versions_and_commit(tmp_path, monkeypatch):
     origin = provenance()
     assert origin["device"].startswith("cpu: ") and "thread" in origin["device"]

@@ -101,8 +101,10 @@ def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame
     """The measurements of one table at one scale on one device.
 
     device: the exact text of the device column; with none and several in the file, the one with most seeds is taken
-    and said. Types: seed, n_behind int64; value, seconds float64; the others str (`operating_point` too, as
-    `point_text` writes it). Raises BctError naming file and line for a damaged file, or where nothing was measured.
+    and said. What this device's seeds lack is taken from the others, as a store may hold models that were trained on
+    several (a run begun on a GPU and ended without one); the device column then names all that had a part.
+    Types: seed, n_behind int64; value, seconds float64; the others str (`operating_point` too, as `point_text` writes
+    it). Raises BctError naming file and line for a damaged file, or where nothing was measured.
     """
     path = readable_file(scale, table)
     if path is None:
@@ -120,7 +122,18 @@ def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame
             progress.say(f"{path.name} ({scale}) was measured on {len(seeds)} devices; showing {device}")
     elif device not in seeds:
         raise BctError(f"{path} has no rows of device {device!r}, only of: {'; '.join(sorted(seeds))}")
-    return _frame([row for row in records if row["device"] == device])
+    return _frame(_completed(records, device, seeds[device]))
+
+
+def _completed(records: list[Row], device: str, seeds: set[int]) -> list[Row]:
+    """The device's rows, and of its seeds those that only other devices have."""
+    chosen: dict[tuple, Row] = {}
+    for row in records:
+        quantity = (row["seed"], *(row[name] for name in GROUP))
+        if row["seed"] in seeds and (quantity not in chosen or row["device"] == device):
+            chosen[quantity] = row
+    origin = " and ".join(sorted({row["device"] for row in chosen.values()}))
+    return [row | {"device": origin} for row in chosen.values()]
 
 
 def mean_and_half_width(values: Sequence[float]) -> tuple[float, float]:
