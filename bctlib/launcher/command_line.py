@@ -27,6 +27,7 @@ usage: ./reproduce.sh COMMAND [OPTIONS]
   plan TARGET        what would be trained, what is cached, estimated time; trains nothing
   figures            redraw every figure from the committed results
   test [ARGS]        run the tests (ARGS go to pytest)
+  test long [ARGS]   run those that take too long for every day: killed trainings, fuzzed parsers
   lab [ARGS]         JupyterLab on the notebooks, in this environment
   data check [ARGS]  what of the paper's data is there, missing or damaged (--root DIR; more: data check --help)
   bench evaluation   time the measures on generated features of the real sizes, beside peers (more: --help)

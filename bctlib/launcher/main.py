@@ -73,7 +73,7 @@ def _test(words: tuple[str, ...]) -> int:
     import pytest
 
     os.chdir(locations.PROJECT)
-    status = pytest.main(list(words))
+    status = pytest.main(["-m", "long", *words[1:]] if words[:1] == ("long",) else list(words))
     return {pytest.ExitCode.OK: 0, pytest.ExitCode.USAGE_ERROR: 2}.get(status, 1)
 
 
