@@ -1,17 +1,16 @@
 """The protocols of the benchmarks on features computed anywhere: `python -m bctlib.evaluate --help`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from bctlib.errors import BctError, UsageError
+from bctlib.command import EXIT_STATUS, Parser, run_command
+from bctlib.errors import UsageError
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Measures features computed anywhere, exactly: the first model's features are the query's, the second's the gallery's.
 Prints a table; with --out DIR writes evaluation.json and the curves (PDF and PNG) there.
-Exit status: 0 done, 1 an input was refused (one sentence says which and why), 2 the command was not understood.
-"""
+{EXIT_STATUS}"""
 EXAMPLES = """\
 examples:
   python -m bctlib.evaluate ijbc --meta IJBC/meta --query-features new.npy --gallery-features old.npy \\
@@ -31,33 +30,18 @@ SIDES = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise UsageError(f"{message}; see {self.prog} --help")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Do what the command line asks and give the exit status; errors are one sentence on stderr."""
-    try:
-        options = _parser().parse_args(argv)
-        if options.out is not None and options.out.exists() and not options.out.is_dir():
-            raise UsageError(f"--out {options.out} is a file: expected a folder")
-        report = _COMMANDS[options.benchmark](options)
-        print(report.table())
-        if options.out is not None:
-            _write(report, options.out)
-        return 0
-    except BctError as error:
-        print(f"bctlib.evaluate: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:  # `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except MemoryError:
-        print("bctlib.evaluate: not enough memory for these inputs", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return run_command("bctlib.evaluate", lambda: _evaluate(_parser().parse_args(argv)))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"--out {options.out} is a file: expected a folder")
+    report = _COMMANDS[options.benchmark](options)
+    print(report.table())
+    if options.out is not None:
+        _write(report, options.out)
 
 
 def _write(report, folder: Path) -> None:
@@ -130,13 +114,10 @@ def _given(options, *names: str) -> dict:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m bctlib.evaluate", description=DESCRIPTION, epilog=EXAMPLES, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK", parser_class=_Parser)
+    parser = Parser(prog="python -m bctlib.evaluate", description=DESCRIPTION, epilog=EXAMPLES)
+    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK", parser_class=Parser)
 
-    ijbc = commands.add_parser("ijbc", help="IJB-C: 1:1, 1:N, backfill", allow_abbrev=False)
+    ijbc = commands.add_parser("ijbc", help="IJB-C: 1:1, 1:N, backfill")
     ijbc.add_argument("--meta", type=Path, required=True, metavar="DIR", help="the meta/ folder of IJB-C")
     _features(ijbc, "one row per line of ijbc_face_tid_mid.txt", gallery_required=False)
     ijbc.add_argument("--paragon-features", type=Path, metavar="NPY", help="of new*: gives the update gain of Eq. 9")
@@ -145,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     ijbc.add_argument("--halves", action="store_true", help="F1: rows hold f(x) and f(flip x) side by side")
     _points(ijbc, "far", "fpir", "ranks", "rule")
 
-    market = commands.add_parser("market1501", help="Market-1501: mAP and CMC", allow_abbrev=False)
+    market = commands.add_parser("market1501", help="Market-1501: mAP and CMC")
     _features(market, "rows in the order of the names", gallery_required=True)
     _side_options(market)
     for part in ("query", "gallery"):
@@ -154,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     market.add_argument("--root", type=Path, metavar="DIR", help="or the data set's folder; names in sorted order")
     _points(market, "ranks")
 
-    pairs = commands.add_parser("pairs", help="1:1 on your own list of pairs", allow_abbrev=False)
+    pairs = commands.add_parser("pairs", help="1:1 on your own list of pairs")
     pairs.add_argument(
         "--pairs", type=Path, required=True, metavar="FILE",
         help="lines (or .npy [p, 3]) of query row, gallery row, label; rows count from 0, label 1 is genuine",
@@ -163,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     _side_options(pairs)
     _points(pairs, "far", "rule")
 
-    search = commands.add_parser("search", help="1:N on your own gallery", allow_abbrev=False)
+    search = commands.add_parser("search", help="1:N on your own gallery")
     _features(search, "rows in the order of the identities", gallery_required=True)
     for part in ("query", "gallery"):
         search.add_argument(
