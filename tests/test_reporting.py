@@ -2,12 +2,13 @@
 
 import matplotlib.pyplot as plt
 import pytest
+import seaborn
 
 from bctlib.errors import BctError
 from bctlib.experiments.results import save_rows
 from bctlib.experiments.table_list import find_table
 from bctlib.locations import PROJECT
-from bctlib.reporting import cells, pair_tables, plot_baselines, readme, tables
+from bctlib.reporting import cells, pair_tables, plot_baselines, readme, style, tables
 
 OLD, PARAGON = (50.0, 52.0), (90.0, 92.0)
 CROSS = {"new*": (0.0, 0.1), "new-l2": (40.0, 53.0), "new-lwf": (49.0, 51.0), "new-bct": (60.0, 62.0)}
@@ -86,6 +87,10 @@ def test_a_figure_redrawn_from_the_same_results_has_the_same_bytes(results):
         drawn.append([(results / "figures/smoke" / f"table1_baselines.{kind}").read_bytes() for kind in ("pdf", "png")])
     assert drawn[0] == drawn[1]
     assert not plt.get_fignums()
+
+
+def test_the_palette_is_seaborns():
+    assert style.PALETTE == list(seaborn.color_palette("colorblind"))
 
 
 def test_the_readme_holds_the_committed_results(monkeypatch):

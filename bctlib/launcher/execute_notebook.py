@@ -54,6 +54,8 @@ def main() -> int:
     # The kernel must be this interpreter, even where the user has another "python3" kernel of his own.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    # jsonschema, through nbformat, would build a grammar of IRIs at import, a second or more; no notebook holds one.
+    sys.modules["rfc3987_syntax"] = None
     try:
         return execute(Path(notebook), Path(output), json.loads(parameters), Path(fault))
     except KeyboardInterrupt:

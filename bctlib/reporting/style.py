@@ -1,7 +1,7 @@
 """One look for all figures, and one way to save them."""
 
 import matplotlib.pyplot as plt
-import seaborn as sns
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from bctlib.files import replace_atomically
@@ -10,15 +10,22 @@ from bctlib.locations import figures_dir
 COLUMN, TEXT = 3.25, 6.875
 """Width of a column and of the text of a CVPR paper, inches."""
 
-_PALETTE = sns.color_palette("colorblind")
+# seaborn's colour-blind palette (a test holds it against seaborn's own): importing seaborn takes as long as importing
+# pyplot, in every notebook again.
+PALETTE = [
+    to_rgb(colour)
+    for colour in (
+        "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
+    )
+]  # fmt: skip
 COLOURS = {
-    "old": _PALETTE[7], "new*": _PALETTE[0], "new-l2": _PALETTE[1], "new-lwf": _PALETTE[5],
-    "new-bct": _PALETTE[2], "new-bct-kd": _PALETTE[4], "new-bct-sys": _PALETTE[3],
-    "new-relu": _PALETTE[8],
+    "old": PALETTE[7], "new*": PALETTE[0], "new-l2": PALETTE[1], "new-lwf": PALETTE[5],
+    "new-bct": PALETTE[2], "new-bct-kd": PALETTE[4], "new-bct-sys": PALETTE[3],
+    "new-relu": PALETTE[8],
 }  # fmt: skip
 MARKERS = {"new-l2": "s", "new-bct": "o"}
-PARAGON_COLOUR = _PALETTE[2]
-GENUINE, IMPOSTOR = _PALETTE[2], _PALETTE[3]
+PARAGON_COLOUR = PALETTE[2]
+GENUINE, IMPOSTOR = PALETTE[2], PALETTE[3]
 
 STYLE = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
@@ -31,7 +38,9 @@ STYLE = {
 
 def sequence(n: int) -> list:
     """n colours in an order that the eye sees, also in grey, from dark to light."""
-    return sns.color_palette("viridis", n)
+    import seaborn
+
+    return seaborn.color_palette("viridis", n)
 
 
 def new_figure(width: float = TEXT, height: float = 2.6, **subplots) -> tuple[Figure, object]:
