@@ -1,5 +1,6 @@
 """The first call of every notebook: checks the parameters, and gives a workbench for each seed."""
 
+import ast
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,13 +46,15 @@ def start(
     """Check a notebook's parameters before anything runs.
 
     namespace: the notebook's `globals()`. Papermill accepts any `-p` name and only warns of one that the notebook does
-    not have; such a stray value is found here. seeds: a list, or a count n for 0 to n-1. others: the notebook's
+    not have; such a stray value is found here. What cells further down have made is none: in JupyterLab it is still
+    there when all cells are run once more. seeds: a list, or a count n for 0 to n-1. others: the notebook's
     further parameters. task: whose data it is about at paper scale, "faces" or "persons". Raises UsageError naming the
     parameter.
     """
     known = {"scale", "seeds", "device", "force", *others}
+    given = _set_as_parameters(namespace.get("In"), known)
     for name, value in namespace.items():
-        stray = not name.startswith("_") and name not in known | _OF_IPYTHON
+        stray = not name.startswith("_") and name not in known | _OF_IPYTHON and (given is None or name in given)
         if stray and isinstance(value, bool | int | float | str | list | dict | None):
             nearest = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
@@ -60,6 +63,34 @@ def start(
         if isinstance(value, float | int) and not isinstance(value, bool) and not value >= 0:
             raise UsageError(f"parameter {name!r} is {value}, expected 0 or more")
     return Session(check_scale(scale), _seeds(seeds), device, force, task)
+
+
+def _set_as_parameters(cells: object, known: set[str]) -> set[str] | None:
+    """Names that a parameters cell, or papermill's after it, has set; None where there is no IPython to tell.
+
+    cells: the sources of all cells run so far. A parameters cell holds assignments of literals alone, and one of them
+    is to a known name; papermill's begins with a comment of its own.
+    """
+    if not isinstance(cells, list):
+        return None
+    names: set[str] = set()
+    for source in cells:
+        assigned = _literals(source)
+        if assigned & known or source.startswith("# Parameters\n"):
+            names |= assigned
+    return names
+
+
+def _literals(source: str) -> set[str]:
+    """The names that the cell sets, if it does nothing but set names to literals; else none."""
+    names = set()
+    try:
+        for statement in ast.parse(source).body:
+            ast.literal_eval(statement.value)
+            names |= {target.id for target in statement.targets}
+    except (SyntaxError, ValueError, AttributeError):  # a magic, an expression, no assignment to a plain name
+        return set()
+    return names
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

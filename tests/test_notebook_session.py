@@ -24,6 +24,16 @@ def test_a_value_that_the_notebook_does_not_have_is_named_with_the_nearest():
         notebook_session.start({**KNOWN, "sede": 4}, **KNOWN)
 
 
+def test_what_later_cells_have_made_is_no_parameter_when_all_cells_run_again():
+    parameters = "\n".join(f"{name} = {value!r}  # said" for name, value in KNOWN.items())
+    cells = ["", parameters, "import numpy as np", "here = device_here()\nseconds = 0.1", "x = 5", "%matplotlib inline"]
+    made = {"here": "cpu: a name", "seconds": 0.1, "x": 5, "In": cells}
+    notebook_session.start({**KNOWN, **made}, **KNOWN)
+    for stray in (f"{parameters}\nsede = 4", "# Parameters\nsede = 4\n"):
+        with pytest.raises(UsageError, match="unknown parameter 'sede'"):
+            notebook_session.start({**KNOWN, **made, "sede": 4, "In": [*cells, stray]}, **KNOWN)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

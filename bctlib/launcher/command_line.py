@@ -28,7 +28,7 @@ usage: ./reproduce.sh COMMAND [OPTIONS]
   figures            redraw every figure from the committed results
   test [ARGS]        run the tests (ARGS go to pytest)
   test long [ARGS]   run those that take too long for every day: killed trainings, fuzzed parsers
-  lab [ARGS]         JupyterLab on the notebooks, in this environment
+  lab [ARGS]         JupyterLab in this environment, open at a page that says what to read (--port N, --no-browser ...)
   data check [ARGS]  what of the paper's data is there, missing or damaged (--root DIR; more: data check --help)
   bench evaluation   time the measures on generated features of the real sizes, beside peers (more: --help)
   clean [--yes]      remove trained models and executed notebooks; never results or figures

@@ -62,8 +62,9 @@ def _do(request: Request) -> int:
     elif request.command == "bench":
         return _bench(request.words)
     elif request.command == "lab":
-        os.chdir(locations.notebooks_dir())
-        os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab", *request.words])
+        from bctlib.launcher.lab import open_lab
+
+        open_lab(request.words)
     else:
         return _run(request.jobs)
     return 0

@@ -12,6 +12,7 @@ import nbformat
 
 from bctlib.errors import BctError
 from bctlib.files import replace_atomically
+from bctlib.launcher.lab import update_first_page
 from bctlib.launcher.run_notebook import run_notebook
 from bctlib.locations import notebooks_dir
 
@@ -46,6 +47,7 @@ def main(names: list[str]) -> int:
             if not names or path.name in names:
                 refresh(path)
                 print(f"{path.name} executed")
+        update_first_page()  # a title may be new
     except BctError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -27,11 +27,11 @@ def results_section(scale: str = "desk") -> str:
     return f"{markdown(both)}\n\n*In per cent; {provenance_text('table1', scale)}.*"
 
 
-def with_section(text: str, name: str, section: str) -> str:
-    """The README with the generated part of that name replaced. Raises BctError when its marks are missing."""
+def with_section(text: str, name: str, section: str, path: Path = PROJECT / "README.md") -> str:
+    """The text of `path` with its generated part of that name replaced. Raises BctError when its marks are missing."""
     begin, end = f"<!-- {name}: generated -->", f"<!-- {name}: end -->"
     if text.count(begin) != 1 or text.count(end) != 1:
-        raise BctError(f"README.md must hold the marks {begin} and {end} once each")
+        raise BctError(f"{path} must hold the marks {begin} and {end} once each")
     before, rest = text.split(begin)
     return f"{before}{begin}\n{section}\n{end}{rest.split(end)[1]}"
 
