@@ -10,19 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from bctlib import locations, progress
+from bctlib import locations
 from bctlib.data.check_report import CheckReport
 from bctlib.data.framing import WholeImage
 from bctlib.data.ijbc_meta import read_ijbc_meta
+from bctlib.data.image_faults import image_faults
 from bctlib.data.image_file_pool import ImageFilePool, ijbc_pool
-from bctlib.data.image_files import fault
 from bctlib.data.image_index import ImageIndex
 from bctlib.data.imdb_face import PUBLISHED_ROWS, PUBLISHED_UNIQUE, FaceTable, read_face_table
 from bctlib.data.layouts import CSV_NAME, LAYOUTS, Layout, find_data, training_faces
 from bctlib.data.market1501 import PERSON, training_index
 from bctlib.data.market1501_names import DISTRACTOR, FOLDERS, JUNK, PUBLISHED, labels_of_names, names_in_folder
 from bctlib.data.reading import ImageList, reading_speed
-from bctlib.data.threads import in_threads
 from bctlib.errors import BctError, UsageError
 
 
@@ -68,21 +67,10 @@ def _check_one(root: Path, layout: Layout, decode: bool, workers: int | None) ->
     return report.close()
 
 
-def _faults(root: Path, paths: Iterable[str], n: int, decode: bool) -> Iterable[tuple[int, str, str]]:
-    """(position, path, what is wrong) of each image that cannot be used."""
-    paths = list(paths)
-    with progress.task(f"images of {root.name}", n, unit="image", every_s=10) as task:
-        for position, wrong in enumerate(in_threads(lambda path: fault(root / path, decode), paths)):
-            if wrong:
-                yield position, str(root / paths[position]), wrong
-            if position % 1000 == 999 or position + 1 == n:
-                task.step(position + 1)
-
-
 def _check_images(report: CheckReport, root: Path, paths: Iterable[str], n: int, decode: bool) -> np.ndarray:
     """Report each image that is missing or damaged. bool [n]: whether it can be used."""
     good = np.ones(n, bool)
-    for position, path, wrong in _faults(root, paths, n, decode):
+    for position, path, wrong in image_faults(root, paths, decode):
         good[position] = False
         (report.missing if wrong == "no such image file" else report.damaged)(f"{path}: {wrong}")
     how = "all decoded" if decode else "first and last bytes read; --decode reads all"

@@ -130,3 +130,34 @@ def build_head(kind: str, classes: int, dim: int, **settings: float) -> Head:
         return HEADS[kind](classes, dim, **settings)
     except TypeError as error:
         raise BctError(f"head {kind!r} does not take these settings: {sorted(settings)} ({error})") from error
+
+
+def frozen_head(
+    weight: torch.Tensor, bias: torch.Tensor | None = None, scale: float | None = None, margin: float | None = None
+) -> Head:
+    """An old model's classifier as a frozen head, ready for the influence loss.
+
+    weight: [C,d], a row for each class. With a scale it is a Norm-Softmax, with a margin too a Cosine Margin, with
+    neither a SoftMax with its bias [C] (0 if None). Raises BctError for other shapes, for numbers that are not finite,
+    for a margin without a scale, and for a bias that a cosine head has no place for.
+    """
+    weight = torch.as_tensor(weight).detach().float()
+    if weight.dim() != 2 or 0 in weight.shape:
+        raise BctError(f"the old classifier has shape {tuple(weight.shape)}, expected [classes, dimension]")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise BctError(f"the old classifier's bias has shape {tuple(bias.shape)}, expected [{len(weight)}]")
+    if not all(tensor.isfinite().all() for tensor in (weight, bias) if tensor is not None):
+        raise BctError("the old classifier holds NaN or infinite values, expected finite numbers")
+    if scale is None:
+        if margin is not None:
+            raise BctError("a margin without a scale was given for the old classifier, expected both or none")
+        head: Head = SoftMax(*weight.shape)
+    elif bias is not None and bias.any():
+        raise BctError("the old classifier has a bias, but a scale was given: a cosine head has no bias")
+    else:
+        head = NormSoftmax(*weight.shape, scale) if margin is None else CosineMargin(*weight.shape, scale, margin)
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        if bias is not None and scale is None:
+            head.bias.copy_(bias)
+    return head.eval().requires_grad_(False)

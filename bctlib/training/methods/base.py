@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from bctlib.training.class_means import class_means
 from bctlib.training.devices import autocast
 from bctlib.training.heads import Head
 
@@ -73,12 +73,8 @@ class Preparation:
 
         Computed once, without gradient, in the evaluation transform (Sec. 2.5; averaging as the set function).
         """
-        total = torch.zeros(len(self.classes), self.old.dim, device=self.device)
-        count = torch.zeros(len(self.classes), 1, device=self.device)
-        for images, labels in self.plain_batches():
-            total.index_add_(0, labels, F.normalize(self.old.embed(images)))
-            count.index_add_(0, labels, torch.ones(len(labels), 1, device=self.device))
-        return total / count.clamp(min=1)
+        embedded = ((self.old.embed(images), labels) for images, labels in self.plain_batches())
+        return class_means(embedded, len(self.classes), self.old.dim, self.device)
 
 
 @dataclass
@@ -111,9 +107,17 @@ class Batch:
 
 
 class Method:
-    """Base of all methods; alone it is independent training (Eq. 6)."""
+    """Base of all methods; alone it is independent training (Eq. 6).
+
+    needs_old: there must be an old model. needs_shared: it must know some class of the new data, or nothing is bound.
+    """
 
     needs_old = True
+    needs_shared = True
+
+    def runs_old(self, unseen: int) -> bool:
+        """Whether phi_old itself is run, not its head alone. unseen: new classes that the old head does not know."""
+        return False
 
     def prepare(self, preparation: Preparation) -> None:
         """Compute, once and without gradient, what the loss will need of the old model."""
@@ -153,3 +157,4 @@ class Independent(Method):
     """phi*_new: no old model at all, the paragon when the gallery is backfilled (Sec. 2.3, 3.4)."""
 
     needs_old = False
+    needs_shared = False

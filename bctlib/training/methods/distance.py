@@ -16,6 +16,9 @@ class L2Distance(Method):
     def __init__(self, lam: float = 1.0, unit_norm: bool = False):
         self.lam, self.unit_norm = lam, unit_norm
 
+    def runs_old(self, unseen: int) -> bool:
+        return True
+
     def compatibility(self, batch: Batch) -> torch.Tensor:
         new, old = batch.comparable[batch.seen], batch.old_embedding(batch.seen)
         if self.unit_norm:

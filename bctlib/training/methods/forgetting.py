@@ -18,6 +18,9 @@ class LearningWithoutForgetting(Method):
     def __init__(self, lam: float = 1.0):
         self.lam = lam
 
+    def runs_old(self, unseen: int) -> bool:
+        return True
+
     def head_classes(self, preparation: Preparation) -> tuple[str, ...]:
         return preparation.old.classes
 

@@ -12,6 +12,17 @@ from bctlib.training.heads import Head
 from bctlib.training.methods.base import Batch, Method, Preparation
 
 
+def influence_loss(
+    embedding: torch.Tensor, old_labels: torch.Tensor, old_head: Head, margin: bool = True
+) -> torch.Tensor:
+    """L(w_c old, w_phi; T_BCT) of Eq. 8: the frozen old head's loss on the new embedding.
+
+    embedding: float [N,d_new], of which the old head judges its first d_old elements (Sec. 3.6); old_labels: int64 [N]
+    into the old head's classes, -1 where it does not know the class; margin: keep the old head's own. Divided by N.
+    """
+    return old_head.loss(embedding[:, : old_head.dim], old_labels, margin=margin)
+
+
 def distillation(batch: Batch, chosen: torch.Tensor) -> torch.Tensor:
     """Cross-entropy between the old head's answers to old and new embeddings of the chosen images (App. A).
 
@@ -35,7 +46,7 @@ class BCT(Method):
 
     def influence(self, batch: Batch, head: Head, labels: torch.Tensor) -> torch.Tensor:
         """L(w_c old, w_phi; T_BCT): the frozen head's loss on the new embedding."""
-        return head.loss(batch.comparable, labels, margin=self.old_margin)
+        return influence_loss(batch.embedding, labels, head, self.old_margin)
 
     def compatibility(self, batch: Batch) -> torch.Tensor:
         return self.lam * self.influence(batch, batch.old.head, batch.old_labels)
@@ -43,6 +54,11 @@ class BCT(Method):
 
 class BCTDistilled(BCT):
     """phi_new-beta-kd: as BCT on T_old; on new classes the old head's answers to phi_old are the target (App. A)."""
+
+    needs_shared = False
+
+    def runs_old(self, unseen: int) -> bool:
+        return True
 
     def compatibility(self, batch: Batch) -> torch.Tensor:
         influence = self.influence(batch, batch.old.head, batch.old_labels)
@@ -56,11 +72,17 @@ class BCTSynthesised(BCT):
     concatenated to the existing w_c old, computed once, without gradient.
     """
 
+    needs_shared = False
+
+    def runs_old(self, unseen: int) -> bool:
+        return unseen > 0
+
     def prepare(self, preparation: Preparation) -> None:
         new_to_old = preparation.new_to_old
         unseen = new_to_old < 0
         old_head = preparation.old.head
-        self.extended = old_head.with_classes(preparation.old_class_means[unseen])
+        rows = preparation.old_class_means[unseen] if unseen.any() else old_head.weight[:0]
+        self.extended = old_head.with_classes(rows)
         self.new_to_extended = new_to_old.clone()
         self.new_to_extended[unseen] = old_head.classes + torch.arange(int(unseen.sum()), device=new_to_old.device)
 
