@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bctlib.command import EXIT_STATUS, Parser, run_command
 from bctlib.errors import UsageError
+from bctlib.evaluation.point_options import add_points
 
 DESCRIPTION = f"""\
 Measures features computed anywhere, exactly: the first model's features are the query's, the second's the gallery's.
@@ -173,33 +174,12 @@ def _side_options(parser) -> None:
 
 
 def _points(parser, *names: str) -> None:
-    texts = {"far": "false accept rates", "fpir": "false positive identification rates"}
-    for name, text in texts.items():
-        if name in names:
-            parser.add_argument(f"--{name}", type=_rate, nargs="+", metavar="RATE", help=f"{text} (else the paper's)")
-    if "ranks" in names:
-        parser.add_argument("--ranks", type=_rank, nargs="+", metavar="K", help="ranks k (else the paper's)")
+    add_points(parser, *names)
     if "rule" in names:
         parser.add_argument(
             "--rule", choices=("strict", "nearest"), default="strict",
             help="strict: never above the asked rate, ties count against us; nearest: the ROC corner nearest to it",
         )  # fmt: skip
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = -1.0
-    if not 0 <= rate <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no rate from 0 to 1")
-    return rate
-
-
-def _rank(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no rank from 1 on")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -41,12 +41,13 @@ class Comparison:
 
 
 def verification_rows(
-    models: tuple[str, str], genuine: np.ndarray, impostor: np.ndarray, fars: Iterable[float], rule: str
+    models: tuple[str, str], genuine: np.ndarray, impostor: np.ndarray, fars: Iterable[float], rule: str,
+    n_impostors: int | None = None,
 ) -> list[Measurement]:
-    """TAR at each FAR from the scores [g], [m] of all genuine and impostor pairs."""
+    """TAR at each FAR from the scores [g], [m] of all genuine and impostor pairs; or the m largest of n_impostors."""
     return [
         Measurement(*models, "1:1", "TAR", point.target, "", point.value, point.n_positives, *_behind(point))
-        for point in verification_points(genuine, impostor, list(fars), rule=rule)
+        for point in verification_points(genuine, impostor, list(fars), n_impostors, rule)
     ]
 
 

@@ -52,6 +52,13 @@ def read_identities(name: str, source: np.ndarray | str | Path) -> tuple[np.ndar
     return array, record
 
 
+def of_one_kind(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Integers in one list and text in the other: both as text."""
+    if (first.dtype.kind in "iu") == (second.dtype.kind in "iu"):
+        return first, second
+    return first.astype(str), second.astype(str)
+
+
 def read_market_labels(name: str, path: Path) -> Market1501Labels:
     """Identity and camera from an integer array [n, 2] in a .npy file."""
     _, label, array, _ = _source(name, path)

@@ -18,7 +18,7 @@ from bctlib.evaluation.comparisons import (
 )
 from bctlib.evaluation.feature_files import FeatureSource, faults_named, open_features
 from bctlib.evaluation.four_sides import Sides, open_sides
-from bctlib.evaluation.label_files import read_identities, read_pairs
+from bctlib.evaluation.label_files import of_one_kind, read_identities, read_pairs
 from bctlib.evaluation.report import BackfillCurve, Report
 from bctlib.metrics.backfill import backfill_curve
 from bctlib.metrics.features import prefix
@@ -114,7 +114,7 @@ def evaluate_search(
     places = f"identity of {record['path'] or 'query_identity'}", f"identity of {other['path'] or 'gallery_identity'}"
     sides = open_sides(sources, len(wanted), len(enrolled), *places)
     report.add_inputs(*sides)
-    wanted, enrolled = _of_one_kind(wanted, enrolled)
+    wanted, enrolled = of_one_kind(wanted, enrolled)
     mated = np.isin(wanted, enrolled)
     if not mated.any():
         raise BctError(f"no {places[0]} occurs among the identities of the gallery: nothing can be found")
@@ -142,10 +142,3 @@ def _backfill(sides: Sides, wanted, enrolled, fpir: Sequence[float], rule: str) 
     old = prefix(old, new.shape[1]) if old.shape[1] > new.shape[1] else old
     share, tpir = backfill_curve(new, wanted, old, sides.new_gallery.array, enrolled, list(fpir), rule=rule)
     return BackfillCurve(list(fpir), share.tolist(), tpir.tolist())
-
-
-def _of_one_kind(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Integers in one list and text in the other: both as text."""
-    if (first.dtype.kind in "iu") == (second.dtype.kind in "iu"):
-        return first, second
-    return first.astype(str), second.astype(str)

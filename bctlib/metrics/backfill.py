@@ -105,9 +105,13 @@ def _mated(searches: BackfillSearches, times) -> np.ndarray:
 
 
 def backfill_searches(
-    probes, probe_identity, gallery_old, gallery_new, gallery_identity, order=None, points: int = 51
+    probes, probe_identity, gallery_old, gallery_new, gallery_identity, order=None, points: int = 51, itself=None
 ) -> BackfillSearches:
-    """Mate and best other score of every probe at every point of the curve; arguments as for `backfill_curve`."""
+    """Mate and best other score of every probe at every point of the curve; arguments as for `backfill_curve`.
+
+    itself: integer [q] or None, the gallery row that is the probe's own image, which is then no candidate for it. A
+    probe whose identity has no further row gets the mate -inf and is non-mated.
+    """
     probes = checks.feature_matrix("probes", probes)
     gallery_old = checks.feature_matrix("gallery_old", gallery_old)
     gallery_new = checks.feature_matrix("gallery_new", gallery_new)
@@ -131,6 +135,9 @@ def backfill_searches(
     wanted = place_of_code[probe_codes]
     low = np.searchsorted(place[by_place], wanted, side="left")
     high = np.where(wanted < 0, low, np.searchsorted(place[by_place], wanted, side="right"))
+    at_itself = np.full(len(probes), -1)  # column of the probe's own image
+    if itself is not None:
+        at_itself = np.argsort(by_place)[_own_rows(itself, probe_codes, codes)]
     mates = np.full((2, len(probes)), -np.inf, np.float32)  # among the new templates, and among the old
     maxima = np.full((2, points + 1, len(probes)), -np.inf, np.float32)  # of others, between the cuts
     edges = tile_edges(place[by_place], gallery_new.shape[1])
@@ -145,6 +152,8 @@ def backfill_searches(
             for side, (templates, queries) in enumerate(((new, rows), (old, narrow))):
                 # Templates down, probes across: a maximum over templates then runs along contiguous memory.
                 scores = templates @ queries.T
+                own_image = np.flatnonzero((at_itself[block] >= start) & (at_itself[block] < stop))
+                scores[at_itself[block][own_image] - start, own_image] = -np.inf
                 found = _take_mates(scores, own[0][block], own[1][block])
                 mates[side, block] = np.maximum(mates[side, block], found)
                 _raise_segment_maxima(maxima[side, :, block], scores, tile_cuts)
@@ -153,7 +162,17 @@ def backfill_searches(
     # Before the first cut there is no new template; after the last there is no old one.
     before = np.maximum.accumulate(maxima[0], axis=0)[:-1]
     after = np.maximum.accumulate(maxima[1][::-1], axis=0)[::-1][1:]
-    return BackfillSearches(backfilled / n_classes, wanted >= 0, mate, is_new, before.T, after.T)
+    mated = high - low > (at_itself >= 0)
+    return BackfillSearches(backfilled / n_classes, mated, mate, is_new, before.T, after.T)
+
+
+def _own_rows(itself, probe_codes: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    itself, n = np.asarray(itself), len(probe_codes)
+    if itself.shape != (n,) or itself.dtype.kind not in "iu" or itself.min() < 0 or itself.max() >= len(codes):
+        raise ValueError(f"itself: expected for each of {n} probes a gallery row from 0 to {len(codes) - 1}")
+    if (codes[itself] != probe_codes).any():
+        raise ValueError("itself: expected gallery rows of the probes' own identities")
+    return itself
 
 
 def _places(codes: np.ndarray, identities: np.ndarray, order) -> np.ndarray:

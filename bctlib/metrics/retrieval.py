@@ -30,7 +30,12 @@ class PositiveRanks:
 
 
 def mean_average_precision(ranks, interpolation: str = "step") -> float:
-    """Mean over valid queries of the average precision.
+    """Mean over valid queries of `average_precisions`, with its arguments and errors."""
+    return float(np.mean(average_precisions(ranks, interpolation)))
+
+
+def average_precisions(ranks, interpolation: str = "step") -> np.ndarray:
+    """Average precision of each valid query, in the order of the queries, float64 [valid].
 
     ranks: a PositiveRanks, or a list with the 1-based ranks of the positives of each query.
     interpolation: "step" averages the precision at each positive (scikit-learn, torchreid); "trapezoid" averages
@@ -48,7 +53,7 @@ def mean_average_precision(ranks, interpolation: str = "step") -> float:
         np.divide(found - 1, ranks.ranks - 1, out=before, where=ranks.ranks > 1)
         precision = (precision + before) / 2
     valid = counts > 0
-    return float(np.mean(np.add.reduceat(precision, ranks.starts[:-1][valid]) / counts[valid]))
+    return np.add.reduceat(precision, ranks.starts[:-1][valid]) / counts[valid]
 
 
 def cmc(ranks, k):
