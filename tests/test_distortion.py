@@ -10,6 +10,7 @@ from synthetic_glyphs import synthetic_glyphs
 
 from bctlib.data import distortion
 from bctlib.data.distortion import CAPTURE_CONDITIONS, TrainingDistortion, capture, normalise
+from bctlib.data.share import Share
 from bctlib.errors import BctError
 
 
@@ -112,7 +113,7 @@ def test_affine_agrees_with_torch_and_moves_the_way_it_says():
 
 def test_large_batches_reuse_noise_without_repeating_images(monkeypatch):
     monkeypatch.setattr(distortion, "_NOISE_BANK", 1000)
-    noise = distortion._noise(50, 16, generator(), torch.device("cpu"))
+    noise = distortion._noise(Share.whole(50), 16, generator(), torch.device("cpu"))
     assert noise.shape == (50, 1, 16, 16)
     assert abs(noise.mean()) < 0.2 and abs(noise.std() - 1) < 0.1
     assert len(torch.unique(noise.flatten(1), dim=0)) > 40

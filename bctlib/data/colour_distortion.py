@@ -2,7 +2,7 @@
 
 The paper names both and gives no magnitude; the defaults are ours. Everything works on whole batches, with one set of
 random numbers per image from a CPU generator: one seed gives the same distortion on a CPU and on a GPU, and however
-many processes read the images.
+many processes read the images or train on their shares of a batch.
 """
 
 import math
@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import torch
 import torch.nn.functional as F
 
+from bctlib.data.share import Share
 from bctlib.errors import BctError
 
 # Shares of red, green and blue in the grey that saturation mixes with (ITU-R BT.601).
@@ -64,13 +65,15 @@ class ColourDistortion:
         return cls(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, (1.0, 1.0), (1.0, 1.0), 0.0)
 
     @torch.no_grad()
-    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, images: torch.Tensor, generator: torch.Generator, share: Share | None = None) -> torch.Tensor:
         """uint8 [N,3,H,W] on any device to float32 [N,3,H,W] on the same device, in [-1, 1].
 
-        `generator` is a CPU generator; its state alone decides the distortion.
+        `generator` is a CPU generator; its state alone decides the distortion. share: which part of a larger batch
+        the images are, by default all of it.
         """
         _check(images)
-        uniform = torch.rand(len(images), 11, generator=generator)
+        share = share or Share.whole(len(images))
+        uniform = share.of(torch.rand(share.total, 11, generator=generator))
         out = images.to(torch.float32).mul_(1 / 255)
         if self.rotation or self.shift or self.mirror or tuple(self.scale) != (1.0, 1.0):
             out = _warp(out, self._inverse(uniform, *images.shape[2:]).to(out.device))

@@ -2,7 +2,8 @@
 
 Images are uint8, 0 = paper and 255 = ink. A network sees float32 `(ink / 255 - 0.5) / 0.5`: paper -1, ink +1.
 Everything works on whole batches. Random numbers come from a CPU generator whatever the images' device is, so that
-one seed gives the same distortion on a CPU and on a GPU.
+one seed gives the same distortion on a CPU and on a GPU; and they are drawn for the whole batch where a process holds
+only its share of it, so that an image is distorted alike however many processes there are.
 """
 
 import math
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from bctlib.data.share import Share
 from bctlib.errors import BctError
 
 # Largest number of normal deviates drawn for one batch; a larger batch reuses them at random offsets. Drawing is
@@ -64,14 +66,14 @@ def _warp(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _noise(n: int, side: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
-    """Standard normal float32 [n,1,side,side] on `device`, from a CPU generator."""
+def _noise(share: Share, side: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """Standard normal float32 [n,1,side,side] of a share's n images, on `device`, from a CPU generator."""
     pixels = side * side
-    if n * pixels <= _NOISE_BANK:
-        return torch.randn(n, 1, side, side, generator=generator).to(device)
+    if share.total * pixels <= _NOISE_BANK:
+        return share.of(torch.randn(share.total, 1, side, side, generator=generator)).to(device)
     bank = torch.randn(_NOISE_BANK + pixels, generator=generator).to(device)
-    start = torch.randint(0, _NOISE_BANK, (n,), generator=generator).to(device)
-    return bank.unfold(0, pixels, 1)[start].view(n, 1, side, side)
+    start = share.of(torch.randint(0, _NOISE_BANK, (share.total,), generator=generator)).to(device)
+    return bank.unfold(0, pixels, 1)[start].view(-1, 1, side, side)
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,16 @@ class TrainingDistortion:
         return cls(0.0, 0.0, (1.0, 1.0), 0.0, (1.0, 1.0), 0.0, 0.0)
 
     @torch.no_grad()
-    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, images: torch.Tensor, generator: torch.Generator, share: Share | None = None) -> torch.Tensor:
         """uint8 [N,S,S] or [N,1,S,S] on any device to float32 [N,1,S,S] on the same device, about [-1, 1].
 
-        `generator` is a CPU generator; its state alone decides the distortion.
+        `generator` is a CPU generator; its state alone decides the distortion. share: which part of a larger batch
+        the images are, by default all of it.
         """
         batch = _as_batch(images)
         n, device = len(batch), batch.device
-        uniform = torch.rand(n, 7, generator=generator)
+        share = share or Share.whole(n)
+        uniform = share.of(torch.rand(share.total, 7, generator=generator))
         signed = uniform[:, :5] * 2 - 1
         least, most = self.scale
         theta = _affine(
@@ -133,7 +137,7 @@ class TrainingDistortion:
         level = (brightness - contrast).view(n, 1, 1, 1).to(device)
         out = _warp(batch.to(torch.float32), theta.to(device)).mul_(gain).add_(level)
         if self.noise > 0:
-            out.add_(_noise(n, batch.shape[-1], generator, device), alpha=self.noise)
+            out.add_(_noise(share, batch.shape[-1], generator, device), alpha=self.noise)
         return out
 
 

@@ -11,6 +11,7 @@ from bctlib.data.colour_distortion import ColourDistortion, normalise_colour
 from bctlib.data.framing import Framing, WholeImage
 from bctlib.data.image_index import ImageIndex
 from bctlib.data.reading import ImageList, ReadingSpeed, default_workers, read_batches, reading_speed
+from bctlib.data.share import Share
 from bctlib.errors import BctError
 
 
@@ -48,9 +49,10 @@ class ImageFolderSet:
         """What distorts a batch of these images for training. Raises BctError for a magnitude that makes no sense."""
         return ColourDistortion(**settings)
 
-    def plain_batches(self, size: int = 256) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """(float32 [n,3,H,W] in the evaluation transform, int64 [n]) in order, each image once."""
-        for images, labels in self.batches(torch.arange(len(self)), size):
+    def plain_batches(self, size: int = 256, share: Share | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(float32 [n,3,H,W] in the evaluation transform, int64 [n]) in order, each image of the share once."""
+        share = share or Share.whole(len(self))
+        for images, labels in self.batches(torch.arange(share.start, share.stop), size):
             yield normalise_colour(images), labels
 
     def measure_reading(self, n: int = 2000) -> ReadingSpeed:

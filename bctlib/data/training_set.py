@@ -9,10 +9,12 @@ import torch
 
 from bctlib.data.distortion import TrainingDistortion, normalise
 from bctlib.data.glyph_set import GlyphSet
+from bctlib.data.share import Share
 from bctlib.errors import BctError
 
-Distort = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""From stored images and a CPU generator, whose state alone decides, to float32 [n,C,H,W] on the same device."""
+Distort = Callable[[torch.Tensor, torch.Generator, Share | None], torch.Tensor]
+"""From stored images, a CPU generator, whose state alone decides, and the share of the batch that the images are (None:
+all of it) to float32 [n,C,H,W] on the same device."""
 
 
 class TrainingData(Protocol):
@@ -35,8 +37,11 @@ class TrainingData(Protocol):
     def distortion(self, settings: Mapping[str, Any]) -> Distort:
         """What distorts stored images for training. Raises BctError for settings that make no sense."""
 
-    def plain_batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """(float32 [n,C,H,W] in the evaluation transform, labels) in order, each image once."""
+    def plain_batches(self, size: int = ..., share: Share | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(float32 [n,C,H,W] in the evaluation transform, labels) in order, each image of the share (None: all) once.
+
+        size: images in a batch; every kind has its own default.
+        """
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,13 @@ class TrainingSet:
         """What distorts a batch of glyphs. Raises BctError for a magnitude that makes no sense."""
         return TrainingDistortion(**settings)
 
-    def plain_batches(self, size: int = 1024) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """(float32 [n,1,S,S] in the evaluation transform, int64 [n]) in order, each image once."""
-        for start in range(0, len(self), size):
-            yield normalise(self.images[start : start + size]), self.labels[start : start + size]
+    def plain_batches(
+        self, size: int = 1024, share: Share | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(float32 [n,1,S,S] in the evaluation transform, int64 [n]) in order, each image of the share once."""
+        share = share or Share.whole(len(self))
+        for images, labels in zip(share.of(self.images).split(size), share.of(self.labels).split(size), strict=True):
+            yield normalise(images), labels
 
 
 def glyph_training_set(glyphs: GlyphSet, identities: np.ndarray) -> TrainingSet:
