@@ -1,0 +1,101 @@
+"""The kinds of FAISS index: one entry per kind, and the only place that knows how FAISS goes about each.
+
+Scores are inner products of unit vectors, that is cosines. A vector's number in the FAISS index is its row.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+import faiss
+import numpy as np
+
+POINTS_PER_CELL = 39
+"""Vectors that FAISS's k-means wants for each cell of an IVF index."""
+PROBED_CELLS = 16
+LINKS, EF_CONSTRUCTION, EF_SEARCH = 32, 80, 64
+"""HNSW: links of a node, and how many candidates are kept while it is built and searched."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind is built, searched and changed.
+
+    build: (dim, first vectors float32 [n, dim]) -> an empty index, trained on them if the kind needs it.
+    append: (index, rows int64 [n], vectors) adds at the end.
+    parameters: (index, selector or None, share of the vectors that it leaves) -> what a search is given. A kind that
+    looks at some candidates only looks at as many more as the selector leaves out.
+    overwrite: (index, rows, vectors) puts other vectors in the place of those; None where the kind cannot: the old ones
+    then stay in the index, marked dead, until it is built anew.
+    """
+
+    name: str
+    about: str
+    build: Callable[[int, np.ndarray], faiss.Index]
+    append: Callable[[faiss.Index, np.ndarray, np.ndarray], None]
+    parameters: Callable[[faiss.Index, faiss.IDSelector | None, float], faiss.SearchParameters]
+    overwrite: Callable[[faiss.Index, np.ndarray, np.ndarray], None] | None
+
+
+def _flat(dim: int, first: np.ndarray) -> faiss.Index:
+    return faiss.IndexFlatIP(dim)
+
+
+def _add(index: faiss.Index, rows: np.ndarray, vectors: np.ndarray) -> None:
+    index.add(vectors)
+
+
+def _flat_parameters(index: faiss.Index, selector: faiss.IDSelector | None, share: float) -> faiss.SearchParameters:
+    return faiss.SearchParameters(sel=selector)
+
+
+def _overwrite_flat(index: faiss.Index, rows: np.ndarray, vectors: np.ndarray) -> None:
+    stored = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)
+    stored[rows] = vectors
+
+
+def cells(n: int) -> int:
+    """Cells of an IVF index over n vectors: 4 times the root, but no more than k-means has points for."""
+    return max(1, min(round(4 * n**0.5), n // POINTS_PER_CELL))
+
+
+def _ivf(dim: int, first: np.ndarray) -> faiss.Index:
+    index = faiss.index_factory(dim, f"IVF{cells(len(first))},Flat", faiss.METRIC_INNER_PRODUCT)
+    index.cp.min_points_per_centroid = 1  # a single first vector is a cell of its own; no warning
+    index.train(first)
+    # Finds a vector by its row, so that replacing some does not read every cell.
+    index.set_direct_map_type(faiss.DirectMap.Hashtable)
+    return index
+
+
+def _add_to_ivf(index: faiss.Index, rows: np.ndarray, vectors: np.ndarray) -> None:
+    index.add_with_ids(vectors, rows)
+
+
+def _ivf_parameters(index: faiss.Index, selector: faiss.IDSelector | None, share: float) -> faiss.SearchParameters:
+    return faiss.SearchParametersIVF(sel=selector, nprobe=min(index.nlist, ceil(PROBED_CELLS / share)))
+
+
+def _overwrite_ivf(index: faiss.Index, rows: np.ndarray, vectors: np.ndarray) -> None:
+    index.remove_ids(np.ascontiguousarray(rows))  # FAISS reads an array as IDSelectorArray, all that this map allows
+    index.add_with_ids(vectors, rows)
+
+
+def _hnsw(dim: int, first: np.ndarray) -> faiss.Index:
+    index = faiss.index_factory(dim, f"HNSW{LINKS}", faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = EF_CONSTRUCTION
+    return index
+
+
+def _hnsw_parameters(index: faiss.Index, selector: faiss.IDSelector | None, share: float) -> faiss.SearchParameters:
+    return faiss.SearchParametersHNSW(sel=selector, efSearch=max(EF_SEARCH, min(index.ntotal, ceil(EF_SEARCH / share))))
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("flat", "every vector is compared: exact", _flat, _add, _flat_parameters, _overwrite_flat),
+        Kind("ivf", "the nearest of k-means' cells are compared", _ivf, _add_to_ivf, _ivf_parameters, _overwrite_ivf),
+        Kind("hnsw", "a graph of neighbours is walked; nothing can be deleted", _hnsw, _add, _hnsw_parameters, None),
+    )
+}
