@@ -4,6 +4,7 @@
 without that marker is an interrupted one and counts as absent; one that does not match its marker is damaged.
 """
 
+import glob
 import hashlib
 import os
 import tempfile
@@ -39,6 +40,12 @@ def replace_atomically(path: Path, write: Callable[[Path], None]) -> None:
     except OSError as error:
         raise BctError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of writers of `path` that were killed. Only for who alone writes it now."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*"):
         temporary.unlink(missing_ok=True)
 
 

@@ -175,9 +175,9 @@ class ProgressFile:
 class Task:
     """Work with a known number of steps."""
 
-    def __init__(self, display: Display, label: str, total: int, unit: str, every_s: float):
+    def __init__(self, display: Display, label: str, total: int, unit: str, every_s: float, elapsed_s: float):
         self._display, self._label, self._total, self._unit, self._every_s = display, label, total, unit, every_s
-        self._start = time.monotonic()
+        self._start = time.monotonic() - elapsed_s
         self._last_shown = -float("inf")
         self._done = 0
 
@@ -220,13 +220,14 @@ def _in_jupyter_kernel() -> bool:
 
 
 @contextmanager
-def task(label: str, total: int, unit: str = "epoch", every_s: float = 0.0) -> Iterator[Task]:
+def task(label: str, total: int, unit: str = "epoch", every_s: float = 0.0, elapsed_s: float = 0.0) -> Iterator[Task]:
     """Show work of `total` steps while the block runs.
 
     label: what is being done, with model and seed where there is one; unit: what one step is; every_s: seconds that
-    must pass between two shown steps (the last one is always shown).
+    must pass between two shown steps (the last one is always shown); elapsed_s: seconds already spent on it, where an
+    interrupted process had done a part.
     """
-    running = Task(_current_display(), label, total, unit, every_s)
+    running = Task(_current_display(), label, total, unit, every_s, elapsed_s)
     running._show("begin")
     try:
         yield running

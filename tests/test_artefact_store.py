@@ -277,7 +277,7 @@ def wait_until_it_trains(process: subprocess.Popen, events: Path, epochs: int) -
     raise AssertionError("the process did not begin to train")
 
 
-def test_another_process_is_waited_for_and_when_killed_leaves_nothing(store_folder, tmp_path, monkeypatch):
+def test_another_process_is_waited_for_and_when_killed_leaves_only_its_checkpoint(store_folder, tmp_path, monkeypatch):
     short, endless = 150, 10**6
     events, said = tmp_path / "events", []
     environment = os.environ | {"BCT_PROGRESS": str(events), "OMP_NUM_THREADS": "1"}
@@ -295,7 +295,8 @@ def test_another_process_is_waited_for_and_when_killed_leaves_nothing(store_fold
     recipe = tiny_recipe(epochs=endless)
     assert not is_trained(recipe)
     with store.exclusive(recipe.key, "mine"):  # would wait for ever if the dead process still held it
-        assert not model_folder(recipe.key).exists()
+        left = {file.name.removeprefix(".").split(".")[0] for file in model_folder(recipe.key).iterdir()}
+        assert left == {"checkpoint"}  # perhaps one more that was being written
     monkeypatch.setenv("BCT_STORE", str(tmp_path / "second store"))
     assert same_weights(fetched(tiny_recipe(epochs=short)).backbone, waited_for.backbone)  # processes agree to the bit
 

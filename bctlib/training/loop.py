@@ -1,7 +1,6 @@
 """The one training loop: every method, every head, every scale."""
 
 import math
-import time
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +8,14 @@ from torch import nn
 
 from bctlib import progress
 from bctlib.data.training_set import TrainingData
-from bctlib.errors import BctError, Diverged
+from bctlib.errors import BctError
 from bctlib.training.backbones import build_backbone
+from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.devices import autocast
 from bctlib.training.heads import Head, build_head
 from bctlib.training.methods import Batch, OldModel, Preparation, build_method
 from bctlib.training.recipe import Recipe, Schedule
+from bctlib.training.run_state import RunState
 
 
 @dataclass
@@ -63,11 +64,14 @@ def train(
     old: OldModel | None,
     device: torch.device,
     label: str = "model",
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train one model by its recipe on `data` (all of it), in view of `old` if the method needs one.
 
-    Initial weights, order and distortion derive from the recipe's key. Raises BctError when the method needs an old
-    model and there is none, when a new embedding is shorter than the old one, and when the loss is not finite.
+    Initial weights, order and distortion derive from the recipe's key. checkpoint: where the run is kept after every
+    epoch (and every few minutes), and taken up from. Raises BctError when the method needs an old model and there is
+    none, when a new embedding is shorter than the old one, and when the checkpoint cannot be written; Diverged when
+    the loss is not finite.
     """
     method = build_method(recipe.method, **recipe.options)
     if method.needs_old and old is None:
@@ -92,14 +96,13 @@ def train(
     distort = data.distortion(recipe.distortion)
     steps_per_epoch = max(1, len(data) // schedule.batch)
     steps = schedule.epochs * steps_per_epoch
-    losses: list[float] = []
-    began = time.perf_counter()
-    with progress.task(label, total=schedule.epochs) as task:
-        for epoch in range(schedule.epochs):
+    run = RunState(label, backbone, head, method.parameters(), optimiser, schedule.epochs, steps_per_epoch, checkpoint)
+    run.resume()
+    with progress.task(label, total=schedule.epochs, elapsed_s=run.seconds) as task:
+        for epoch in range(run.epoch, schedule.epochs):
             order = torch.randperm(len(data), generator=step_generator(recipe.key, epoch, -1)).to(device)
-            total = torch.zeros((), device=device)
-            batches = data.batches(order[: steps_per_epoch * schedule.batch], schedule.batch)
-            for step, (stored, labels) in enumerate(batches):
+            left = order[run.step * schedule.batch : steps_per_epoch * schedule.batch]
+            for step, (stored, labels) in enumerate(data.batches(left, schedule.batch), start=run.step):
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate(schedule, epoch * steps_per_epoch + step, steps)
                 images = distort(stored, step_generator(recipe.key, epoch, step))
@@ -111,16 +114,13 @@ def train(
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
-                total += loss.detach()
-            losses.append(total.item() / steps_per_epoch)
-            if not math.isfinite(losses[-1]):
-                raise Diverged(f"{label}: the loss is {losses[-1]} in epoch {epoch + 1}: lower the rate or lambda")
-            images_done = (epoch + 1) * steps_per_epoch * schedule.batch
-            task.step(epoch + 1, loss=losses[-1], images_per_s=images_done / (time.perf_counter() - began))
+                run.add(loss.detach())
+            run.end_epoch()
+            task.step(epoch + 1, loss=run.losses[-1], images_per_s=run.steps * schedule.batch / run.seconds)
     backbone.eval()
     transform = method.finish(backbone, preparation)
-    seconds = time.perf_counter() - began
+    seconds = run.seconds
     return Trained(
-        backbone.requires_grad_(False), head.eval().requires_grad_(False), transform, classes, losses,
+        backbone.requires_grad_(False), head.eval().requires_grad_(False), transform, classes, run.losses,
         seconds, steps * schedule.batch / seconds,
     )  # fmt: skip

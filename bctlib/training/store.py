@@ -15,9 +15,10 @@ from filelock import FileLock, Timeout
 from bctlib import locations, progress
 from bctlib.data.training_set import TrainingData
 from bctlib.errors import BctError
-from bctlib.files import is_sealed
+from bctlib.files import is_sealed, remove_leftovers
 from bctlib.provenance import provenance
 from bctlib.training.artefact import Artefact, Training, load_artefact, save_artefact
+from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.loop import train
 from bctlib.training.recipe import Recipe
 
@@ -29,6 +30,11 @@ def model_folder(key: str) -> Path:
 
 def model_file(key: str) -> Path:
     return model_folder(key) / "model.safetensors"
+
+
+def checkpoint_file(key: str) -> Path:
+    """Where an unfinished training is taken up from; gone when the model is finished."""
+    return model_folder(key) / "checkpoint.safetensors"
 
 
 def is_trained(recipe: Recipe) -> bool:
@@ -57,10 +63,15 @@ def fetch(
     with exclusive(recipe.key, label):
         if is_sealed(path):  # another process finished it meanwhile
             return _load(path, recipe).to(device)
-        trained = train(recipe, data(), old.as_old() if old else None, device, label)
-        about = Training(trained.seconds, trained.images_per_s, tuple(trained.losses), **provenance(str(device)))
+        origin = provenance(str(device))
+        checkpoint = Checkpoint(checkpoint_file(recipe.key), recipe.key, origin["device"])
+        trained = train(recipe, data(), old.as_old() if old else None, device, label, checkpoint)
+        origin["device"] = " then ".join(checkpoint.devices)
+        about = Training(trained.seconds, trained.images_per_s, tuple(trained.losses), **origin)
         artefact = Artefact(recipe, trained.backbone, trained.head, trained.classes, about, trained.transform)
         save_artefact(path, artefact)
+        remove_leftovers(path)
+        checkpoint.remove()
     return artefact
 
 

@@ -1,0 +1,86 @@
+"""One file that an interrupted training is taken up from: written often, verified before it is trusted.
+
+A safetensors file that carries the sha256 of all it holds, so that one rename replaces the former checkpoint: whenever
+the process is killed, either the former or the new one is whole. Nothing is unpickled. It is not flushed to the disk's
+platter: after a power cut it may be damaged, which is noticed, and costs the training, not the result.
+"""
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from bctlib.errors import BctError
+from bctlib.files import remove_leftovers, replace_atomically
+
+FORMAT = "bctlib-checkpoint-1"
+
+
+class Checkpoint:
+    """The checkpoint of one recipe.
+
+    path: the file. key: the recipe's. device: what computes now, in words; `devices` names all that had a part.
+    """
+
+    def __init__(self, path: Path, key: str, device: str = ""):
+        self.path, self.key, self.device = path, key, device
+        self.devices = [device]
+
+    def write(self, tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
+        """Replace the former checkpoint. tensors: contiguous, on the CPU; about: anything that JSON holds.
+
+        Raises BctError when it cannot be written; the former one is then still there.
+        """
+        about = {"format": FORMAT, "recipe": self.key, "devices": self.devices, **about}
+        text = json.dumps(about, ensure_ascii=False)
+        metadata = {"bctlib": text, "sha256": _digest(text, tensors)}
+        try:
+            replace_atomically(self.path, lambda temporary: save_file(tensors, temporary, metadata))
+        except SafetensorError as error:  # its own writer says "disk full" in its own way
+            raise BctError(f"cannot write {self.path}: {error}") from error
+
+    def read(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+        """What `write` was given, or None where there is no checkpoint.
+
+        Raises BctError naming the file when it is damaged, of another version of the library or of another recipe.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                metadata = file.metadata()
+                text, expected = metadata["bctlib"], metadata["sha256"]
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+            if _digest(text, tensors) != expected:
+                raise BctError(f"the checkpoint {self.path} is damaged")
+            about = json.loads(text)
+            kind, recipe, devices = about["format"], about["recipe"], list(about["devices"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise BctError(f"the checkpoint {self.path} is damaged or not a checkpoint") from error
+        if kind != FORMAT:
+            raise BctError(f"the checkpoint {self.path} has the format {kind!r}, expected {FORMAT!r}")
+        if recipe != self.key:
+            raise BctError(f"the checkpoint {self.path} is of the recipe {recipe}, expected {self.key}")
+        self.devices = [name for name in devices if name != self.device] + [self.device]
+        return tensors, about
+
+    def remove(self) -> None:
+        """Away with it and with what killed writers left; a store that cannot be written keeps them."""
+        with contextlib.suppress(OSError):
+            remove_leftovers(self.path)
+            self.path.unlink(missing_ok=True)
+
+
+def _digest(text: str, tensors: dict[str, torch.Tensor]) -> str:
+    """sha256 over the text and over every tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
