@@ -11,6 +11,7 @@ import torch
 from bctlib.data.framing import AlignedFaces, Framing, WholeImage
 from bctlib.data.path_list import PathList
 from bctlib.data.reading import ImageList, default_workers, read_batches
+from bctlib.data.share import Share
 from bctlib.data.templates import digest
 from bctlib.data.threads import in_threads
 from bctlib.errors import BctError
@@ -62,12 +63,20 @@ class ImageFilePool:
         return ImageList(self.root, self.paths, self.framing)[position]
 
     def batches(
-        self, size: int = 256, workers: int | None = None, device: torch.device | None = None
+        self,
+        size: int = 256,
+        workers: int | None = None,
+        device: torch.device | None = None,
+        share: Share | None = None,
     ) -> Iterator[torch.Tensor]:
-        """uint8 [n,3,H,W] on `device`, in order, each image once. Raises BctError that names a file it cannot read."""
+        """uint8 [n,3,H,W] on `device`, in order, each image of the share (None: all) once.
+
+        Raises BctError that names a file it cannot read.
+        """
         workers = default_workers() if workers is None else workers
+        share = share or Share.whole(self.size)
         images = ImageList(self.root, self.paths, self.framing)
-        return read_batches(images, np.arange(self.size), size, workers, device)
+        return read_batches(images, np.arange(share.start, share.stop), size, workers, device)
 
 
 def ijbc_pool(root: Path | str, image_name: np.ndarray, landmarks: np.ndarray) -> ImageFilePool:

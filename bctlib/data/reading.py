@@ -22,9 +22,9 @@ MOST_WORKERS = 16
 
 
 def default_workers() -> int:
-    """One worker for each CPU core this process may use, up to 16."""
+    """One worker for each CPU core this process may use, up to 16; processes that torchrun started share the cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_WORKERS)
+    return max(1, min(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), MOST_WORKERS))
 
 
 @dataclass(frozen=True)

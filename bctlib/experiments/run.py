@@ -28,13 +28,13 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
     if lam != 1 and any("@" in model for model in experiment.models):
         raise UsageError(f"{table} has lambdas of its own, expected lam 1, got {lam}")
     for bench in (each.for_task(experiment.task) for each in benches):
-        diverged = _train(bench, tuple(with_lambda(model, lam) for model in experiment.models))
+        diverged = train_missing(bench, tuple(with_lambda(model, lam) for model in experiment.models))
         measured = _measure(experiment, bench, lam, diverged)
         for each in experiment.tables:
             save_rows(_rows(each, bench, measured, lam), bench.scale, each)
 
 
-def _train(bench: Workbench, names: tuple[str, ...]) -> set[str]:
+def train_missing(bench: Workbench, names: tuple[str, ...]) -> set[str]:
     """Train what is missing; the names of those new models whose loss left the numbers, which the tables go without."""
     diverged = set()
     for name in with_ancestors(names):

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from bctlib.data.distortion import normalise
+from bctlib.data.share import Share
 from bctlib.data.templates import ImagePool
 from bctlib.errors import BctError
 from bctlib.files import check_seal, is_sealed, seal
 from bctlib.training.artefact import Artefact
+from bctlib.training.processes import here
 from bctlib.training.store import exclusive, model_folder
 
 
@@ -43,18 +45,22 @@ def pool_features(model: Artefact, pool: ImagePool, device: torch.device) -> np.
 
     Raises BctError when the stored file is damaged, naming it, and when the store cannot be written.
     """
-    return stored_features(model, pool, lambda: embed_images(model, pool.images, device))
+    return stored_features(model, pool, lambda share: embed_images(model, share.of(pool.images), device))
 
 
-def stored_features(model: Artefact, pool: Pool, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """The features that the store holds of any kind of pool, or what `compute` gives. Raises BctError as above."""
-    path = features_file(model, pool)
-    if not is_sealed(path):
+def stored_features(model: Artefact, pool: Pool, compute: Callable[[Share], np.ndarray]) -> np.ndarray:
+    """The features that the store holds of any kind of pool, or what `compute` gives. Raises BctError as above.
+
+    compute: float32 [n,d] of a share's images. Of several processes each computes its own; rank 0 writes.
+    """
+    path, processes = features_file(model, pool), here()
+    if not processes.of_first(is_sealed(path)):
         with exclusive(f"{model.recipe.key}-{pool.key}", "features"):
-            if not is_sealed(path):  # no other process computed them meanwhile
-                features = compute()
-                seal(path, lambda temporary: _save(temporary, features))
-                return features
+            if not processes.of_first(is_sealed(path)):  # no other run computed them meanwhile
+                features = processes.rows_at_first(compute(processes.share(pool.size)), pool.size)
+                if processes.first:
+                    seal(path, lambda temporary: _save(temporary, features))
+                processes.barrier()
     check_seal(path)
     try:
         features = np.load(path, allow_pickle=False)

@@ -8,21 +8,28 @@ import torch
 from bctlib import progress
 from bctlib.data.colour_distortion import normalise_colour
 from bctlib.data.image_file_pool import ImageFilePool
+from bctlib.data.share import Share
 from bctlib.features.extract import stored_features
 from bctlib.training.artefact import Artefact
 
 
 def embed_files(
-    model: Artefact, pool: ImageFilePool, device: torch.device, batch: int = 256, workers: int | None = None
+    model: Artefact,
+    pool: ImageFilePool,
+    device: torch.device,
+    batch: int = 256,
+    workers: int | None = None,
+    share: Share | None = None,
 ) -> np.ndarray:
-    """float32 [pool.size, d] in the evaluation transform, norms kept; mirror images added where the pool says so.
+    """float32 [n, d] in the evaluation transform, norms kept; mirror images added where the pool says so.
 
-    Raises BctError that names the first file that cannot be read.
+    share: of the pool's images, by default all. Raises BctError that names the first file that cannot be read.
     """
-    features = np.empty((pool.size, model.dim), np.float32)
+    share = share or Share.whole(pool.size)
+    features = np.empty((len(share), model.dim), np.float32)
     done, began = 0, time.perf_counter()
-    with progress.task(f"features of {pool.root.name}", pool.size, unit="image", every_s=10) as task:
-        for images in pool.batches(batch, workers, device):
+    with progress.task(f"features of {pool.root.name}", len(share), unit="image", every_s=10) as task:
+        for images in pool.batches(batch, workers, device, share):
             images = normalise_colour(images)
             found = model.embed(images)
             if pool.mirrored:
@@ -40,4 +47,4 @@ def file_features(
 
     Raises BctError also when the stored file is damaged, and when the store cannot be written.
     """
-    return stored_features(model, pool, lambda: embed_files(model, pool, device, batch, workers))
+    return stored_features(model, pool, lambda share: embed_files(model, pool, device, batch, workers, share))

@@ -11,6 +11,7 @@ from bctlib.launcher.notebook_parameters import Value, parse_value, read_default
 from bctlib.launcher.targets import TARGETS, Target, find_target
 from bctlib.launcher.usage import unknown
 from bctlib.scales import check_scale
+from bctlib.seeds import seeds_of
 
 # Commands with the options that each of them understands; targets understand all but --yes.
 COMMANDS = {"list": (), "plan": ("scale", "seeds"), "figures": (), "clean": ("yes",)}
@@ -164,20 +165,6 @@ def _named(options: _Options) -> list[tuple[str, str]]:
     own = [(name, getattr(options, name)) for name in ("scale", "seeds", "device")]
     forced = [("force", "true")] if options.force else []
     return [pair for pair in own if pair[1] is not None] + forced + [(name, text) for name, text in options.p]
-
-
-def seeds_of(text: str) -> list[int]:
-    """`5` means seeds 0 to 4; `0,3,4`, `[0, 3, 4]` and `5,` mean the seeds they list."""
-    if text.strip().isdecimal():
-        seeds = list(range(int(text)))
-    else:
-        entries = text.strip().removeprefix("[").removesuffix("]").strip().removesuffix(",").split(",")
-        seeds = [int(entry) for entry in entries if entry.strip().isdecimal()]
-        if len(seeds) < len(entries):
-            seeds = []
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise UsageError(f"seeds: expected a count like 5 or a list of different ones like 0,3,4, not {text!r}")
-    return seeds
 
 
 def check_device(device: str) -> str:

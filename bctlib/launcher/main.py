@@ -11,8 +11,9 @@ from bctlib import locations
 from bctlib.errors import BctError, UsageError
 from bctlib.launcher import listing
 from bctlib.launcher.command_line import Job, Request, help_text, parse
-from bctlib.launcher.run_notebook import Interrupted, run_notebook, runs_dir
+from bctlib.launcher.run_notebook import run_notebook, runs_dir
 from bctlib.launcher.usage import unknown
+from bctlib.launcher.watched_process import Interrupted
 from bctlib.progress import clock
 
 

@@ -1,0 +1,26 @@
+"""From a batch of images to the loss of one step, as a module: what several processes differentiate together."""
+
+import torch
+from torch import nn
+
+from bctlib.training.devices import autocast
+from bctlib.training.heads import Head
+from bctlib.training.methods import Batch, Method, Preparation
+
+
+class Objective(nn.Module):
+    """The method's loss of phi_new and its head on distorted images; its parameters are all those that are trained."""
+
+    def __init__(self, backbone: nn.Module, head: Head, method: Method, preparation: Preparation):
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self.of_method = nn.ParameterList(method.parameters())
+        self.method, self.preparation = method, preparation
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """images: float32 [N,C,S,S]; labels: int64 [N]. A scalar, the sum over the images divided by N."""
+        batch = Batch(images, labels, self.preparation.new_to_old[labels], self.preparation.old)
+        with autocast(images.device):
+            batch.embedding = self.backbone(images.contiguous(memory_format=torch.channels_last)).float()
+        self.method.replace(batch)
+        return self.method.loss(batch, self.head)

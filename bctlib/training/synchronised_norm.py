@@ -1,0 +1,68 @@
+"""Batch normalisation over the batch of all processes.
+
+PyTorch has it for CUDA alone. The layer here does the same on a CPU, by its definition, and hands over to PyTorch's on
+CUDA; parameters, buffers and their names are those of the layer that it takes the place of.
+"""
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes, of whose losses the sum is differentiated."""
+
+    @staticmethod
+    def forward(ctx, own: torch.Tensor) -> torch.Tensor:
+        total = own.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> torch.Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class SynchronisedBatchNorm(nn.SyncBatchNorm):
+    """Batch normalisation with mean and variance of the images of all processes, however many each has.
+
+    Takes [N,C] and [N,C,H,W]. Computed in float32 where images come in bfloat16. In evaluation mode it is plain batch
+    normalisation and asks nobody.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or x.is_cuda:
+            return super().forward(x)
+        values = x.float() if x.dtype == torch.bfloat16 else x
+        over = [axis for axis in range(x.dim()) if axis != 1]
+        own_var, own_mean = torch.var_mean(values, over, correction=0)
+        own_count = own_mean.new_full((1,), values.numel() / values.shape[1])
+        sums = _SumOverProcesses.apply(torch.cat([own_count * own_mean, own_count]))
+        count, mean = sums[-1], sums[:-1] / sums[-1]
+        # Deviations from the common mean, not sums of squares, which cancel.
+        var = _SumOverProcesses.apply(own_count * (own_var + (own_mean - mean).square())) / count
+        self._update(mean.detach(), var.detach() * (count / (count - 1)))
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        gain = self.weight * torch.rsqrt(var + self.eps)
+        normalised = (values - mean.view(shape)) * gain.view(shape) + self.bias.view(shape)
+        return normalised.to(x.dtype)
+
+    @torch.no_grad()
+    def _update(self, mean: torch.Tensor, unbiased_var: torch.Tensor) -> None:
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(unbiased_var, self.momentum)
+
+
+def with_synchronised_norms(network: nn.Module) -> nn.Module:
+    """`network` with every batch normalisation in it replaced by the one above, in place; the same tensors."""
+    for name, child in network.named_children():
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer = SynchronisedBatchNorm(child.num_features, child.eps, child.momentum)
+            layer.load_state_dict(child.state_dict())
+            setattr(network, name, layer.to(child.weight).train(child.training))
+        else:
+            with_synchronised_norms(child)
+    return network
