@@ -13,12 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from bctlib.errors import BctError
+from bctlib.errors import BctError, UsageError
 from bctlib.files import check_seal, seal
-from bctlib.training.backbones import EmbeddingNet, build_backbone
+from bctlib.training.backbones import build_backbone
 from bctlib.training.devices import autocast
 from bctlib.training.heads import Head, build_head
 from bctlib.training.methods import OldModel
+from bctlib.training.own_networks import is_import_path, split_size
 from bctlib.training.recipe import Recipe
 
 FORMAT = "bctlib-model-1"
@@ -41,7 +42,7 @@ class Artefact:
     """A trained model. transform: None, or maps new embeddings for comparison with old ones."""
 
     recipe: Recipe
-    backbone: EmbeddingNet
+    backbone: nn.Module
     head: Head
     classes: tuple[str, ...]
     training: Training
@@ -50,6 +51,11 @@ class Artefact:
     @property
     def dim(self) -> int:
         return self.recipe.dim
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """(height, width) of the images it was trained on, where its recipe says so (anybody's own images)."""
+        return split_size(self.recipe.backbone)[1]
 
     def to(self, device: torch.device) -> "Artefact":
         """Move all networks, in place."""
@@ -93,11 +99,15 @@ def save_artefact(path: Path, artefact: Artefact) -> None:
         raise BctError(f"cannot write {path}: {error}") from error
 
 
-def load_artefact(path: Path) -> Artefact:
+def load_artefact(path: Path, own_network: str | None = None) -> Artefact:
     """Read a sealed model onto the CPU, in evaluation mode and frozen.
 
-    Raises BctError naming the file when it is unfinished, damaged, of another format, or does not fit its recipe.
+    own_network: `package.module:factory` of a network that is not bctlib's. Its code is imported only if it is named
+    here: no file decides what is executed. Raises BctError naming the file when it is unfinished, damaged, of another
+    format, or does not fit its recipe, and when its network is not the one that was named.
     """
+    if not path.exists():
+        raise BctError(f"there is no file {path}, or its training is unfinished")
     check_seal(path)
     try:
         with safe_open(path, "pt") as file:
@@ -106,6 +116,7 @@ def load_artefact(path: Path) -> Artefact:
         if about["format"] != FORMAT:
             raise BctError(f"its format is {about['format']!r}, expected {FORMAT!r}")
         recipe = Recipe.from_text(about["recipe"])
+        _check_network(path, recipe, own_network)
         form = about["head"]
         head = build_head(form["kind"], form["classes"], form["dim"], **form["settings"])
         backbone = build_backbone(recipe.backbone, recipe.dim, recipe.relu)
@@ -119,11 +130,20 @@ def load_artefact(path: Path) -> Artefact:
                 module.eval().requires_grad_(False)
         training = Training(**{**about["training"], "losses": tuple(about["training"]["losses"])})
         classes = tuple(about["classes"])
+    except UsageError:
+        raise
     except (BctError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())  # PyTorch's fill several lines
-        raise BctError(f"{path} is not a model of this version ({reason}); delete it to train it again") from error
+        raise BctError(f"{path} is not a model of this version ({reason})") from error
     backbone.to(memory_format=torch.channels_last)
     return Artefact(recipe, backbone, head, classes, training, transform)
+
+
+def _check_network(path: Path, recipe: Recipe, own_network: str | None) -> None:
+    plain, _ = split_size(recipe.backbone)
+    if is_import_path(plain) and plain != own_network:
+        given = f"{own_network} was given" if own_network else "its code is run only if you name it"
+        raise UsageError(f"{path} was trained with the network {plain}, and {given}: expected backbone {plain}")
 
 
 def _named(prefix: str, module: nn.Module) -> dict[str, torch.Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from bctlib.errors import BctError
+from bctlib.training.own_networks import build_own, split_size
 
 
 class ResidualBlock(nn.Module):
@@ -96,13 +97,17 @@ class EmbeddingNet(nn.Module):
         return torch.relu(z) if self.relu else z
 
 
-def build_backbone(name: str, dim: int, relu: bool = False) -> EmbeddingNet:
+def build_backbone(name: str, dim: int, relu: bool = False) -> nn.Module:
     """A freshly initialised phi with embeddings of `dim` elements.
 
-    name: a key of BACKBONES. Raises BctError for an unknown name. The paper's are resnet101 and resnet152 at
-    112 x 112 (Sec. 3.2); every trunk takes any size.
+    name: a key of BACKBONES, or a network as `bctlib.training.own_networks` understands them; `@HEIGHTxWIDTH` may
+    follow, the images it is made for. Raises BctError for an unknown name, and as `build_own` does. The paper's are
+    resnet101 and resnet152 at 112 x 112 (Sec. 3.2); every trunk of BACKBONES takes any size.
     """
-    if name not in BACKBONES:
-        raise BctError(f"unknown backbone {name!r}: expected one of {', '.join(BACKBONES)}")
-    trunk, width = BACKBONES[name]()
-    return EmbeddingNet(trunk, width, dim, relu)
+    plain, _ = split_size(name)
+    if plain in BACKBONES:
+        trunk, width = BACKBONES[plain]()
+        return EmbeddingNet(trunk, width, dim, relu)
+    if relu:
+        raise BctError(f"unknown backbone {name!r} for an embedding with ReLU: expected one of {', '.join(BACKBONES)}")
+    return build_own(name, dim)

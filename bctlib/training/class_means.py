@@ -1,36 +1,47 @@
 """Synthesised classifier rows (paper Sec. 2.5): the mean of the unit embeddings of each class."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 
 from bctlib.errors import BctError
 from bctlib.training.heads import Head, frozen_head
+from bctlib.training.processes import Processes
 
 
 def class_means(
-    embedded: Iterable[tuple[torch.Tensor, torch.Tensor]], classes: int, dim: int, device: torch.device
+    embedded: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    classes: int,
+    dim: int,
+    device: torch.device,
+    processes: Processes = Processes(),  # noqa: B008 - frozen
 ) -> torch.Tensor:
     """float32 [classes,dim] on `device`, not re-normalised; a class without an embedding has a row of zeros.
 
-    embedded: (float32 [n,dim], int64 [n]) batches of embeddings and their classes.
+    embedded: (float32 [n,dim], int64 [n]) batches of embeddings and their classes. processes: among which the
+    embeddings are divided, by default this one alone has them all.
     """
     total = torch.zeros(classes, dim, device=device)
     count = torch.zeros(classes, 1, device=device)
     for embeddings, labels in embedded:
         total.index_add_(0, labels, F.normalize(embeddings))
         count.index_add_(0, labels, torch.ones(len(labels), 1, device=device))
-    return total / count.clamp(min=1)
+    return processes.sum(total) / processes.sum(count).clamp(min=1)
 
 
 def head_of_features(
-    features: torch.Tensor, labels: torch.Tensor, scale: float = 32.0, margin: float | None = 0.4
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    scale: float = 32.0,
+    margin: float | None = 0.4,
+    names: Sequence[str] | None = None,
 ) -> Head:
     """A frozen cosine head that stands for an old classifier of which only features are left.
 
     features: [n,d], of any norm; labels: int64 [n], 0 to C-1, each class at least once. margin: None for Norm-Softmax.
-    Raises BctError naming a row that is not finite, and naming a class whose features cancel or are all zero.
+    names: of the classes, for messages. Raises BctError naming a row that is not finite, and naming a class whose
+    features cancel or are all zero.
     """
     features = torch.as_tensor(features).float()
     bad = torch.nonzero(~features.norm(dim=1).isfinite())
@@ -39,5 +50,6 @@ def head_of_features(
     rows = class_means([(features, labels)], int(labels.max()) + 1, features.shape[1], features.device)
     empty = torch.nonzero(rows.norm(dim=1) < 1e-6)
     if len(empty):
-        raise BctError(f"old features: those of class {int(empty[0])} are zero or cancel, so that it has no direction")
+        name = repr(names[int(empty[0])]) if names else int(empty[0])
+        raise BctError(f"old features: those of class {name} are zero or cancel, so that it has no direction")
     return frozen_head(rows, scale=scale, margin=margin)
