@@ -133,8 +133,8 @@ def test_an_epoch_sees_every_image_at_most_once(monkeypatch):
     distort = TrainingDistortion.__call__
     monkeypatch.setattr(
         TrainingDistortion, "__call__",
-        lambda self, images, generator: (seen.extend(map(bytes, images.numpy().reshape(len(images), -1))),
-                                         distort(self, images, generator))[1],
+        lambda self, images, *random: (seen.extend(map(bytes, images.numpy().reshape(len(images), -1))),
+                                       distort(self, images, *random))[1],
     )  # fmt: skip
     data = tiny_set("abc", per_class=15)  # 45 images, distinct, in batches of 20
     train(tiny_recipe(batch=20, epochs=1), data, None, CPU)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -11,9 +12,10 @@ from bctlib.data.training_set import TrainingData
 from bctlib.errors import BctError
 from bctlib.training.backbones import build_backbone
 from bctlib.training.checkpoint import Checkpoint
-from bctlib.training.devices import autocast
 from bctlib.training.heads import Head, build_head
-from bctlib.training.methods import Batch, OldModel, Preparation, build_method
+from bctlib.training.methods import OldModel, Preparation, build_method
+from bctlib.training.objective import Objective
+from bctlib.training.processes import here
 from bctlib.training.recipe import Recipe, Schedule
 from bctlib.training.run_state import RunState
 
@@ -71,27 +73,29 @@ def train(
     Initial weights, order and distortion derive from the recipe's key. checkpoint: where the run is kept after every
     epoch (and every few minutes), and taken up from. Raises BctError when the method needs an old model and there is
     none, when a new embedding is shorter than the old one, and when the checkpoint cannot be written; Diverged when
-    the loss is not finite.
+    the loss is not finite; UsageError when the processes (`bctlib.training.processes`) cannot share a batch.
     """
     method = build_method(recipe.method, **recipe.options)
     if method.needs_old and old is None:
         raise BctError(f"method {recipe.method!r} needs an old model, but the recipe names none")
     if method.needs_old and recipe.dim < old.dim:
         raise BctError(f"{label}: dim is {recipe.dim}, expected at least {old.dim}, the old model's")
-    schedule, data = recipe.schedule, data.to(device)
+    schedule, data, processes = recipe.schedule, data.to(device), here()
+    share = processes.share_of_batch(schedule.batch, len(data))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(hash_seed(recipe.key))
         backbone = build_backbone(recipe.backbone, recipe.dim, recipe.relu)
-        preparation = Preparation(data.classes, device, data.plain_batches, old)
+        plain_batches = partial(data.plain_batches, share=processes.share(len(data)))
+        preparation = Preparation(data.classes, device, plain_batches, old)
         method.prepare(preparation)
         classes = method.head_classes(preparation)
         head = method.build_head(lambda n: build_head(recipe.head, n, recipe.dim, **recipe.head_settings), len(classes))
-    backbone.to(device, memory_format=torch.channels_last).train()
+    processes.with_common_norms(backbone).to(device, memory_format=torch.channels_last).train()
     head.to(device).train()
-    parameters = [p for m in (backbone, head) for p in m.parameters() if p.requires_grad] + list(method.parameters())
+    objective = processes.parallel(Objective(backbone, head, method, preparation))
     optimiser = torch.optim.SGD(
-        parameters, lr=schedule.rate, momentum=schedule.momentum, nesterov=schedule.nesterov,
-        weight_decay=schedule.weight_decay,
+        [p for p in objective.parameters() if p.requires_grad], lr=schedule.rate, momentum=schedule.momentum,
+        nesterov=schedule.nesterov, weight_decay=schedule.weight_decay,
     )  # fmt: skip
     distort = data.distortion(recipe.distortion)
     steps_per_epoch = max(1, len(data) // schedule.batch)
@@ -101,20 +105,16 @@ def train(
     with progress.task(label, total=schedule.epochs, elapsed_s=run.seconds) as task:
         for epoch in range(run.epoch, schedule.epochs):
             order = torch.randperm(len(data), generator=step_generator(recipe.key, epoch, -1)).to(device)
-            left = order[run.step * schedule.batch : steps_per_epoch * schedule.batch]
-            for step, (stored, labels) in enumerate(data.batches(left, schedule.batch), start=run.step):
+            left = share.of_each(order[run.step * schedule.batch : steps_per_epoch * schedule.batch])
+            for step, (stored, labels) in enumerate(data.batches(left, len(share)), start=run.step):
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate(schedule, epoch * steps_per_epoch + step, steps)
-                images = distort(stored, step_generator(recipe.key, epoch, step))
-                batch = Batch(images, labels, preparation.new_to_old[labels], old)
-                with autocast(device):
-                    batch.embedding = backbone(images.contiguous(memory_format=torch.channels_last)).float()
-                method.replace(batch)
-                loss = method.loss(batch, head)
+                images = distort(stored, step_generator(recipe.key, epoch, step), share)
+                loss = share.weight * objective(images, labels)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
-                run.add(loss.detach())
+                run.add(processes.mean(loss.detach()))
             run.end_epoch()
             task.step(epoch + 1, loss=run.losses[-1], images_per_s=run.steps * schedule.batch / run.seconds)
     backbone.eval()

@@ -87,6 +87,14 @@ class Processes:
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def agree(self, own: Answer) -> bool:
+        """Whether all processes have the same here; they wait for one another."""
+        if self.size == 1:
+            return True
+        answers = [None] * self.size
+        dist.all_gather_object(answers, own)
+        return all(answer == own for answer in answers)
+
     def rows_at_first(self, own: np.ndarray, total: int) -> np.ndarray | None:
         """All rows [total, d] in rank 0, of which each process has its `share`, float32; None in the others."""
         if self.size == 1:

@@ -14,6 +14,7 @@ from torch import nn
 from bctlib import progress
 from bctlib.errors import BctError, Diverged
 from bctlib.training.checkpoint import Checkpoint
+from bctlib.training.processes import here
 
 EVERY_S = 180.0  # between two checkpoints within an epoch; each epoch ends in one besides
 LOOK_EVERY = 32  # steps between two looks at the losses where each look would make the host wait for the device
@@ -59,8 +60,15 @@ class RunState:
         self.step += 1
         if self.step % len(self._latest) == 0:
             self._look()
-        if self.step < self.steps_per_epoch and time.perf_counter() - self._saved > EVERY_S:
+        if self.step < self.steps_per_epoch and self._due():
             self._save()
+
+    def _due(self) -> bool:
+        """Whether it is time for a checkpoint; several processes ask rank 0, and not at every step."""
+        processes = here()
+        if processes.size > 1 and self.step % LOOK_EVERY:
+            return False
+        return processes.of_first(time.perf_counter() - self._saved > EVERY_S)
 
     def end_epoch(self) -> None:
         """Note the epoch's mean loss and write a checkpoint. Raises Diverged, or BctError if it cannot be written."""
@@ -71,14 +79,20 @@ class RunState:
         self._save()
 
     def resume(self) -> None:
-        """Go on from the checkpoint if there is one; one that cannot be trusted is said and passed over."""
+        """Go on from the checkpoint if there is one; one that cannot be trusted is said and passed over.
+
+        Raises BctError where several processes do not find the same.
+        """
+        found = None
         try:
             found = self.checkpoint.read() if self.checkpoint else None
             if found:
                 self.restore(*found)
         except BctError as error:
+            found = None
             progress.say(f"{self.label}: {error}; training begins anew")
-            return
+        if not here().agree(self.steps):
+            raise BctError(f"{self.label}: the processes find different checkpoints: expected one store for all")
         if found:
             within = f", after {self.step} of its {self.steps_per_epoch} steps" if self.step else ""
             place = f"at epoch {self.epoch + 1}" if self.epoch < self.epochs else f"after epoch {self.epoch}"
@@ -127,7 +141,9 @@ class RunState:
         self._saved = time.perf_counter()
         if self.checkpoint:
             self._look()
-            self.checkpoint.write(*self.state())
+            state = self.state()
+            if here().first:
+                self.checkpoint.write(*state)
 
     def _look(self) -> None:
         """Raises Diverged if one of the latest losses is not finite. Makes the host wait for the device."""
