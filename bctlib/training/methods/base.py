@@ -20,6 +20,7 @@ from torch import nn
 from bctlib.training.class_means import class_means
 from bctlib.training.devices import autocast
 from bctlib.training.heads import Head
+from bctlib.training.processes import here
 
 
 @dataclass
@@ -51,8 +52,8 @@ class Preparation:
     """What is known before training: the classes, the old model, and a way to go through the training images.
 
     classes: names of the new model's classes. new_to_old: int64 [C], each class's index in the old head, -1 where
-    the old model never saw it. plain_batches: iterates over (images, labels) of the training set in the evaluation
-    transform. device: where everything lives.
+    the old model never saw it. plain_batches: iterates over (images, labels) of this process's share of the training
+    set, in the evaluation transform. device: where everything lives.
     """
 
     classes: tuple[str, ...]
@@ -74,7 +75,7 @@ class Preparation:
         Computed once, without gradient, in the evaluation transform (Sec. 2.5; averaging as the set function).
         """
         embedded = ((self.old.embed(images), labels) for images, labels in self.plain_batches())
-        return class_means(embedded, len(self.classes), self.old.dim, self.device)
+        return class_means(embedded, len(self.classes), self.old.dim, self.device, here())
 
 
 @dataclass
