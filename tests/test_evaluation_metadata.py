@@ -8,6 +8,7 @@ from ijbc_fixture import market_arrays, market_names, write_ijbc
 
 from bctlib.data import ijbc_meta, integer_lines, market1501_names
 from bctlib.data.ijbc_meta import read_ijbc_meta
+from bctlib.data.ijbc_text import read_list
 from bctlib.data.integer_lines import read_integer_lines
 from bctlib.data.market1501_names import labels_of_names, names_in_folder
 from bctlib.errors import BctError
@@ -203,3 +204,15 @@ def test_market_folders(tmp_path):
         (tmp_path / "query" / name).touch()
     assert names_in_folder(tmp_path, "query") == ["0002_c1s1_000001_00.jpg", "0003_c2s1_000001_00.jpg"]
     assert market1501_names.PUBLISHED["gallery"] == 19_732
+
+
+@pytest.mark.parametrize("written", ['{t},{s},"img/{i}.jpg"', " {t},{s},img/{i}.jpg", '{t},{s},"img,{i}.jpg"'])
+def test_a_list_that_has_to_be_read_line_by_line_says_the_same(tmp_path, written):
+    entries = [(7, 3), (7, 3), (4, 1), (9, 3)]
+    answers = []
+    for name, form in (("plain", "{t},{s},img/{i}.jpg"), ("other", written)):
+        lines = [form.format(t=t, s=s, i=i) for i, (t, s) in enumerate(entries)]
+        path = tmp_path / f"{name}.csv"
+        path.write_text("\n".join(["TEMPLATE_ID,SUBJECT_ID,FILENAME", *lines]) + "\n")
+        answers.append([column.tolist() for column in read_list(path)])
+    assert answers[0] == answers[1] == [[7, 4, 9], [3, 1, 3], [2, 4, 5]]

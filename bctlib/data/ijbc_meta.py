@@ -4,15 +4,14 @@ The six text files of `meta/` are joined by the order of their lines, as everybo
 agree as well, and every identifier must be known where it is used. A fault is named with its file and line.
 """
 
-import csv
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from bctlib.data.ijbc_text import read_images, read_list, read_points
 from bctlib.data.integer_lines import read_integer_lines
 from bctlib.data.parsed_cache import cached_arrays
 from bctlib.errors import BctError
@@ -98,15 +97,22 @@ def read_ijbc_meta(folder: Path | str) -> IjbcMeta:
 
 
 def _parse(paths: dict[str, Path]) -> dict[str, np.ndarray]:
-    names, template, medium = _read_images(paths["images"])
+    with ThreadPoolExecutor(2) as pool:  # the pairs are most of the work, and hashing needs no interpreter
+        pairs = pool.submit(read_integer_lines, paths["pairs"], ("template", "template", "label"))
+        sha256 = pool.submit(lambda: [digest_of(path) for path in paths.values()])
+        return _joined(paths, pairs.result) | {"sha256": np.array(sha256.result())}
+
+
+def _joined(paths: dict[str, Path], pairs: Callable[[], list[np.ndarray]]) -> dict[str, np.ndarray]:
+    names, template, medium = read_images(paths["images"])
     template_id, image_template = np.unique(template, return_inverse=True)
-    landmarks, score = _read_points(paths["points"], names, paths["images"])
+    landmarks, score = read_points(paths["points"], names, paths["images"])
     position = _Positions(template_id, paths["images"])
     arrays = {
         "image_name": np.array(names), "image_template": image_template.astype(np.int32), "image_medium": medium,
         "landmarks": landmarks, "detector_score": score, "template_id": template_id,
     }  # fmt: skip
-    first, second, label = read_integer_lines(paths["pairs"], ("template", "template", "label"))
+    first, second, label = pairs()
     if (label > 1).any():
         line = int(np.flatnonzero(label > 1)[0])
         raise BctError(f"{paths['pairs']}, line {line + 1}: the label is {label[line]}, expected 0 or 1")
@@ -116,12 +122,11 @@ def _parse(paths: dict[str, Path]) -> dict[str, np.ndarray]:
     arrays["pair_second"] = position.of(second, paths["pairs"])
     arrays["pair_genuine"] = label.astype(bool)
     for key in (*GALLERIES, "probes"):
-        templates, subjects, lines = _read_list(paths[key])
+        templates, subjects, lines = read_list(paths[key])
         arrays[f"{key}_template"] = position.of(templates, paths[key], lines)
         arrays[f"{key}_subject"] = subjects
         if key == "probes":
             _check_mates(paths, subjects, lines, np.concatenate([arrays[f"{g}_subject"] for g in GALLERIES]))
-    arrays["sha256"] = np.array([digest_of(path) for path in paths.values()])
     return arrays
 
 
@@ -145,112 +150,6 @@ class _Positions:
         return positions
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            yield from enumerate(file, 1)
-    except UnicodeDecodeError:
-        raise BctError(f"{path} is no text file: expected UTF-8") from None
-
-
-def _read_images(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
-    names, numbers = [], []
-    for line, text in _lines(path):
-        words = text.split()
-        if len(words) != 3:
-            raise BctError(f"{path}, line {line}: has {len(words)} fields, expected 3 (name template medium)")
-        names.append(words[0])
-        numbers.append((_whole(words[1], "template", path, line), _whole(words[2], "medium", path, line)))
-    if not names:
-        raise BctError(f"{path} is empty: expected lines of name, template and medium")
-    template, medium = np.array(numbers, np.int32).T
-    return names, np.ascontiguousarray(template), np.ascontiguousarray(medium)
-
-
-def _read_points(path: Path, names: list[str], names_path: Path) -> tuple[np.ndarray, np.ndarray]:
-    values = _points_at_once(path, names)
-    if values is None:  # some fault, or blanks other than one space
-        values = _points_line_by_line(path, names, names_path)
-    return values[:, :10].reshape(-1, 5, 2), np.ascontiguousarray(values[:, 10])
-
-
-def _points_at_once(path: Path, names: list[str]) -> np.ndarray | None:
-    """float32 [n, 11] of a file in which nothing is wrong, else None."""
-    types = {0: str} | dict.fromkeys(range(1, 12), np.float32)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a line that is too long is only warned of
-            table = pd.read_csv(
-                path, sep=" ", header=None, names=list(types), dtype=types, index_col=False, keep_default_na=False,
-                quoting=csv.QUOTE_NONE, skip_blank_lines=False,
-            )  # fmt: skip
-    except (ValueError, Warning):  # UnicodeDecodeError and pandas' ParserError are ValueErrors
-        return None
-    values = table.iloc[:, 1:].to_numpy(np.float32)
-    whole = len(table) == len(names) and np.isfinite(values).all() and table[0].tolist() == names
-    return np.ascontiguousarray(values) if whole else None
-
-
-def _points_line_by_line(path: Path, names: list[str], names_path: Path) -> np.ndarray:
-    rows: list[list[str]] = []
-    for line, text in _lines(path):
-        words = text.split()
-        if len(words) != 12:
-            raise BctError(f"{path}, line {line}: has {len(words)} fields, expected 12 (name x1 y1 ... x5 y5 score)")
-        if line > len(names):
-            raise BctError(f"{path}, line {line}: is beyond the {len(names)} images of {names_path.name}")
-        if words[0] != names[line - 1]:
-            raise BctError(f"{path}, line {line}: is of {words[0]}, but {names_path.name} has {names[line - 1]} there")
-        rows.append(words[1:])
-    if len(rows) < len(names):
-        raise BctError(f"{path} ends after line {len(rows)}: expected the {len(names)} images of {names_path.name}")
-    try:
-        values = np.array(rows, dtype=np.float32)
-    except ValueError:
-        values = None
-    if values is None or not np.isfinite(values).all():
-        line, word = next((i, w) for i, words in enumerate(rows, 1) for w in words if not _is_finite(w))
-        raise BctError(f"{path}, line {line}: {word!r} is no finite number, expected coordinates and a score")
-    return values
-
-
-def _is_finite(word: str) -> bool:
-    try:
-        return bool(np.isfinite(np.float32(word)))
-    except ValueError:
-        return False
-
-
-def _read_list(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Templates, their subjects, and the first line of each; the file has a line for every image of a template."""
-    found: dict[int, tuple[int, int]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            header = next(reader, [])
-            if len(header) < 2 or header[0].strip().isdigit():
-                raise BctError(f"{path}, line 1: expected a header with a template and a subject column")
-            for cells in reader:
-                line = reader.line_num
-                if len(cells) != len(header):
-                    raise BctError(f"{path}, line {line}: has {len(cells)} fields, its header has {len(header)}")
-                template, subject = _whole(cells[0], "template", path, line), _whole(cells[1], "subject", path, line)
-                known = found.setdefault(template, (subject, line))
-                if known[0] != subject:
-                    raise BctError(
-                        f"{path}, line {line}: template {template} is of subject {subject}, "
-                        f"but of subject {known[0]} on line {known[1]}"
-                    )
-        except csv.Error as error:
-            raise BctError(f"{path}, line {reader.line_num}: is not CSV ({error})") from None
-        except UnicodeDecodeError:
-            raise BctError(f"{path} is no text file: expected UTF-8") from None
-    if not found:
-        raise BctError(f"{path} lists no template: expected a line for each image after the header")
-    subjects, lines = np.array(list(found.values()), np.int32).T
-    return np.array(list(found), np.int32), np.ascontiguousarray(subjects), lines
-
-
 def _check_mates(paths: dict[str, Path], subjects: np.ndarray, lines: np.ndarray, enrolled: np.ndarray) -> None:
     unknown = ~np.isin(subjects, enrolled)
     if unknown.any():
@@ -259,9 +158,3 @@ def _check_mates(paths: dict[str, Path], subjects: np.ndarray, lines: np.ndarray
             f"{paths['probes']}, line {lines[bad]}: subject {subjects[bad]} is in neither {paths['G1'].name} "
             f"nor {paths['G2'].name}"
         )
-
-
-def _whole(text: str, name: str, path: Path, line: int) -> int:
-    if not (text.strip().isdecimal() and int(text) < 2**31):
-        raise BctError(f"{path}, line {line}: the {name} is {text!r}, expected an integer from 0 on")
-    return int(text)

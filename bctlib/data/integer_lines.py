@@ -13,7 +13,8 @@ import numpy as np
 
 from bctlib.errors import BctError
 
-CHUNK_BYTES = 1 << 22
+CHUNK_BYTES = 1 << 18
+"""What is worked on at a time stays in a core's own cache."""
 LONGEST = 8
 """Digits that fit the eight bytes read at a time."""
 
@@ -69,6 +70,16 @@ def _chunk(path: Path, start: int, stop: int, n_fields: int) -> np.ndarray | Non
     lengths = np.diff(ends, prepend=LONGEST - 1) - 1
     if lengths.min() < 1 or lengths.max() > LONGEST:
         return None
+    numbers = np.empty((len(separators), n_fields), np.int32)
+    for column in range(n_fields):
+        numbers[:, column] = _numbers(text, codes, ends[column::n_fields], lengths[column::n_fields])
+    return numbers
+
+
+def _numbers(text: bytes, codes: np.ndarray, ends: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The numbers whose `lengths` digits stand just before the positions `ends` of the text."""
+    if lengths.max() == 1:
+        return codes[ends - 1] & 0x0F
     # The eight bytes before each separator, the first digit in the lowest byte.
     windows = np.ndarray(len(codes) - 7, "<u8", buffer=text, strides=(1,))[ends - LONGEST]
     foreign = ((LONGEST - lengths) * 8).astype(np.uint64)
@@ -76,8 +87,7 @@ def _chunk(path: Path, start: int, stop: int, n_fields: int) -> np.ndarray | Non
     # Neighbouring digits, then pairs, then fours are joined by one multiplication each.
     value = (value * np.uint64(2561) >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF)
     value = (value * np.uint64(6553601) >> np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF)
-    value = value * np.uint64(42949672960001) >> np.uint64(32)
-    return value.astype(np.int32).reshape(-1, n_fields)
+    return value * np.uint64(42949672960001) >> np.uint64(32)
 
 
 def _line_by_line(path: Path, fields: tuple[str, ...]) -> list[np.ndarray]:
