@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bctlib.errors import BctError
 from bctlib.files import marker
 from bctlib.metrics.features import prefix, unit_rows
-from bctlib.serving import LiveIndex
+from bctlib.serving.live_index import LiveIndex
 from bctlib.serving.kinds import KINDS, cells
 
 DIM, WIDE, N = 16, 24, 240

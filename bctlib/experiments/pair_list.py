@@ -117,3 +117,6 @@ BACKFILL_PAIRS: tuple[Pair, ...] = (
 )
 """The gallery of the second model is backfilled by the first; the independent model shows what not to do meanwhile."""
 BACKFILL_ORDER_PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("new-bct", "old"), ("new-bct-sys", "old"), PARAGON)
+
+UPGRADE_PAIRS: tuple[Pair, ...] = (("new-bct-sys", "old"), ("new-deep-256d", "old"), ("new*", "old"))
+"""(new model, old model): two that are compatible, one of them wider, and one that is not."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bctlib.errors import UsageError
 from bctlib.experiments.backfill_curves import EARLY, IMAGES, LOOSE, PER_CENT, STRICT, TENTHS, TWO_THRESHOLDS
+from bctlib.experiments.live_upgrade_names import POINTS as UPGRADE_POINTS
 from bctlib.experiments.pair_list import (
     BACKFILL_ORDER_PAIRS,
     BACKFILL_PAIRS,
@@ -21,6 +22,7 @@ from bctlib.experiments.pair_list import (
     ROBUSTNESS_PAIRS,
     SHARE_PAIRS,
     STRONGER_PAIRS,
+    UPGRADE_PAIRS,
     Pair,
 )
 from bctlib.training.model_list import with_lambda
@@ -100,6 +102,7 @@ TABLES = (
     TableSpec("table5", "Re-identification", REID_PAIRS, REID_POINTS),
     TableSpec("fig3", "Partial backfill", BACKFILL_PAIRS, BACKFILL_POINTS),
     TableSpec("backfill_orders", "Orders of backfill", BACKFILL_ORDER_PAIRS, BACKFILL_ORDER_POINTS),
+    TableSpec("upgrade", "A live upgrade of a search index", UPGRADE_PAIRS, UPGRADE_POINTS),
     TableSpec("tradeoff", "Own against cross accuracy", TRADEOFF_PAIRS, MAIN_POINTS, ("validation", "test")),
 )
 
@@ -155,6 +158,7 @@ EXPERIMENTS = (
     Experiment("long_chain", ("long_chain",)),
     Experiment("backfill", ("fig3",), measure="backfill"),
     Experiment("backfill_orders", ("backfill_orders",), measure="backfill orders"),
+    Experiment("upgrade", ("upgrade",), measure="live upgrade"),
     Experiment("reid", ("table5",), measure="re-identification"),
 )
 

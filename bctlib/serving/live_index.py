@@ -1,5 +1,7 @@
 """A search index that stays in service while the model changes: every vector carries the id of the model that made it.
 
+    from bctlib.serving.live_index import LiveIndex
+
     index = LiveIndex(128, kind="hnsw")
     index.add(items, classes, old_vectors, "old")
     index.declare("new", "old")                      # without this the next lines are refused
@@ -101,6 +103,11 @@ class LiveIndex:
     def declare(self, new: str, old: str) -> None:
         """From now on the two models' vectors may be compared and mixed."""
         self.comparable.declare(new, old)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """int64, sorted: every class that has items."""
+        return np.unique(self._classes[self._alive])
 
     def items_of(self, class_id: int) -> np.ndarray:
         """int64, sorted: the items of a class, which is what has to be embedded to backfill it."""

@@ -21,11 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bctlib.serving.live_index import LiveIndex
-
-DAY_0, NEW_QUERIES, NEW_ITEMS, END, ALL_DIMENSIONS = "day 0", "new queries", "new items", "end", "all dimensions"
-SHARES = (0.25, 0.5, 0.75)
-"""Of the first day's classes backfilled, between the new items and the end."""
-STEPS = (DAY_0, NEW_QUERIES, NEW_ITEMS, *(f"{share:.0%}".replace("%", " %") for share in SHARES), END, ALL_DIMENSIONS)
+from bctlib.serving.steps import ALL_DIMENSIONS, BACKFILL, DAY_0, END, NEW_ITEMS, NEW_QUERIES
 
 
 @dataclass(frozen=True)
@@ -54,8 +50,8 @@ class Upgrade:
         by_class = np.argsort(self.classes, kind="stable")
         low = np.searchsorted(self.classes[by_class], self.order, "left")
         high = np.searchsorted(self.classes[by_class], self.order, "right")
-        edges = [0, *(round(share * len(self.order)) for share in SHARES), len(self.order)]
-        for step, start, stop in zip(STEPS[3:-1], edges, edges[1:], strict=False):
+        edges = [0, *(round(share * len(self.order)) for share in BACKFILL.values())]
+        for step, start, stop in zip(BACKFILL, edges, edges[1:], strict=False):
             positions = [by_class[low[each] : high[each]] for each in range(start, stop)]
             yield step, self.items[np.concatenate(positions)] if positions else self.items[:0]
 

@@ -1,0 +1,6 @@
+"""The steps of an upgrade, by name; data alone, so that who only shows results need not load FAISS."""
+
+DAY_0, NEW_QUERIES, NEW_ITEMS, END, ALL_DIMENSIONS = "day 0", "new queries", "new items", "end", "all dimensions"
+BACKFILL = {"25 %": 0.25, "50 %": 0.5, "75 %": 0.75, END: 1.0}
+"""Share of the first day's classes that is backfilled."""
+STEPS = (DAY_0, NEW_QUERIES, NEW_ITEMS, *BACKFILL, ALL_DIMENSIONS)
