@@ -99,6 +99,15 @@ def save_artefact(path: Path, artefact: Artefact) -> None:
         raise BctError(f"cannot write {path}: {error}") from error
 
 
+def is_artefact(path: Path) -> bool:
+    """Whether it is a safetensors file that bctlib has written; other people's hold weights only."""
+    try:
+        with safe_open(path, "pt") as file:
+            return "bctlib" in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
+
+
 def load_artefact(path: Path, own_network: str | None = None) -> Artefact:
     """Read a sealed model onto the CPU, in evaluation mode and frozen.
 

@@ -105,7 +105,7 @@ def old_from_artefact(path: Path | str, own_network: str | None = None) -> Old:
 def old_from_weights(
     path: Path | str,
     backbone: str,
-    classes: Path | str,
+    classes: Path | str | None,
     classifier: str | None = None,
     scale: float | None = None,
     margin: float | None = None,
@@ -116,7 +116,8 @@ def old_from_weights(
     """A model from plain PyTorch: its weights, and the weight matrix of its classifier.
 
     path: state dict (`read_weights`). backbone: an image classifier of torchvision by name, or `package.module:factory`
-    for the module whose weights they are. classes: text file, the name of each row of the classifier on a line.
+    for the module whose weights they are. classes: text file, the name of each row of the classifier on a line; None:
+    their numbers, for who only wants to embed.
     classifier: key of its weight [C,d] in the state dict, or a file (`read_classifier`); by default torchvision's last
     linear layer. A layer of the network that has this weight is taken off, so that the embedding is what went into it.
     scale, margin: of a cosine classifier (`frozen_head`); without them it is a SoftMax with its bias, if any.
@@ -136,13 +137,16 @@ def old_from_weights(
             f"the old classifier {classifier or key} has {head.dim} columns, but backbone {backbone} gives embeddings "
             f"of {width} elements{hint}"
         )
-    names = read_class_names(classes, head.classes, f"the old classifier {classifier or key}")
+    if classes is None:
+        names = tuple(map(str, range(head.classes)))
+    else:
+        names = read_class_names(classes, head.classes, f"the old classifier {classifier or key}")
     numbers = f"{scale} {margin} {image_size} {tuple(mean)} {tuple(std)}"
     digest = _digest([*sorted(weights.items()), ("rows", rows)], (backbone, str(key), *names, numbers))
     return Old(OldModel(net, head, names), digest, f"{backbone} of {path}, {_about_head(head)}", image_size)
 
 
-def old_from_features(
+def synthesised_old(
     features: np.ndarray, labels: Path | str, scale: float = 32.0, margin: float | None = 0.4, name: str = "features"
 ) -> Old:
     """An old model of which only features are left: a classifier is synthesised, a row for each class (Sec. 2.5).
