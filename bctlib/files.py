@@ -76,6 +76,22 @@ def check_seal(path: Path) -> None:
         expected = marker(path).read_text(encoding="utf-8").split()[0]
         found = digest_of(path)
     except (OSError, IndexError, UnicodeError) as error:
-        raise BctError(f"{path} is unfinished or its marker {marker(path).name} is damaged; delete both") from error
+        raise BctError(f"{path} is unfinished or its marker {marker(path).name} is damaged") from error
     if found != expected:
-        raise BctError(f"{path} is damaged: its sha256 is not the one in {marker(path).name}; delete both")
+        raise BctError(f"{path} is damaged: its sha256 is not the one in {marker(path).name}")
+
+
+def set_aside(path: Path, error: BctError) -> BctError:
+    """Move a sealed file that cannot be used out of the way, so that the next run makes it again.
+
+    It is kept as NAME.damaged (replacing an earlier one), to be looked at or deleted. Gives the error to raise: what
+    `error` says of the file, and what has become of it.
+    """
+    aside = path.with_name(path.name + ".damaged")
+    try:
+        marker(path).unlink(missing_ok=True)
+        if path.exists():  # else another process has set it aside
+            os.replace(path, aside)
+    except OSError as fault:
+        return BctError(f"{error}; delete it to have it made again (it cannot be set aside: {fault.strerror})")
+    return BctError(f"{error}; it was set aside as {aside.name}, and the next run makes it again")

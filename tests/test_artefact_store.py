@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -287,7 +288,8 @@ def test_another_process_is_waited_for_and_when_killed_leaves_only_its_checkpoin
         assert not is_trained(tiny_recipe(epochs=short))
         monkeypatch.setattr(store.progress, "say", said.append)
         waited_for = fetch(tiny_recipe(epochs=short), never, None, CPU, "mine")
-        assert said == ["mine: another process is making it; waiting"]
+        holder = f"process {process.pid} on {socket.gethostname()} ({short} epochs)"
+        assert said == [f"mine: {holder} is making it; waiting"]
         wait_until_it_trains(process, events, endless)
     finally:
         process.kill()
@@ -295,6 +297,8 @@ def test_another_process_is_waited_for_and_when_killed_leaves_only_its_checkpoin
     recipe = tiny_recipe(epochs=endless)
     assert not is_trained(recipe)
     with store.exclusive(recipe.key, "mine"):  # would wait for ever if the dead process still held it
+        holder = f"process {process.pid} on {socket.gethostname()} ({endless} epochs)"
+        assert said[-1] == f"mine: {holder} died before it was made; going on in its place"
         left = {file.name.removeprefix(".").split(".")[0] for file in model_folder(recipe.key).iterdir()}
         assert left == {"checkpoint"}  # perhaps one more that was being written
     monkeypatch.setenv("BCT_STORE", str(tmp_path / "second store"))

@@ -11,7 +11,7 @@ from bctlib.data.distortion import normalise
 from bctlib.data.share import Share
 from bctlib.data.templates import ImagePool
 from bctlib.errors import BctError
-from bctlib.files import check_seal, is_sealed, seal
+from bctlib.files import check_seal, is_sealed, seal, set_aside
 from bctlib.training.artefact import Artefact
 from bctlib.training.processes import here
 from bctlib.training.store import exclusive, model_folder
@@ -61,13 +61,20 @@ def stored_features(model: Artefact, pool: Pool, compute: Callable[[Share], np.n
                 if processes.first:
                     seal(path, lambda temporary: _save(temporary, features))
                 processes.barrier()
+    try:
+        return _read(path, (pool.size, model.dim))
+    except BctError as error:
+        raise set_aside(path, error) from error
+
+
+def _read(path: Path, shape: tuple[int, int]) -> np.ndarray:
     check_seal(path)
     try:
         features = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise BctError(f"{path} is not an array of features; delete it") from error
-    if features.shape != (pool.size, model.dim) or features.dtype != np.float32:
-        raise BctError(f"{path} holds {features.dtype} {features.shape}, expected float32 {(pool.size, model.dim)}")
+        raise BctError(f"{path} is not an array of features") from error
+    if features.shape != shape or features.dtype != np.float32:
+        raise BctError(f"{path} holds {features.dtype} {features.shape}, expected float32 {shape}")
     return features
 
 

@@ -24,18 +24,26 @@ FORMAT = "bctlib-checkpoint-1"
 class Checkpoint:
     """The checkpoint of one recipe.
 
-    path: the file. key: the recipe's. device: what computes now, in words; `devices` names all that had a part.
+    path: the file. key: the recipe's. device: what computes now, in words.
     """
 
     def __init__(self, path: Path, key: str, device: str = ""):
         self.path, self.key, self.device = path, key, device
-        self.devices = [device]
+        self._before: list[str] = []
+        self._written = False
+
+    @property
+    def devices(self) -> list[str]:
+        """All devices that had a part: those of former processes, and this one's once it has written."""
+        own = [self.device] if self._written or not self._before else []
+        return [name for name in self._before if name not in own] + own
 
     def write(self, tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
         """Replace the former checkpoint. tensors: contiguous, on the CPU; about: anything that JSON holds.
 
         Raises BctError when it cannot be written; the former one is then still there.
         """
+        self._written = True
         about = {"format": FORMAT, "recipe": self.key, "devices": self.devices, **about}
         text = json.dumps(about, ensure_ascii=False)
         metadata = {"bctlib": text, "sha256": _digest(text, tensors)}
@@ -66,7 +74,7 @@ class Checkpoint:
             raise BctError(f"the checkpoint {self.path} has the format {kind!r}, expected {FORMAT!r}")
         if recipe != self.key:
             raise BctError(f"the checkpoint {self.path} is of the recipe {recipe}, expected {self.key}")
-        self.devices = [name for name in devices if name != self.device] + [self.device]
+        self._before = devices
         return tensors, about
 
     def remove(self) -> None:

@@ -4,9 +4,12 @@
 model while others that want it wait.
 """
 
+import json
+import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -14,12 +17,13 @@ from filelock import FileLock, Timeout
 
 from bctlib import locations, progress
 from bctlib.data.training_set import TrainingData
-from bctlib.errors import BctError
-from bctlib.files import is_sealed, remove_leftovers
+from bctlib.errors import BctError, UsageError
+from bctlib.files import is_sealed, remove_leftovers, set_aside
 from bctlib.provenance import provenance
 from bctlib.training.artefact import Artefact, Training, load_artefact, save_artefact
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.loop import train
+from bctlib.training.processes import here
 from bctlib.training.recipe import Recipe
 
 
@@ -44,7 +48,9 @@ def is_trained(recipe: Recipe) -> bool:
 
 def forget(recipe: Recipe) -> None:
     """Remove a model and its features, so that it will be trained again."""
-    shutil.rmtree(model_folder(recipe.key), ignore_errors=True)
+    if here().first:
+        shutil.rmtree(model_folder(recipe.key), ignore_errors=True)
+    here().barrier()
 
 
 def fetch(
@@ -53,54 +59,84 @@ def fetch(
     """The trained model of a recipe, on `device`: from the store, or trained now and stored.
 
     data: called only if the model must be trained. Raises BctError when the store cannot be written, when the stored
-    model is damaged, naming the file, and when `old` is not the model that the recipe names.
+    model is damaged, naming the file (which is set aside, so that the next call trains), and when `old` is not the
+    model that the recipe names. Of several processes that train together rank 0 looks, locks and writes.
     """
-    path = model_file(recipe.key)
-    if is_sealed(path):
+    path, processes = model_file(recipe.key), here()
+    if processes.of_first(is_sealed(path)):
         return _load(path, recipe).to(device)
     if recipe.old != (old.recipe.key if old else None):
         raise BctError(f"{label}: its recipe names the old model {recipe.old}, which is not the one that was given")
     with exclusive(recipe.key, label):
-        if is_sealed(path):  # another process finished it meanwhile
+        if processes.of_first(is_sealed(path)):  # another run finished it meanwhile
             return _load(path, recipe).to(device)
         origin = provenance(str(device))
+        origin["device"] = processes.device_text(origin["device"])
         checkpoint = Checkpoint(checkpoint_file(recipe.key), recipe.key, origin["device"])
         trained = train(recipe, data(), old.as_old() if old else None, device, label, checkpoint)
         origin["device"] = " then ".join(checkpoint.devices)
         about = Training(trained.seconds, trained.images_per_s, tuple(trained.losses), **origin)
         artefact = Artefact(recipe, trained.backbone, trained.head, trained.classes, about, trained.transform)
-        save_artefact(path, artefact)
-        remove_leftovers(path)
-        checkpoint.remove()
+        if processes.first:
+            save_artefact(path, artefact)
+            remove_leftovers(path)
+            checkpoint.remove()
+        processes.barrier()
     return artefact
 
 
 def _load(path: Path, recipe: Recipe) -> Artefact:
-    artefact = load_artefact(path)
-    if artefact.recipe.key != recipe.key:
-        raise BctError(f"{path} holds the model {artefact.recipe.key}; delete it to train {recipe.key} again")
+    try:
+        artefact = load_artefact(path)
+        if artefact.recipe.key != recipe.key:
+            raise BctError(f"{path} holds the model {artefact.recipe.key}, expected {recipe.key}")
+    except UsageError:
+        raise  # the file is not to blame
+    except BctError as error:
+        raise set_aside(path, error) from error
+    Checkpoint(checkpoint_file(recipe.key), recipe.key).remove()  # of a process killed just after the model was sealed
     return artefact
 
 
 @contextmanager
 def exclusive(key: str, label: str) -> Iterator[None]:
-    """Held by the one process that makes what `key` names; others wait.
+    """Held by the one process that makes what `key` names; others wait, and say for whom.
 
-    The operating system releases it when the process dies, however it dies. Raises BctError when the store cannot be
-    written.
+    The operating system releases it when the process dies, however it dies; who comes next then says so. Raises
+    BctError when the store cannot be written. Of processes that train together rank 0 holds it for all.
     """
-    folder = locations.store_dir() / "locks"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{key}.lock")
-        try:
-            lock.acquire(timeout=0.1)
-        except Timeout:
-            progress.say(f"{label}: another process is making it; waiting")
-            lock.acquire()
-    except OSError as error:
-        raise BctError(f"cannot write into the store {locations.store_dir()}: {error.strerror}") from error
-    try:
+    if not here().first:
         yield
-    finally:
-        lock.release()
+        return
+    folder = locations.store_dir() / "locks"
+    lock, holder = FileLock(folder / f"{key}.lock"), folder / f"{key}.holder"
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0.1)
+            except Timeout:
+                progress.say(f"{label}: {_named(holder)} is making it; waiting")
+                lock.acquire()
+            held.callback(lock.release)
+            if holder.exists():
+                progress.say(f"{label}: {_named(holder)} died before it was made; going on in its place")
+            holder.write_text(json.dumps([os.getpid(), socket.gethostname(), label]), encoding="utf-8")
+            held.callback(_remove, holder)
+        except OSError as error:
+            raise BctError(f"cannot write into the store {locations.store_dir()}: {error.strerror}") from error
+        yield
+
+
+def _named(holder: Path) -> str:
+    """The process that holds a lock, in words."""
+    try:
+        pid, host, label = json.loads(holder.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):  # not yet written, or only half
+        return "another process"
+    return f"process {pid} on {host} ({label})"
+
+
+def _remove(holder: Path) -> None:
+    with suppress(OSError):  # else the next to come says that this process died
+        holder.unlink(missing_ok=True)
