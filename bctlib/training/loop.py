@@ -10,6 +10,7 @@ from torch import nn
 from bctlib import progress
 from bctlib.data.training_set import TrainingData
 from bctlib.errors import BctError
+from bctlib.training.acceleration import accelerated
 from bctlib.training.backbones import build_backbone
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.heads import Head, build_head
@@ -90,9 +91,9 @@ def train(
         method.prepare(preparation)
         classes = method.head_classes(preparation)
         head = method.build_head(lambda n: build_head(recipe.head, n, recipe.dim, **recipe.head_settings), len(classes))
-    processes.with_common_norms(backbone).to(device, memory_format=torch.channels_last).train()
+    processes.with_common_norms(backbone, device).to(device, memory_format=torch.channels_last).train()
     head.to(device).train()
-    objective = processes.parallel(Objective(backbone, head, method, preparation))
+    objective = processes.parallel(Objective(accelerated(backbone, device), head, method, preparation))
     optimiser = torch.optim.SGD(
         [p for p in objective.parameters() if p.requires_grad], lr=schedule.rate, momentum=schedule.momentum,
         nesterov=schedule.nesterov, weight_decay=schedule.weight_decay,
