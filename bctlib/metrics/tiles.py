@@ -31,7 +31,8 @@ class Scores(NamedTuple):
     """Scores of some probes against one tile: scores float32 [len(rows), tile], which the receiver may overwrite.
 
     rows: probe numbers. is_home: whether this is the first pass. own_low, own_high [len(rows)]: the columns of each
-    probe's mates in this tile (an empty range where there is none).
+    probe's mates in this tile (an empty range where there is none). start: place of the tile's first column in the
+    sorted gallery.
     """
 
     scores: np.ndarray
@@ -39,6 +40,7 @@ class Scores(NamedTuple):
     is_home: bool
     own_low: np.ndarray
     own_high: np.ndarray
+    start: int
 
 
 def tile_edges(codes: np.ndarray, d: int) -> list[int]:
@@ -74,7 +76,7 @@ def tiled_scores(
             own = (np.clip(each[here] - start, 0, stop - start) for each in (mates.low, mates.high))
             low, high = own
             for is_home in passes:
-                yield Scores(scores, here, is_home, low, high)
+                yield Scores(scores, here, is_home, low, high, start)
 
     everybody = np.arange(len(probes))
     if n_tiles > 1:
