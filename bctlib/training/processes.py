@@ -129,9 +129,9 @@ class Processes:
             return module
         return DistributedDataParallel(module, broadcast_buffers=False)
 
-    def with_common_norms(self, network: nn.Module) -> nn.Module:
+    def with_common_norms(self, network: nn.Module, device: torch.device) -> nn.Module:
         """`network`, whose batch normalisation sees the batch of all processes; as it is where there is only one."""
-        return network if self.size == 1 else with_synchronised_norms(network)
+        return network if self.size == 1 else with_synchronised_norms(network, device)
 
     def device_text(self, device: str) -> str:
         """A device's name as provenance has it, with the number of processes where there are several."""

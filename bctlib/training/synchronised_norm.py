@@ -1,7 +1,7 @@
 """Batch normalisation over the batch of all processes.
 
-PyTorch has it for CUDA alone. The layer here does the same on a CPU, by its definition, and hands over to PyTorch's on
-CUDA; parameters, buffers and their names are those of the layer that it takes the place of.
+PyTorch has it for CUDA alone; the layer here does the same on a CPU, by its definition. Parameters, buffers and their
+names are those of the layer that either takes the place of.
 """
 
 import torch
@@ -25,7 +25,7 @@ class _SumOverProcesses(torch.autograd.Function):
         return total
 
 
-class SynchronisedBatchNorm(nn.SyncBatchNorm):
+class SynchronisedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation with mean and variance of the images of all processes, however many each has.
 
     Takes [N,C] and [N,C,H,W]. Computed in float32 where images come in bfloat16. In evaluation mode it is plain batch
@@ -33,7 +33,7 @@ class SynchronisedBatchNorm(nn.SyncBatchNorm):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training or x.is_cuda:
+        if not self.training:
             return super().forward(x)
         values = x.float() if x.dtype == torch.bfloat16 else x
         over = [axis for axis in range(x.dim()) if axis != 1]
@@ -49,6 +49,9 @@ class SynchronisedBatchNorm(nn.SyncBatchNorm):
         normalised = (values - mean.view(shape)) * gain.view(shape) + self.bias.view(shape)
         return normalised.to(x.dtype)
 
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        """Both shapes are in order."""
+
     @torch.no_grad()
     def _update(self, mean: torch.Tensor, unbiased_var: torch.Tensor) -> None:
         self.num_batches_tracked += 1
@@ -56,13 +59,15 @@ class SynchronisedBatchNorm(nn.SyncBatchNorm):
         self.running_var.lerp_(unbiased_var, self.momentum)
 
 
-def with_synchronised_norms(network: nn.Module) -> nn.Module:
-    """`network` with every batch normalisation in it replaced by the one above, in place; the same tensors."""
+def with_synchronised_norms(network: nn.Module, device: torch.device) -> nn.Module:
+    """`network` with every batch normalisation in it replaced for training on `device`, in place."""
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             layer = SynchronisedBatchNorm(child.num_features, child.eps, child.momentum)
             layer.load_state_dict(child.state_dict())
             setattr(network, name, layer.to(child.weight).train(child.training))
         else:
-            with_synchronised_norms(child)
+            with_synchronised_norms(child, device)
     return network
