@@ -53,7 +53,7 @@ def tensors(root: Path, mean: float = 0.5, std: float = 0.5) -> tuple[torch.Tens
     return torch.stack(images), torch.tensor(labels), names
 
 
-def train_plainly(net: nn.Module, images: torch.Tensor, labels: torch.Tensor, epochs: int, rate: float = 0.05) -> None:
+def train_plainly(net: nn.Module, images: torch.Tensor, labels: torch.Tensor, epochs: int, rate: float = 0.005) -> None:
     """A few epochs of plain PyTorch: cross-entropy on what the network returns."""
     optimiser = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
     net.train()

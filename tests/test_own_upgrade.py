@@ -33,8 +33,8 @@ def own(tmp_path_factory):
     images, labels, names = tensors(root / "old_images")
     torch.manual_seed(0)
     net = torchvision.models.resnet18(num_classes=len(names))
-    train_plainly(net, images, labels, epochs=4)
-    torch.save({"epoch": 4, "state_dict": {f"module.{k}": v for k, v in net.state_dict().items()}}, root / "old.pth")
+    train_plainly(net, images, labels, epochs=12)
+    torch.save({"epoch": 12, "state_dict": {f"module.{k}": v for k, v in net.state_dict().items()}}, root / "old.pth")
     (root / "classes.txt").write_text("\n".join(names) + "\n")
     net.fc = torch.nn.Identity()
     with torch.no_grad():
