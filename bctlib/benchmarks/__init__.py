@@ -1,4 +1,4 @@
-"""Benchmarks: generated data of the real sizes, seconds and peak memory of each stage, peers in the same run."""
+"""Benchmarks on generated data of the real sizes, beside what others do, measured in the same run."""
 
-BENCHMARKS = ("evaluation",)
+BENCHMARKS = ("evaluation", "training")
 """What `./reproduce.sh bench NAME` knows; each is a module here with a `main(words) -> exit status`."""

@@ -1,6 +1,5 @@
 """`./reproduce.sh bench evaluation`: the evaluation on generated features of the real sizes, stage by stage."""
 
-import argparse
 import json
 import os
 import tempfile
@@ -13,8 +12,9 @@ import numpy as np
 from bctlib.benchmarks import peers
 from bctlib.benchmarks.generated import REAL, SMALL, Sizes, generate_ijbc, generate_market, image_features, write_meta
 from bctlib.benchmarks.measure import Timing, load, measure
+from bctlib.benchmarks.parser import BenchParser
 from bctlib.data.ijbc_meta import read_ijbc_meta
-from bctlib.errors import BctError, UsageError
+from bctlib.errors import BctError
 from bctlib.evaluation import evaluate_ijbc
 from bctlib.features.media_templates import templates_by_media
 from bctlib.files import replace_atomically
@@ -212,13 +212,8 @@ class _store_at:
             os.environ["BCT_STORE"] = self.before
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise UsageError(f"{message}; see ./reproduce.sh bench evaluation --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="./reproduce.sh bench evaluation", description=__doc__, allow_abbrev=False)
+def _parser() -> BenchParser:
+    parser = BenchParser("evaluation", __doc__)
     parser.add_argument("--small", action="store_true", help="tiny sizes, seconds instead of minutes")
     parser.add_argument("--no-peers", action="store_true", help="only our own stages")
     parts = ("ijbc", "market", "growth")

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from bctlib.evaluation.report import Report
-from bctlib.files import replace_atomically
-from bctlib.reporting.style import COLUMN, STYLE, new_figure
+from bctlib.reporting.style import COLUMN, STYLE, new_figure, save_into
 
 DASHES = {"new/old": "-", "old/old": "--", "new/new": "-.", "new*/new*": ":", "old/new": (0, (3, 1, 1, 1, 1, 1))}
 RATES = {"1:1": ("FAR", "TAR", "verification"), "1:N": ("FPIR", "TPIR", "identification")}
@@ -19,7 +18,7 @@ def draw(report: Report, folder: str | Path) -> list[Path]:
     """Draw whatever the report has curves for (`curves=True`) into `folder`; gives the files that were written."""
     with plt.rc_context(STYLE):  # legends take their look when they are made
         figures = _figures(report)
-        return [path for name, figure in figures.items() for path in _save(figure, Path(folder), name)]
+        return [path for name, figure in figures.items() for path in save_into(figure, Path(folder), name)]
 
 
 def _figures(report: Report) -> dict[str, Figure]:
@@ -85,13 +84,3 @@ def backfill(report: Report) -> Figure:
 def _look(curve: dict) -> dict:
     name = f"{curve['query_model']}/{curve['gallery_model']}"
     return {"label": name, "linestyle": DASHES[name]}
-
-
-def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    paths = []
-    for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-        path = folder / f"{name}.{kind}"
-        replace_atomically(path, lambda p, k=kind, m=metadata: figure.savefig(p, format=k, metadata=m))
-        paths.append(path)
-    plt.close(figure)
-    return paths

@@ -1,5 +1,7 @@
 """One look for all figures, and one way to save them."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -49,14 +51,19 @@ def new_figure(width: float = TEXT, height: float = 2.6, **subplots) -> tuple[Fi
         return plt.subplots(figsize=(width, height), **subplots)
 
 
-def save_figure(figure: Figure, scale: str, name: str) -> Figure:
-    """Write `figures/<scale>/<name>.pdf` and `.png`, byte-equal for the same versions; gives the figure back."""
-    folder = figures_dir() / scale
+def save_into(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write FOLDER/NAME.pdf and .png, byte-equal for the same versions, and close the figure; gives the files."""
+    paths = []
     with plt.rc_context(STYLE):
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-            replace_atomically(
-                folder / f"{name}.{kind}",
-                lambda path, kind=kind, metadata=metadata: figure.savefig(path, format=kind, metadata=metadata),
-            )
+            path = folder / f"{name}.{kind}"
+            replace_atomically(path, lambda p, k=kind, m=metadata: figure.savefig(p, format=k, metadata=m))
+            paths.append(path)
     plt.close(figure)
+    return paths
+
+
+def save_figure(figure: Figure, scale: str, name: str) -> Figure:
+    """Write `figures/<scale>/<name>.pdf` and `.png` by `save_into`; gives the figure back."""
+    save_into(figure, figures_dir() / scale, name)
     return figure
