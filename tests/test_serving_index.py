@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from bctlib.errors import BctError
 from bctlib.files import marker
 from bctlib.metrics.features import prefix, unit_rows
-from bctlib.serving.live_index import LiveIndex
 from bctlib.serving.kinds import KINDS, cells
+from bctlib.serving.live_index import LiveIndex
 
 DIM, WIDE, N = 16, 24, 240
 rng = np.random.default_rng(0)

@@ -32,6 +32,7 @@ from bctlib.metrics.identification import rank_k, tpir_at_fpir
 from bctlib.metrics.operating_points import thresholds
 from bctlib.serving.latency import one_thread
 from bctlib.serving.live_index import Hits
+from bctlib.serving.recall import recall
 from bctlib.serving.steps import BACKFILL, STEPS
 from bctlib.serving.upgrade import Step
 
@@ -84,7 +85,9 @@ def _of_kind(side: Side, kind: str) -> Iterator[tuple[str, Values]]:
     for step, flat in zip(side.steps(kind), side.steps(FLAT), strict=True):
         queries = side.probes[step.queries_by][::EVERY]
         found, exact = (each.index.search(queries, step.queries_by, HITS).items for each in (step, flat))
-        yield step.name, chain(_held(step), _recalls(found, exact))
+        first, ten = recall(found, exact)
+        recalls = (RECALL_1, 100 * first, len(queries)), (RECALL_10, 100 * ten, len(queries))
+        yield step.name, chain(_held(step), recalls)
 
 
 def _held(step: Step) -> Values:
@@ -137,11 +140,3 @@ def _by_two_thresholds(side: Side, step: Step, hits: Hits, nonmated: np.ndarray)
     first = np.argmax(above, axis=0)
     queries = np.arange(len(first))
     return (np.array(above)[first, queries] > 0) & np.array(right)[first, queries]
-
-
-def _recalls(found: np.ndarray, exact: np.ndarray) -> Values:
-    """Share of the flat index's first hit, and of its first ten, that another index found too. Both int64 [q, 10]."""
-    there = exact >= 0
-    both = (found[:, :, None] == exact[:, None, :]).any(axis=1) & there
-    yield RECALL_1, 100 * float(np.mean(found[:, 0] == exact[:, 0])), len(exact)
-    yield RECALL_10, 100 * float(both.sum() / there.sum()), len(exact)

@@ -18,6 +18,7 @@ from bctlib.reporting.plot_chain import plot_fig2, plot_long_chain
 from bctlib.reporting.plot_claims import plot_claims
 from bctlib.reporting.plot_coordinates import plot_coordinates
 from bctlib.reporting.plot_diagrams import plot_influence_loss, plot_update
+from bctlib.reporting.plot_live_upgrade import plot_live_upgrade
 from bctlib.reporting.plot_protocol import plot_identities, plot_templates
 from bctlib.reporting.plot_reid import plot_reid
 from bctlib.reporting.plot_reid_hits import redraw_reid_hits
@@ -41,6 +42,7 @@ FROM_RESULTS: tuple[tuple[str, Callable[[str], Figure]], ...] = (
     (TOUR, plot_retrieval),
     ("fig3", plot_backfill),
     ("backfill_orders", plot_orders),
+    ("upgrade", plot_live_upgrade),
     ("table8", plot_claims),
 )
 """The table that a figure is drawn from, and the function that draws it at a scale."""

@@ -8,6 +8,7 @@ from bctlib.provenance import provenance
 from bctlib.reporting.backfill_tables import fig3_tables, order_tables
 from bctlib.reporting.cells import HEADLINE, PROTOCOLS, power
 from bctlib.reporting.claims.ledger import print_claims
+from bctlib.reporting.live_upgrade_tables import upgrade_tables
 from bctlib.reporting.pair_tables import accuracy_table, compatibility_table, matrix_table, strict_table
 from bctlib.reporting.reid_tables import reid_tables
 from bctlib.training.devices import choose_device
@@ -15,7 +16,12 @@ from bctlib.training.devices import choose_device
 __all__ = ["DISTINCT", "matrix_table", "strict_table"]  # notebooks ask for these by this name
 
 COMPATIBILITY = {"table1": "Table 1", "table3": "Table 3", "table4": "Table 4"}
-OF_THEIR_OWN = {"table5": reid_tables, "fig3": fig3_tables, "backfill_orders": order_tables}
+OF_THEIR_OWN = {
+    "table5": reid_tables,
+    "fig3": fig3_tables,
+    "backfill_orders": order_tables,
+    "upgrade": upgrade_tables,
+}
 MATRICES = {"chain_matrix": "Versions of Table 4", "long_chain": "Chain of six versions (not in the paper)"}
 ACCURACY = {
     "table2": "Table 2: own accuracy of models trained with BCT, ours (paper), %",

@@ -24,6 +24,8 @@ from bctlib.serving.comparable_models import ComparableModels, model_id
 from bctlib.serving.index_file import read_index, write_index
 from bctlib.serving.kinds import KINDS
 
+REBUILD_AT = 1 / 3
+"""Share of tombstones at which an index that cannot delete is built anew."""
 NOTHING = -1
 """Item and class of a hit that was not found, for want of vectors."""
 
@@ -61,7 +63,7 @@ class LiveIndex:
         dim: int,
         kind: str = "flat",
         compatible: Mapping[str, str | Iterable[str]] | None = None,
-        rebuild_at: float = 1 / 3,
+        rebuild_at: float = REBUILD_AT,
     ):
         if kind not in KINDS:
             raise BctError(f"index kind is {kind!r}, expected one of {', '.join(KINDS)}")
