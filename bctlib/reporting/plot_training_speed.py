@@ -45,7 +45,7 @@ def _methods(axes: Axes, rows: list[dict]) -> None:
     names, ratios = [row["name"].replace(", ", ",\n") for row in rows], [row["ratio"] or 1.0 for row in rows]
     bars = axes.barh(names, ratios, color=PALETTE[0])
     axes.bar_label(bars, fmt="{:.2f}", padding=2, fontsize=7)
-    axes.axvline(1, color="black", linewidth=0.8, linestyle=":")
+    axes.axvline(1, color="0.7", linewidth=0.8, linestyle=":", zorder=0)
     axes.margins(x=0.2)
     axes.invert_yaxis()
     axes.set(xlabel="cost relative to\nindependent training")
