@@ -56,7 +56,9 @@ def choose_points(
         ("FPIR", fpir, FPIRS, n_nonmated, FEW, "non-mated searches"),
         ("FAR", far, FARS, inputs.n_impostors, FEW_PAIRS, "impostor pairs"),
     ):
-        kept = [rate for rate in usual if allowed(rate, n) >= few] if asked is None else list(dict.fromkeys(asked))
+        kept = (
+            [rate for rate in usual if n and allowed(rate, n) >= few] if asked is None else list(dict.fromkeys(asked))
+        )
         chosen[name] = kept if n else []
         if n and asked is None and len(kept) < len(usual):
             left = ", ".join(f"{rate:g}" for rate in usual if rate not in kept)

@@ -72,11 +72,10 @@ def backfill(bands: list[BackfillBand], points: list[JudgedPoint]) -> tuple[Figu
         name = f"TPIR@FPIR={band.point:g}" if band.metric == "TPIR" else "rank-1"
         (line,) = axes.plot(band.share, band.mean, color=f"C{number}", label=name)
         axes.fill_between(band.share, band.low, band.high, color=line.get_color(), alpha=0.25, linewidth=0)
-        level = old[band.metric, band.point]
-        axes.axhline(level, color=line.get_color(), linestyle=":", linewidth=1.2)
-        said.append(
-            f"{name} from {100 * band.mean[0]:.1f} to {100 * band.mean[-1]:.1f} % (old system {100 * level:.1f} %)"
-        )
+        said.append(f"{name} from {100 * band.mean[0]:.1f} to {100 * band.mean[-1]:.1f} %")
+        if (level := old.get((band.metric, band.point))) is not None:
+            axes.axhline(level, color=line.get_color(), linestyle=":", linewidth=1.2)
+            said[-1] += f" (old system {100 * level:.1f} %)"
     axes.plot([], [], ":", color="grey", label="old/old")
     axes.set(xlabel="classes of the gallery backfilled", ylabel="new queries answered", xlim=(0, 1))
     for axis in (axes.xaxis, axes.yaxis):
