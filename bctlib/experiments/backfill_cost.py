@@ -26,7 +26,7 @@ def seconds_per_image(bench: Workbench, model: str = "new-bct-sys", n_images: in
     The fastest, because what else the machine does can only slow a round down. Images lie in memory and come in batches
     of 1024 (photographs: 256); a first round, which warms up, is not counted.
     """
-    embed, n_images = _embedding(bench.protocols().pool, bench.model(model), n_images, bench.on)
+    embed, n_images = embedding(bench.protocols().pool, bench.model(model), n_images, bench.on)
     seconds = []
     for _ in range(rounds + 1):
         began = time.perf_counter()
@@ -35,7 +35,7 @@ def seconds_per_image(bench: Workbench, model: str = "new-bct-sys", n_images: in
     return min(seconds[1:])
 
 
-def _embedding(
+def embedding(
     pool: ImagePool | ImageFilePool, model: Artefact, n_images: int, device: torch.device
 ) -> tuple[Callable[[], object], int]:
     """What embeds the pool's first images, which lie in memory, and how many these are; of files 256 at most."""

@@ -1,26 +1,22 @@
 """How fast the parts of a live upgrade are on this machine: benchmarks, kept apart from what is the same everywhere.
 
-All on the processor, whatever the models were trained on: FAISS on one thread, embedding on as many as the device
-column says. Rows of the table `upgrade_speed`: protocol `embedding` (images per second in batches, ms for a single
-image), `steps, <kind>` (G1's index at each step) and `pool, <kind>` (an index of all test images, as large as there
-is).
+All on one thread of the processor, whatever the models were trained on, in seconds of processor time. Rows of the
+table `upgrade_speed`: protocol `embedding` (images per second in batches, ms for a single image), `steps, <kind>`
+(G1's index at each step) and `pool, <kind>` (an index of all test images, as large as there is).
 """
 
-import time
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from bctlib import progress
-from bctlib.data.templates import ImagePool
-from bctlib.experiments.backfill_cost import seconds_per_image
+from bctlib.experiments.backfill_cost import embedding
 from bctlib.experiments.live_upgrade_galleries import gallery_side, version
 from bctlib.experiments.live_upgrade_names import APPROXIMATE, FLAT, RECALL_1, RECALL_10, UPGRADE_PAIRS
 from bctlib.experiments.results import provenance, save_rows
 from bctlib.experiments.workbench import Workbench
-from bctlib.features.extract import embed_images
-from bctlib.serving.latency import Latency, add_rate, search_latency
+from bctlib.serving.latency import Latency, add_rate, search_latency, seconds_of
 from bctlib.serving.recall import recall
 from bctlib.training.model_list import find_model, with_lambda
 
@@ -36,25 +32,27 @@ HITS = 10
 
 
 def save_speed(bench: Workbench, lam: float = 1.0) -> None:
-    """Measure and save. The first compatible pair of the upgrade is the one whose steps are timed.
-
-    Runs some minutes at desk scale; what else the machine does makes everything slower.
-    """
+    """Measure and save. The first compatible pair of the upgrade is the one whose steps are timed."""
     query, gallery = next((q, g) for q, g in UPGRADE_PAIRS if find_model(q).old == g)
-    query = with_lambda(query, lam)
+    query, threads = with_lambda(query, lam), torch.get_num_threads()
     about = {
         "seed": bench.seed, "method": find_model(query).method, "query_model": query, "gallery_model": gallery,
         "seconds": 0.0,
-    } | provenance("cpu")  # fmt: skip
+    }  # fmt: skip
     kinds, rows = (FLAT, *APPROXIMATE), []
-    with progress.task(f"speed seed {bench.seed}", total=1 + 2 * len(kinds), unit="part") as task:
-        rows += _embedding(bench, query)
-        task.step(1)
-        for done, kind in enumerate(kinds):
-            rows += _steps(bench, query, gallery, kind)
-            task.step(2 + 2 * done)
-            rows += _pool(bench, query, kind)
-            task.step(3 + 2 * done)
+    torch.set_num_threads(1)
+    try:
+        about |= provenance("cpu")
+        with progress.task(f"speed seed {bench.seed}", total=1 + 2 * len(kinds), unit="part") as task:
+            rows += _embedding(bench, query)
+            task.step(1)
+            for done, kind in enumerate(kinds):
+                rows += _steps(bench, query, gallery, kind)
+                task.step(2 + 2 * done)
+                rows += _pool(bench, query, kind)
+                task.step(3 + 2 * done)
+    finally:
+        torch.set_num_threads(threads)
     save_rows([about | row for row in rows], bench.scale, SPEED_TABLE)
 
 
@@ -63,18 +61,13 @@ def _row(protocol: str, metric: str, value: float, n_behind: int, point: str = A
 
 
 def _embedding(bench: Workbench, name: str) -> Iterator[dict]:
-    """In batches, the quickest of some rounds; a single image, the median of fifty. Images lie in memory."""
+    """In batches, the quickest of five rounds; a single image, the median of fifty. Images lie in memory."""
     cpu = Workbench(bench.scale, bench.seed, "cpu", task=bench.task)
-    model, pool = cpu.model(name), cpu.protocols().pool
-    yield _row(EMBEDDING, IMAGES_PER_S, 1 / seconds_per_image(cpu, name), pool.size)
-    if not isinstance(pool, ImagePool):
-        return
-    seconds = []
-    for image in pool.images[:51]:
-        began = time.perf_counter()
-        embed_images(model, image[None], torch.device("cpu"))
-        seconds.append(time.perf_counter() - began)
-    yield _row(EMBEDDING, SINGLE, 1e3 * float(np.median(seconds[1:])), 50)
+    pool, model = cpu.protocols().pool, cpu.model(name)
+    (batch, n_images), (single, _) = (embedding(pool, model, n, cpu.on) for n in (2048, 1))
+    seconds = min([seconds_of(batch) for _ in range(6)][1:])
+    yield _row(EMBEDDING, IMAGES_PER_S, n_images / seconds, n_images)
+    yield _row(EMBEDDING, SINGLE, 1e3 * float(np.median([seconds_of(single) for _ in range(51)][1:])), 50)
 
 
 def _steps(bench: Workbench, query: str, gallery: str, kind: str) -> Iterator[dict]:

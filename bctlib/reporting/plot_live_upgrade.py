@@ -44,7 +44,8 @@ def plot_live_upgrade(scale: str, device: str | None = None, lam: float = 1.0) -
                 first = of[STEPS[0]].mean
                 x = [_SHOWN.index(step) for step in of if step in _SHOWN]
                 values = [of[_SHOWN[at]].mean / first for at in x]
-                axes[1, 0].plot(x, values, color=_colour(pair[0]), linewidth=1.3, marker="o", markersize=3)
+                dashes = "--" if pair == pairs(lam, True)[-1] else "-"  # where two lines lie on top of each other
+                axes[1, 0].plot(x, values, dashes, color=_colour(pair[0]), linewidth=1.3, marker="o", markersize=3)
         axes[1, 0].set(ylabel="bytes of all indexes, day 0 = 1", ylim=(0, None))
         for pair in pairs(lam, True):
             for kind in APPROXIMATE:

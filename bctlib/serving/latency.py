@@ -1,4 +1,7 @@
-"""How fast an index answers and takes vectors, on one thread: benchmarks, of which no test says how long they take."""
+"""How fast an index answers and takes vectors: benchmarks, of which no test says how long they take.
+
+Seconds are processor time of one thread: on an idle machine the time on the clock, and on a busy one not much more.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -37,8 +40,8 @@ def search_latency(index: LiveIndex, queries: np.ndarray, model: str, k: int = 1
     queries: float32 [q, d]. The whole of `LiveIndex.search` is timed, embedding the query is not.
     """
     with one_thread():
-        single = [_seconds(lambda row=row: index.search(row[None], model, k)) for row in queries[: singles + 1]][1:]
-        batch = min(_seconds(lambda: index.search(queries, model, k)) for _ in range(2)) / len(queries)
+        single = [seconds_of(lambda row=row: index.search(row[None], model, k)) for row in queries[: singles + 1]][1:]
+        batch = min(seconds_of(lambda: index.search(queries, model, k)) for _ in range(2)) / len(queries)
     p50, p95 = np.percentile(single, [50, 95])
     return Latency(1e3 * float(p50), 1e3 * float(p95), 1e3 * batch)
 
@@ -47,11 +50,12 @@ def add_rate(dim: int, kind: str, vectors: np.ndarray, model: str) -> tuple[floa
     """Vectors per second that an empty index of this kind takes in one call, training included; and the index."""
     index, numbers = LiveIndex(dim, kind), np.arange(len(vectors))
     with one_thread():
-        seconds = _seconds(lambda: index.add(numbers, numbers, vectors, model))
+        seconds = seconds_of(lambda: index.add(numbers, numbers, vectors, model))
     return len(vectors) / seconds, index
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def seconds_of(work: Callable[[], object]) -> float:
+    """Processor seconds of this process; `work` must keep to one thread."""
+    began = time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.process_time() - began

@@ -1,0 +1,54 @@
+"""The README's examples of a live upgrade run as they stand, and the vector database agrees with the live index."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bctlib.metrics.features import prefix
+from bctlib.serving.live_index import LiveIndex
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+rng = np.random.default_rng(0)
+OLD, NEW = rng.normal(size=(40, 128)).astype(np.float32), rng.normal(size=(40, 256)).astype(np.float32)
+QUERIES = rng.normal(size=(6, 256)).astype(np.float32)
+
+
+def example(holds: str) -> str:
+    """The one Python block of the README's section that holds the word."""
+    section = README.read_text(encoding="utf-8").split("## A live upgrade\n")[1].split("\n## ")[0]
+    (block,) = [each for each in re.findall(r"^```python\n(.*?)^```", section, re.M | re.S) if holds in each]
+    return block
+
+
+@pytest.fixture
+def names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    items = list(range(100, 140))
+    return {
+        "items": items, "classes": [item // 4 for item in items], "old_vectors": OLD, "new_vectors": NEW,
+        "query_vectors": QUERIES,
+    }  # fmt: skip
+
+
+def test_the_index_of_the_readme(names, tmp_path):
+    exec(example("LiveIndex"), names)
+    index = names["index"]
+    assert index.models == {"old": 38, "new": 2} and names["hits"].items.shape == (6, 5)
+    assert LiveIndex.load(tmp_path / "gallery.index").models == index.models
+
+
+def test_the_vector_database_of_the_readme_finds_what_the_index_finds(names, capsys):
+    exec(example("qdrant"), names)
+    assert capsys.readouterr().out == "still to backfill: 38 of 40\n"
+    exec(example("LiveIndex"), names)
+    for made_by, answer in ((None, names["found"]), ("old", names["left"])):
+        hits = names["index"].search(QUERIES[:1], "new", k=5, made_by=made_by)
+        assert [each.id for each in answer] == hits.items[0].tolist()
+        assert [each.score for each in answer] == pytest.approx(hits.scores[0].tolist(), abs=1e-5)
+        assert [each.payload["class"] for each in answer] == hits.classes[0].tolist()
+        assert [each.payload["model"] for each in answer] == hits.made_by[0].tolist()
+    # A query by the vector of a replaced item finds it under the new model.
+    first = names["client"].query_points("gallery", prefix(NEW[:1], 128)[0], limit=1).points[0]
+    assert (first.id, first.payload["model"]) == (100, "new")
