@@ -33,16 +33,16 @@ class ImageFolderSet:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "ImageFolderSet":
-        """The same set, with labels and batches on `device`."""
-        return replace(self, labels=self.labels.to(device), device=torch.device(device))
+        """The same set, whose images come on `device`."""
+        return replace(self, device=torch.device(device))
 
     def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(uint8 [n,3,H,W], int64 [n]) for each `size` positions of `order` (int64 [m]); the last may be shorter.
 
         Distortion is left to the caller, who has whole batches. Raises BctError that names a file that cannot be read.
         """
-        labels = self.labels[order.to(self.labels.device)].split(size)
-        images = read_batches(self.images, order.cpu().numpy(), size, self.workers, self.device)
+        labels = self.labels[order].split(size)
+        images = read_batches(self.images, order.numpy(), size, self.workers, self.device)
         yield from zip(images, labels, strict=True)
 
     def distortion(self, settings: Mapping[str, Any]) -> ColourDistortion:

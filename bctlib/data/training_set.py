@@ -10,6 +10,7 @@ import torch
 from bctlib.data.distortion import TrainingDistortion, normalise
 from bctlib.data.glyph_set import GlyphSet
 from bctlib.data.share import Share
+from bctlib.data.transfer import sent
 from bctlib.errors import BctError
 
 Distort = Callable[[torch.Tensor, torch.Generator, Share | None], torch.Tensor]
@@ -20,7 +21,8 @@ all of it) to float32 [n,C,H,W] on the same device."""
 class TrainingData(Protocol):
     """N labelled images, wherever they come from. classes: sorted names, into which labels (int64) point.
 
-    Names, not indices, tie the classes of one model to those of another.
+    Names, not indices, tie the classes of one model to those of another. Labels stay on the CPU: what follows from
+    them is then known there without waiting for a GPU.
     """
 
     @property
@@ -29,10 +31,10 @@ class TrainingData(Protocol):
     def __len__(self) -> int: ...
 
     def to(self, device: torch.device) -> "TrainingData":
-        """The same set, whose batches come on `device`."""
+        """The same set, whose images come on `device`."""
 
     def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """(stored images, labels) for each `size` positions of `order` (int64 [m]); the last may be shorter."""
+        """(stored images, labels) for each `size` positions of `order` (int64 [m], CPU); the last may be shorter."""
 
     def distortion(self, settings: Mapping[str, Any]) -> Distort:
         """What distorts stored images for training. Raises BctError for settings that make no sense."""
@@ -46,9 +48,9 @@ class TrainingData(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The kind of `TrainingData` that glyphs are (`ImageFolderSet` is the other), on the device that trains.
+    """The kind of `TrainingData` that glyphs are (`ImageFolderSet` is the other).
 
-    images: uint8 [N,S,S], 0 = paper. labels: int64 [N] into `classes`.
+    images: uint8 [N,S,S], 0 = paper, on the device that trains. labels: int64 [N] into `classes`, on the CPU.
     """
 
     images: torch.Tensor
@@ -59,12 +61,12 @@ class TrainingSet:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "TrainingSet":
-        return TrainingSet(self.images.to(device), self.labels.to(device), self.classes)
+        return TrainingSet(self.images.to(device), self.labels, self.classes)
 
     def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(uint8 [n,S,S], int64 [n]) for each `size` positions of `order`, as `TrainingData` says."""
         for chosen in order.split(size):
-            yield self.images[chosen], self.labels[chosen]
+            yield self.images[sent(chosen, self.images.device)], self.labels[chosen]
 
     def distortion(self, settings: Mapping[str, Any]) -> TrainingDistortion:
         """What distorts a batch of glyphs. Raises BctError for a magnitude that makes no sense."""

@@ -1,6 +1,7 @@
 """`torch.compile` where it pays: on a GPU, whose small kernels would otherwise wait for Python to launch them."""
 
 import copy
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,7 @@ class Accelerated(nn.Module):
         try:
             trial._compiled()(images).float().sum().backward()
         except Exception as error:  # whatever compilers and drivers raise: there is always the plain network
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            reason = textwrap.shorten(str(error) or type(error).__name__, 200)
             progress.say(f"torch.compile does not work here ({reason}): training goes on without it")
             return False
         return True

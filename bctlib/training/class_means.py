@@ -24,7 +24,7 @@ def class_means(
     """
     total = torch.zeros(classes, dim, device=device)
     count = torch.zeros(classes, 1, device=device)
-    for embeddings, labels in embedded:
+    for embeddings, labels in ((each.to(device) for each in pair) for pair in embedded):
         total.index_add_(0, labels, F.normalize(embeddings))
         count.index_add_(0, labels, torch.ones(len(labels), 1, device=device))
     return processes.sum(total) / processes.sum(count).clamp(min=1)

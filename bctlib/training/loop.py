@@ -105,7 +105,7 @@ def train(
     run.resume()
     with progress.task(label, total=schedule.epochs, elapsed_s=run.seconds) as task:
         for epoch in range(run.epoch, schedule.epochs):
-            order = torch.randperm(len(data), generator=step_generator(recipe.key, epoch, -1)).to(device)
+            order = torch.randperm(len(data), generator=step_generator(recipe.key, epoch, -1))
             left = share.of_each(order[run.step * schedule.batch : steps_per_epoch * schedule.batch])
             for step, (stored, labels) in enumerate(data.batches(left, len(share)), start=run.step):
                 for group in optimiser.param_groups:

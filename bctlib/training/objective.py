@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from bctlib.data.transfer import sent
 from bctlib.training.devices import autocast
 from bctlib.training.heads import Head
 from bctlib.training.methods import Batch, Method, Preparation
@@ -15,11 +16,12 @@ class Objective(nn.Module):
         super().__init__()
         self.backbone, self.head = backbone, head
         self.of_method = nn.ParameterList(method.parameters())
-        self.method, self.preparation = method, preparation
+        self.method, self.old, self.new_to_old = method, preparation.old, preparation.new_to_old.cpu()
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """images: float32 [N,C,S,S]; labels: int64 [N]. A scalar, the sum over the images divided by N."""
-        batch = Batch(images, labels, self.preparation.new_to_old[labels], self.preparation.old)
+        """A scalar, the sum over the images divided by N. images: float32 [N,C,S,S]; labels: int64 [N], on the CPU."""
+        old_labels, device = self.new_to_old[labels], images.device
+        batch = Batch(images, sent(labels, device), sent(old_labels, device), self.old, seen=old_labels >= 0)
         with autocast(images.device):
             batch.embedding = self.backbone(images.contiguous(memory_format=torch.channels_last)).float()
         self.method.replace(batch)

@@ -17,6 +17,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from bctlib.data.transfer import sent
 from bctlib.training.class_means import class_means
 from bctlib.training.devices import autocast
 from bctlib.training.heads import Head
@@ -84,6 +85,7 @@ class Batch:
 
     images: float32 [N,C,S,S]. labels: int64 [N] into the new classes. old_labels: int64 [N] into the old head's
     classes, -1 where the old model never saw the class. embedding: float32 [N,d_new] with gradient, phi_new(images).
+    seen: bool [N], always on the CPU: whether the image's class is in T_old.
     """
 
     images: torch.Tensor
@@ -91,20 +93,24 @@ class Batch:
     old_labels: torch.Tensor
     old: OldModel | None
     embedding: torch.Tensor = field(default=None, repr=False)
+    seen: torch.Tensor | None = None
 
-    @property
-    def seen(self) -> torch.Tensor:
-        """bool [N]: the image's class is in T_old."""
-        return self.old_labels >= 0
+    def __post_init__(self):
+        if self.seen is None:
+            self.seen = self.old_labels.cpu() >= 0
 
     @property
     def comparable(self) -> torch.Tensor:
         """[N,d_old]: the part of the new embedding that is compared with old ones, its first d_old elements."""
         return self.embedding[:, : self.old.dim]
 
+    def rows(self, tensor: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """Those rows of a tensor [N,...] on any device. chosen: bool [N], on the CPU: nothing waits for a GPU."""
+        return tensor[sent(chosen.nonzero()[:, 0], tensor.device)]
+
     def old_embedding(self, chosen: torch.Tensor) -> torch.Tensor:
-        """phi_old of the chosen (bool [N]) images, float32 [n,d_old], without gradient; only these are computed."""
-        return self.old.embed(self.images[chosen])
+        """phi_old of the chosen images (see `rows`), float32 [n,d_old], without gradient; no others are computed."""
+        return self.old.embed(self.rows(self.images, chosen))
 
 
 class Method:

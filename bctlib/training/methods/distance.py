@@ -20,7 +20,7 @@ class L2Distance(Method):
         return True
 
     def compatibility(self, batch: Batch) -> torch.Tensor:
-        new, old = batch.comparable[batch.seen], batch.old_embedding(batch.seen)
+        new, old = batch.rows(batch.comparable, batch.seen), batch.old_embedding(batch.seen)
         if self.unit_norm:
             new, old = F.normalize(new), F.normalize(old)
         return self.lam / 2 * (new - old).square().sum() / len(batch.labels)

@@ -23,16 +23,24 @@ def influence_loss(
     return old_head.loss(embedding[:, : old_head.dim], old_labels, margin=margin)
 
 
-def distillation(batch: Batch, chosen: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy between the old head's answers to old and new embeddings of the chosen images (App. A).
+def distillation_loss(
+    embedding: torch.Tensor, old_embedding: torch.Tensor, old_head: Head, images: int | None = None
+) -> torch.Tensor:
+    """Cross-entropy between the old head's answers to old and new embeddings of the same images (App. A).
 
-    Both are soft-maxed at the old head's scale, which plays the part of the temperature; no margin. Divided by the
-    size of the whole batch, like every sum over images here.
+    embedding: float [N,d_new], of which the old head judges its first d_old elements; old_embedding: float [N,d_old],
+    without gradient. Both answers are soft-maxed at the old head's scale, which plays the part of the temperature; no
+    margin. Divided by `images`, by default N.
     """
-    head = batch.old.head
-    target = F.softmax(head.responses(batch.old_embedding(chosen)), dim=1)
-    answer = F.log_softmax(head.responses(batch.comparable[chosen]), dim=1)
-    return -(target * answer).sum() / len(batch.labels)
+    target = F.softmax(old_head.responses(old_embedding), dim=1)
+    answer = F.log_softmax(old_head.responses(embedding[:, : old_head.dim]), dim=1)
+    return -(target * answer).sum() / (len(embedding) if images is None else images)
+
+
+def distillation(batch: Batch, chosen: torch.Tensor) -> torch.Tensor:
+    """`distillation_loss` on the chosen images, divided by the size of the whole batch, like every sum over images."""
+    new, old = batch.rows(batch.comparable, chosen), batch.old_embedding(chosen)
+    return distillation_loss(new, old, batch.old.head, len(batch.labels))
 
 
 class BCT(Method):
