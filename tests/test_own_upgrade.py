@@ -97,7 +97,7 @@ def test_new_queries_find_old_gallery(features, capsys):
         "search", "--query-features", paths["new_probes"], "--gallery-features", paths["old_gallery"],
         "--query-ids", str(features / "new_probes.labels.txt"), "--gallery-ids",
         str(features / "old_gallery.labels.txt"), "--old-query-features", paths["old_probes"],
-        "--new-gallery-features", paths["new_gallery"], "--out", str(features / "report"),
+        "--new-gallery-features", paths["new_gallery"],
     ])  # fmt: skip
     assert code == 0 and "rank-1" in capsys.readouterr().out
     assert rank_one(features / "new_probes.npy", features / "old_gallery.npy") > 4 / 12, "chance is 1 in 12"

@@ -9,7 +9,7 @@ from bctlib.errors import BctError
 from bctlib.training.methods.base import Batch, Independent, Method, OldModel, Preparation
 from bctlib.training.methods.distance import L2Distance
 from bctlib.training.methods.forgetting import LearningWithoutForgetting
-from bctlib.training.methods.influence import BCT, BCTDistilled, BCTSynthesised, influence_loss
+from bctlib.training.methods.influence import BCT, BCTDistilled, BCTSynthesised, distillation_loss, influence_loss
 from bctlib.training.methods.linear_map import BCTLinearMap
 
 METHODS: dict[str, type[Method]] = {
@@ -22,7 +22,9 @@ METHODS: dict[str, type[Method]] = {
     "bct-map": BCTLinearMap,
 }
 
-__all__ = ["METHODS", "Batch", "Method", "OldModel", "Preparation", "build_method", "influence_loss"]
+__all__ = [
+    "METHODS", "Batch", "Method", "OldModel", "Preparation", "build_method", "distillation_loss", "influence_loss",
+]  # fmt: skip
 
 
 def build_method(name: str, **options: float) -> Method:

@@ -1,0 +1,125 @@
+"""The README's sections for people with data, models and loops of their own: every block is executed or understood."""
+
+import re
+import shlex
+
+import pytest
+import torch
+import torch.nn.functional as F
+from own_images import CLASSES, net_with_dim, tensors, train_plainly, write_images
+from torch import nn
+
+from bctlib import embed, train
+from bctlib.locations import PROJECT
+from bctlib.training.class_means import class_means, head_of_features
+from bctlib.training.heads import CosineMargin, NormSoftmax, SoftMax, frozen_head
+from bctlib.training.methods import distillation_loss, influence_loss
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(section: str, language: str) -> list[str]:
+    """The code blocks of a section of the README."""
+    text = README.split(f"## {section}\n")[1].split("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory):
+    """What somebody with a loop has: a loader, an old network with its classifier, names of old and new classes."""
+    images, labels, names = tensors(write_images(tmp_path_factory.mktemp("loop") / "photos", CLASSES[:4], 8))
+    torch.manual_seed(0)
+    old_net, classifier = net_with_dim(32), nn.Linear(32, 3)
+    old_names = [names[2], "gone", names[0]]
+    known = torch.tensor([2, -1, 0, -1])[labels]
+    train_plainly(nn.Sequential(old_net, classifier), images[known >= 0], known[known >= 0], epochs=6, rate=0.02)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
+    loader = [(images[chosen], labels[chosen]) for chosen in order.split(16)] * 6
+    with torch.no_grad():
+        old_features = torch.cat([old_net(images[known >= 0]), torch.randn(4, 32)])
+    old_feature_labels = torch.cat([known[known >= 0], torch.ones(4, dtype=torch.int64)])
+    return {
+        "torch": torch, "loader": loader, "net": net_with_dim(128), "old_net": old_net, "old_names": old_names,
+        "new_names": names, "old_weight": classifier.weight.detach().clone(), "old_features": old_features,
+        "old_feature_labels": old_feature_labels,
+    }  # fmt: skip
+
+
+def test_every_loop_of_the_readme_runs_and_binds(loop):
+    """The blocks in order, as a reader would paste them; the bound part of the loss falls, old parts stay."""
+    space = dict(loop)
+    before = [p.clone() for p in space["old_net"].parameters()]
+    plain, synthesised, module = blocks("In a training loop of your own", "python")
+
+    def influence(net, head, labels):
+        images, targets = space["loader"][0]
+        with torch.no_grad():
+            return float(influence_loss(net(images), labels[targets], head))
+
+    untrained = net_with_dim(128)
+    exec(plain, space)
+    assert space["old_labels"].tolist() == [2, -1, 0, -1], "names tie classes"
+    assert influence(space["net"], space["old_head"], space["old_labels"]) < influence(
+        untrained, space["old_head"], space["old_labels"]
+    )
+    exec(synthesised, space)
+    assert space["all_labels"].tolist() == [2, 3, 0, 4] and space["all_head"].classes == 5
+    assert isinstance(space["net"].fc, nn.Linear) and torch.isfinite(space["loss"])
+    exec(module, space)
+    z = torch.randn(4, 128, requires_grad=True)
+    loss = space["loss_fn"](z, torch.arange(4))
+    expected = space["head"].loss(z, torch.arange(4)) + influence_loss(
+        z, torch.tensor([2, -1, 0, -1]), space["loss_fn"].old_head
+    )
+    torch.testing.assert_close(loss, expected)
+    assert {id(p) for p in space["loss_fn"].parameters() if p.requires_grad} == {id(space["head"].weight)}
+    assert all(torch.equal(old, p) for old, p in zip(before, space["old_net"].parameters(), strict=True))
+    assert torch.equal(space["old_head"].weight, loop["old_weight"]), "the old classifier is frozen"
+
+
+def test_the_readmes_python_of_training_names_what_there_is():
+    (block,) = blocks("Train on your own images", "python")
+    imported = block.split("\n\n")[0]
+    exec(imported, {})
+    compile(block, "README.md", "exec")
+
+
+@pytest.mark.parametrize("line", "".join(blocks("Train on your own images", "bash")).splitlines())
+def test_the_readmes_commands_are_understood(line):
+    """Every option of the commands shown is one of theirs."""
+    python, m, module, *options = shlex.split(line, comments=True)
+    assert (python, m) == ("python", "-m")
+    {"bctlib.train": train, "bctlib.embed": embed}[module]._parser().parse_args(options)
+
+
+def test_influence_and_distillation_by_hand():
+    old_head = frozen_head(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), bias=torch.tensor([0.5, 0.0]))
+    z = torch.tensor([[2.0, 1.0, 9.0], [0.0, 3.0, -9.0], [5.0, 5.0, 5.0]])
+    logits = torch.tensor([[2.5, 1.0], [0.5, 3.0]])
+    first, second = -F.log_softmax(logits, dim=1)[[0, 1], [0, 1]]
+    torch.testing.assert_close(influence_loss(z, torch.tensor([0, 1, -1]), old_head), (first + second) / 3)
+    old = torch.tensor([[1.0, 0.0]])
+    target = F.softmax(torch.tensor([1.5, 0.0]), dim=0)
+    expected = -(target * F.log_softmax(logits[0], dim=0)).sum()
+    torch.testing.assert_close(distillation_loss(z[:1], old, old_head), expected)
+    torch.testing.assert_close(distillation_loss(z[:1], old, old_head, images=4), expected / 4)
+
+
+def test_a_frozen_head_has_the_kind_that_its_settings_say():
+    weight = torch.randn(4, 3)
+    kinds = ((frozen_head(weight), SoftMax), (frozen_head(weight, scale=8.0), NormSoftmax))
+    for head, kind in (*kinds, (frozen_head(weight, scale=8.0, margin=0.2), CosineMargin)):
+        assert type(head) is kind and torch.equal(head.weight, weight) and not head.weight.requires_grad
+        assert not head.training
+    assert frozen_head(weight, scale=8.0, margin=0.2).settings() == {"scale": 8.0, "margin": 0.2}
+
+
+def test_class_means_are_means_of_unit_features():
+    features = torch.tensor([[2.0, 0.0], [0.0, 5.0], [3.0, 4.0]])
+    labels = torch.tensor([0, 0, 1])
+    head = head_of_features(features, labels)
+    torch.testing.assert_close(head.weight.data, torch.tensor([[0.5, 0.5], [0.6, 0.8]]))
+    halves = [(features[:1], labels[:1]), (features[1:], labels[1:])]
+    torch.testing.assert_close(
+        class_means(halves, 3, 2, torch.device("cpu")), torch.cat([head.weight, torch.zeros(1, 2)])
+    )
