@@ -11,15 +11,20 @@ import torch
 
 from bctlib import locations
 from bctlib.data.distortion import TrainingDistortion
-from bctlib.data.glyph_set import GlyphSet, load_glyphs
+from bctlib.data.glyph_set import MANIFEST, GlyphSet, load_glyphs
 from bctlib.data.lookalikes import find_lookalikes
 from bctlib.data.protocols import GlyphProtocols, glyph_protocols
 from bctlib.data.reid_protocol import ReidProtocol, reid_protocol
 from bctlib.data.splits import IdentitySplit, split_identities, training_share
 from bctlib.data.training_set import TrainingSet, glyph_training_set
+from bctlib.data.typefaces import read_typefaces
+from bctlib.errors import UsageError
 from bctlib.features.extract import pool_features
 from bctlib.training.artefact import Artefact
 from bctlib.training.scale_settings import ScaleSettings, scale_settings
+
+TYPICALLY_HELD = 0.93
+"""Share of all kanji that a candidate typeface draws, about: for estimates without the set."""
 
 
 @lru_cache(maxsize=2)
@@ -48,11 +53,20 @@ class GlyphData:
     settings: ScaleSettings
 
     parts = ("test", "validation")
-    is_here = True
+
+    @property
+    def is_here(self) -> bool:
+        """The desk set comes with the project; the full one is built by whoever wants it."""
+        return (self.folder / MANIFEST).exists()
+
+    @property
+    def counted(self) -> str:
+        """What `n_images` rests on."""
+        return "the data found" if self.is_here else "the list of typefaces, as the set is not built here"
 
     def require(self) -> None:
-        """Glyphs come with the project: reading them is checking them."""
-        _glyphs(self.folder)
+        """Reading glyphs is checking them. Raises UsageError with the command that builds a set that is not here."""
+        _ = self.glyphs
 
     @property
     def folder(self) -> Path:
@@ -60,6 +74,12 @@ class GlyphData:
 
     @property
     def glyphs(self) -> GlyphSet:
+        if not self.is_here:
+            kind = "full" if self.settings.folder.endswith("-full") else "desk"
+            raise UsageError(
+                f"scale {self.scale} needs the {kind} glyph set, which {self.folder} does not hold: build it with "
+                f"python -m bctlib.data.build_glyphs --set {kind} --fonts DIR --download (on Debian or Ubuntu)"
+            )
         return _glyphs(self.folder)
 
     @property
@@ -81,6 +101,8 @@ class GlyphData:
         return self.settings.n_train
 
     def n_images(self, share: float) -> float:
+        if not self.is_here:
+            return self.settings.n_train * share * TYPICALLY_HELD * len(read_typefaces())
         held = self.glyphs.present[self.split.train].mean() * len(self.glyphs.typefaces)
         return self.settings.n_train * share * held
 

@@ -49,6 +49,10 @@ class PhotoData:
     def is_here(self) -> bool:
         return all(find_data(self.root, name) for name in self.needs)
 
+    @property
+    def counted(self) -> str:
+        return "the data found" if self.is_here else "published counts, as the data are not here"
+
     def folder(self, name: str) -> Path:
         """Where one of the data sets is. Raises UsageError that says which are missing, and what to do."""
         missing = [LAYOUTS[need].title for need in self.needs if not find_data(self.root, need)]

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
+
 from bctlib.data.framing import FACE
 from bctlib.errors import UsageError
 from bctlib.experiments.table_list import find_table
@@ -34,8 +36,8 @@ class PlannedModel:
 def plan(models: Iterable[str], scale: str, seeds: Iterable[int], task: str = "faces") -> list[PlannedModel]:
     """The named models and the old models they need, each before those that need it.
 
-    task: "faces" or "persons", which matters at paper scale. Raises UsageError for an unknown model or scale, and
-    BctError when glyphs are not there; the paper's own data may be absent, their published counts do for an estimate.
+    task: "faces" or "persons", which matters at paper scale. Raises UsageError for an unknown model or scale. Data may
+    be absent: an estimate can do with published counts, and for glyphs with the list of typefaces.
     """
     names = list(with_ancestors(tuple(models)))
     return [_planned(Workbench(scale, seed, "cpu", task=task), name) for seed in seeds for name in names]
@@ -62,9 +64,9 @@ def basis(scale: str, task: str = "faces") -> str:
     if not any(name.startswith("resnet") for name in networks):
         return ""
     rates = " and ".join(f"{IMAGES_PER_S[name] / _pixels(bench):,.0f} images/s for {name}" for name in networks)
-    source = "the data found" if bench.data.is_here else "published counts, as the data are not here"
-    n_images = f"{bench.data.n_images(1):,.0f} images ({source})"
-    return f"estimates are for one GPU: {rates} are guesses, not measured; {n_images}"
+    n_images = f"{bench.data.n_images(1):,.0f} images ({bench.data.counted})"
+    note = f"estimates are for one GPU: {rates} are guesses, not measured; {n_images}"
+    return note if torch.cuda.is_available() else f"{note}; no GPU is seen here: without one it takes far longer"
 
 
 def require_data(tables: Iterable[str], scale: str, task: str = "faces") -> None:

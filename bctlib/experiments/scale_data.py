@@ -36,6 +36,10 @@ class ScaleData(Protocol):
         """Find all that training and measuring will read. Raises UsageError that says what to provide and where."""
 
     @property
+    def counted(self) -> str:
+        """In a few words, what `n_images` rests on."""
+
+    @property
     def text(self) -> str:
         """Version of the data and how it is split, for recipes."""
 

@@ -1,10 +1,8 @@
 """The paper's own recipe (Sec. 3.2), for faces and, as far as it is said, for re-identification (Table 5).
 
-`BCT_REHEARSAL=1` in the environment makes of it a rehearsal of one step with a small network, to try all commands and
-notebooks on a few images; its models have keys of their own.
+In a rehearsal (`bctlib.training.rehearsal`) it is one step with a small network.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,9 +11,7 @@ from bctlib.data.framing import FACE
 from bctlib.data.market1501 import PERSON
 from bctlib.errors import UsageError
 from bctlib.training.recipe import Schedule
-
-REHEARSAL = "BCT_REHEARSAL"
-_MOVED = ("BCT_STORE", "BCT_RESULTS", "BCT_FIGURES")
+from bctlib.training.rehearsal import is_rehearsal, one_step
 
 
 @dataclass(frozen=True)
@@ -64,15 +60,7 @@ def paper_settings(task: str) -> PaperSettings:
     """
     if task not in PAPER:
         raise UsageError(f"unknown task {task!r}: expected one of {', '.join(PAPER)}")
-    if not os.environ.get(REHEARSAL):
+    if not is_rehearsal():
         return PAPER[task]
-    if at_home := [name for name in _MOVED if not os.environ.get(name)]:
-        raise UsageError(f"{REHEARSAL} is set, but not {', '.join(at_home)}: a rehearsal needs folders of its own")
-    return _rehearsed(PAPER[task])
-
-
-def _rehearsed(settings: PaperSettings) -> PaperSettings:
-    # A batch larger than the set is one step; a single one at the real rate could leave features that overflow.
-    schedule = replace(settings.schedule, epochs=1, batch=4096, rate=1e-3, drops=())
     networks = {"base": "rehearsal-net", "deep": "rehearsal-net-deep"}
-    return replace(settings, backbones=networks, schedule=schedule)
+    return replace(PAPER[task], backbones=networks, schedule=one_step(PAPER[task].schedule))

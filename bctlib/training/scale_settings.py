@@ -5,11 +5,12 @@ scale are the paper's (`bctlib.training.paper_settings`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bctlib.scales import check_scale
 from bctlib.training.paper_settings import PaperSettings, paper_settings
 from bctlib.training.recipe import Schedule
+from bctlib.training.rehearsal import is_rehearsal, one_step
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ SETTINGS: dict[str, ScaleSettings] = {
 def scale_settings(scale: str, task: str = "faces") -> ScaleSettings | PaperSettings:
     """The settings of a scale: of glyphs, which serve every task, or at paper scale of the task's own data.
 
-    task: "faces" or "persons". Raises UsageError for an unknown name.
+    task: "faces" or "persons". gpu and paper scale may be rehearsed (`bctlib.training.rehearsal`). Raises UsageError
+    for an unknown name.
     """
-    return SETTINGS.get(check_scale(scale)) or paper_settings(task)
+    if check_scale(scale) == "gpu" and is_rehearsal():
+        settings = SETTINGS["gpu"]
+        return replace(settings, n_train=16, n_validation=8, n_test=48, schedule=one_step(settings.schedule))
+    return SETTINGS.get(scale) or paper_settings(task)
