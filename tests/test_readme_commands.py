@@ -6,7 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from torch.distributed import run as torchrun
 
+from bctlib.experiments import train_models
 from bctlib.launcher import main
 from bctlib.launcher.command_line import parse
 from bctlib.launcher.notebook_parameters import parse_value, read_defaults
@@ -52,5 +54,9 @@ def test_a_command_of_the_readme(words, capsys):
             parse_value(notebook, read_defaults(notebook), name, value)
     elif tool in ("python", "python3") and arguments[0] == "-m":
         assert find_spec(arguments[1]), f"no module {arguments[1]}"
+    elif tool == "torchrun":
+        started = torchrun.parse_args(arguments)
+        assert started.module and started.training_script == "bctlib.experiments.train_models"
+        assert train_models.parser().parse_args(started.training_script_args).models
     else:
         assert tool in KNOWN_TOOLS, f"the README uses {tool}"

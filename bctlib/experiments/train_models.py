@@ -27,8 +27,11 @@ COMMAND = "train_models"
 def train_models(bench: Workbench, names: Sequence[str], parts: Sequence[str], processes: Processes) -> None:
     """Train what the store lacks of the models and their old models, and embed the images of `parts` with each.
 
-    Raises UsageError for an unknown model, and where the processes cannot share a batch.
+    Raises UsageError for an unknown model or part, and where the processes cannot share a batch.
     """
+    for part in parts:
+        if part not in bench.data.parts:
+            raise UsageError(f"unknown part {part!r}: expected one of {', '.join(bench.data.parts)}")
     for name in names:
         processes.check_batch(bench.recipe(name).schedule.batch)
     with processes.first_before_others():  # which find parsed what it has parsed
@@ -45,7 +48,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _main(words: Sequence[str]) -> None:
-    options = _parser().parse_args(words)
+    options = parser().parse_args(words)
     names = [with_lambda(find_model(name).name, options.lam) for name in options.models]
     with joined(options.device) as (processes, device):
         if not processes.first:
@@ -60,7 +63,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see python -m bctlib.experiments.train_models --help")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Of the words after the module's name; raises UsageError where argparse would exit."""
     parser = _Parser(
         prog=COMMAND, description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )

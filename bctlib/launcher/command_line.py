@@ -17,7 +17,7 @@ from bctlib.seeds import seeds_of
 COMMANDS = {"list": (), "plan": ("scale", "seeds"), "figures": (), "clean": ("yes",)}
 PASSED_ON = ("test", "lab", "data", "bench")  # whatever follows is for pytest, JupyterLab, the check, a benchmark
 ALL = "all"
-TARGET_OPTIONS = ("scale", "seeds", "device", "force", "p")
+TARGET_OPTIONS = ("scale", "seeds", "device", "processes", "force", "p")
 
 HELP = """\
 usage: ./reproduce.sh COMMAND [OPTIONS]
@@ -38,6 +38,7 @@ options of a target (and --scale, --seeds of plan):
   --scale SCALE      smoke (a minute), desk (a laptop's CPU, the default), gpu, paper
   --seeds SEEDS      a count (5) or a list (0,3,4)
   --device DEVICE    auto, cpu, cuda or cuda:N
+  --processes N      train and embed in N processes by torchrun, with a GPU for each where there are any
   --force            train again what the store already holds
   -p NAME VALUE      any parameter of the notebook, repeated as needed
 
@@ -59,12 +60,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Request:
-    """A command with its targets' jobs, or the words passed on."""
+    """A command with its targets' jobs, or the words passed on. processes: how many train and embed."""
 
     command: str
     jobs: tuple[Job, ...] = ()
     words: tuple[str, ...] = ()
     yes: bool = False
+    processes: int = 1
 
 
 @dataclass
@@ -73,6 +75,7 @@ class _Options:
     scale: str | None = None
     seeds: str | None = None
     device: str | None = None
+    processes: str | None = None
     force: bool = False
     yes: bool = False
     help: bool = False
@@ -102,7 +105,8 @@ def parse(argv: list[str]) -> Request:
         known = [ALL, *COMMANDS, *PASSED_ON, *(target.name for target in TARGETS)]
         if bad := [word for word in options.words if word not in known]:
             raise unknown("target", bad[0], known)
-        return Request("run", tuple(_job(target, options) for target in _targets(options.words)))
+        processes = processes_of(options.processes)
+        return Request("run", tuple(_job(target, options) for target in _targets(options.words)), processes=processes)
     _only(options, command, COMMANDS[command])
     if command == "plan":
         if not rest:
@@ -122,7 +126,7 @@ def _targets(words: Sequence[str]) -> list[Target]:
 def _options(argv: list[str]) -> _Options:
     parser = _Parser(prog="reproduce.sh", add_help=False, allow_abbrev=False)
     parser.add_argument("words", nargs="*")
-    for name in ("--scale", "--seeds", "--device"):
+    for name in ("--scale", "--seeds", "--device", "--processes"):
         parser.add_argument(name)
     for name in ("--force", "--yes"):
         parser.add_argument(name, action="store_true")
@@ -130,7 +134,7 @@ def _options(argv: list[str]) -> _Options:
     parser.add_argument("-p", nargs=2, action="append", default=[])
     options, left = parser.parse_known_intermixed_args(argv)
     if left:
-        names = ["--scale", "--seeds", "--device", "--force", "--yes", "--help", "-p"]
+        names = ["--scale", "--seeds", "--device", "--processes", "--force", "--yes", "--help", "-p"]
         raise unknown("option", left[0].split("=")[0], names)
     return _Options(**vars(options))
 
@@ -165,6 +169,13 @@ def _named(options: _Options) -> list[tuple[str, str]]:
     own = [(name, getattr(options, name)) for name in ("scale", "seeds", "device")]
     forced = [("force", "true")] if options.force else []
     return [pair for pair in own if pair[1] is not None] + forced + [(name, text) for name, text in options.p]
+
+
+def processes_of(text: str | None) -> int:
+    """How many processes; 1 unless said otherwise. Raises UsageError."""
+    if text is not None and not (text.isdecimal() and int(text)):
+        raise UsageError(f"processes: expected a whole number of 1 or more, not {text!r}")
+    return int(text or 1)
 
 
 def check_device(device: str) -> str:

@@ -12,6 +12,7 @@ from bctlib.errors import BctError, UsageError
 from bctlib.launcher import listing
 from bctlib.launcher.command_line import Job, Request, help_text, parse
 from bctlib.launcher.run_notebook import run_notebook, runs_dir
+from bctlib.launcher.run_processes import check_processes, train_in_processes
 from bctlib.launcher.usage import unknown
 from bctlib.launcher.watched_process import Interrupted
 from bctlib.progress import clock
@@ -67,7 +68,7 @@ def _do(request: Request) -> int:
 
         open_lab(request.words)
     else:
-        return _run(request.jobs)
+        return _run(request.jobs, request.processes)
     return 0
 
 
@@ -103,10 +104,12 @@ def _figures() -> int:
     return 0
 
 
-def _run(jobs: tuple[Job, ...]) -> int:
+def _run(jobs: tuple[Job, ...], processes: int) -> int:
     """Run each notebook once, however many of the asked targets it makes, then show every target's table."""
     from bctlib.experiments.plans import require_data
 
+    if processes > 1:
+        check_processes(processes, jobs)
     for job in [job for job in jobs if job.target.trained]:
         require_data(job.target.shown, job.scale, job.target.task)
     groups: dict[str, list[Job]] = {}
@@ -115,7 +118,7 @@ def _run(jobs: tuple[Job, ...]) -> int:
     if len(groups) > 1:
         print(f"{len(groups)} notebooks, {len(jobs)} targets: {_need(jobs)}", flush=True)
     for group in groups.values():
-        if status := _run_group(group):
+        if status := _run_group(group, processes):
             return status
     return 0
 
@@ -124,7 +127,7 @@ def _need(jobs: Sequence[Job]) -> str:
     return listing.summary([job.target for job in jobs], jobs[0].scale, jobs[0].seeds)
 
 
-def _run_group(jobs: list[Job]) -> int:
+def _run_group(jobs: list[Job], processes: int) -> int:
     from bctlib.reporting.tables import print_table  # imported first: a run must not end in an import error
 
     first = jobs[0]
@@ -134,6 +137,11 @@ def _run_group(jobs: list[Job]) -> int:
     print(f"{' '.join(job.target.name for job in jobs)} at {first.scale} scale: notebooks/{notebook.name} -> {output}")
     print(_need(jobs), flush=True)
     began = time.time()
+    if processes > 1:
+        if status := train_in_processes(processes, jobs, parameters):
+            print(f"reproduce.sh: failed after {clock(time.time() - began)}; no notebook was run", file=sys.stderr)
+            return status
+        parameters = {name: value for name, value in parameters.items() if name != "force"}  # it was done just now
     status = run_notebook(notebook, output, parameters)
     took = clock(time.time() - began)
     if status:

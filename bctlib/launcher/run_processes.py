@@ -2,24 +2,38 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bctlib.launcher.command_line import Job
+from bctlib.launcher.notebook_parameters import Value
 from bctlib.launcher.watched_process import run_watched
 
 
-def train_in_processes(n: int, jobs: Sequence[Job], device: str, lam: float, force: bool) -> int:
-    """Train and embed with every missing model of the jobs' targets in n processes; the exit status.
+def check_processes(n: int, jobs: Sequence[Job]) -> None:
+    """Raises UsageError where n processes cannot share a batch of one of the jobs equally."""
+    from bctlib.training.processes import Processes  # imports torch
+    from bctlib.training.scale_settings import scale_settings
 
-    The jobs are of one notebook, and so of one task, scale and list of seeds. Raises Interrupted as `run_watched` does.
+    for job in [job for job in jobs if job.target.trained]:
+        Processes(0, n).check_batch(scale_settings(job.scale, job.target.task).schedule.batch)
+
+
+def train_in_processes(n: int, jobs: Sequence[Job], parameters: Mapping[str, Value]) -> int:
+    """Train what the store lacks for the jobs, which are of one notebook, and embed with it; gives the exit status.
+
+    parameters: of the notebook. Raises Interrupted as `run_watched` does, when all processes have ended.
     """
     first = jobs[0]
-    names = dict.fromkeys(name for job in jobs for name in job.target.trained)
-    words = ["--scale", first.scale, "--seeds", ",".join(map(str, first.seeds)) + ",", "--device", device]
-    words += ["--task", first.target.task, "--lam", str(lam), *(["--force"] if force else [])]
-    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n)))
+    names = list(dict.fromkeys(name for job in jobs for name in job.target.trained))
+    if not names:
+        return 0
+    words = ["--scale", first.scale, "--seeds", f"{','.join(map(str, first.seeds))},", "--task", first.target.task]
+    words += ["--device", str(parameters.get("device", "auto")), "--lam", str(parameters.get("lam", 1.0))]
+    if parameters.get("force"):
+        words.append("--force")
+    threads = str(max(1, (os.cpu_count() or 1) // n))  # torchrun's own default is 1
     return run_watched(
         "bctlib.launcher.start_processes",
         [str(n), "bctlib.experiments.train_models", json.dumps([*words, *names])],
-        OMP_NUM_THREADS=threads,
+        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", threads),
     )

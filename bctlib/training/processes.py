@@ -127,7 +127,7 @@ class Processes:
         """`module`, whose gradients `backward` will average over the processes; as it is where there is only one."""
         if self.size == 1:
             return module
-        return DistributedDataParallel(module, broadcast_buffers=False)
+        return DistributedDataParallel(module)
 
     def with_common_norms(self, network: nn.Module, device: torch.device) -> nn.Module:
         """`network`, whose batch normalisation sees the batch of all processes; as it is where there is only one."""
