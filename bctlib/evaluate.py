@@ -4,9 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bctlib.command import EXIT_STATUS, Parser, run_command
+from bctlib.command import EXIT_STATUS, Parser, add_points, run_command
 from bctlib.errors import UsageError
-from bctlib.evaluation.point_options import add_points
 
 DESCRIPTION = f"""\
 Measures features computed anywhere, exactly: the first model's features are the query's, the second's the gallery's.

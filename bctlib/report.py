@@ -9,13 +9,18 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bctlib.command import EXIT_STATUS, Parser, run_command
-from bctlib.evaluation.feature_files import FeatureSource
-from bctlib.evaluation.point_options import add_points
-from bctlib.judging.inputs import LabelSource, open_inputs
-from bctlib.judging.judge import RESAMPLES, judge
-from bctlib.reporting.judgement_page import UpgradePage, check_folder
+import numpy as np
+
+from bctlib.command import EXIT_STATUS, Parser, add_points, run_command
+from bctlib.judging.resampling import RESAMPLES
+
+if TYPE_CHECKING:
+    from bctlib.reporting.judgement_page import UpgradePage
+
+Source = np.ndarray | str | Path
+Images = str | Path | Iterable[str | Path]
 
 DESCRIPTION = f"""\
 Says in plain words whether a new model can be deployed without backfilling the gallery, and shows why: Eq. 2 at each
@@ -43,27 +48,27 @@ examples:
 
 
 def report(
-    query_features: FeatureSource,
-    gallery_features: FeatureSource,
-    labels: LabelSource | None = None,
+    query_features: Source,
+    gallery_features: Source,
+    labels: Source | None = None,
     *,
-    query_labels: LabelSource | None = None,
-    gallery_labels: LabelSource | None = None,
-    old_query_features: FeatureSource | None = None,
-    new_gallery_features: FeatureSource | None = None,
-    paragon_features: FeatureSource | None = None,
-    paragon_query_features: FeatureSource | None = None,
-    paragon_gallery_features: FeatureSource | None = None,
-    images: str | Path | Iterable[str | Path] | None = None,
-    query_images: str | Path | Iterable[str | Path] | None = None,
-    gallery_images: str | Path | Iterable[str | Path] | None = None,
+    query_labels: Source | None = None,
+    gallery_labels: Source | None = None,
+    old_query_features: Source | None = None,
+    new_gallery_features: Source | None = None,
+    paragon_features: Source | None = None,
+    paragon_query_features: Source | None = None,
+    paragon_gallery_features: Source | None = None,
+    images: Images | None = None,
+    query_images: Images | None = None,
+    gallery_images: Images | None = None,
     far: Sequence[float] | None = None,
     fpir: Sequence[float] | None = None,
     ranks: Sequence[int] | None = None,
     resamples: int = RESAMPLES,
     orders: int | None = None,
     seed: int = 0,
-) -> UpgradePage:
+) -> "UpgradePage":
     """Judge an upgrade; the page's `judgement` holds everything, `save(folder)` writes HTML and JSON.
 
     query_features: of the new model, [n, d_new]; gallery_features: of the old one, [m, d_old], d_old <= d_new; arrays
@@ -76,6 +81,10 @@ def report(
     to 20 by size). seed: of both. Raises UsageError for arguments that do not go together and BctError, naming file
     and line or row, for whatever does not fit.
     """
+    from bctlib.judging.inputs import open_inputs
+    from bctlib.judging.judge import judge
+    from bctlib.reporting.judgement_page import UpgradePage
+
     inputs = open_inputs(
         query_features, gallery_features, labels,
         query_labels=query_labels, gallery_labels=gallery_labels, old_query_features=old_query_features,
@@ -92,6 +101,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _report(options: dict) -> None:
+    from bctlib.reporting.judgement_page import check_folder
+
     folder = options.pop("out")
     check_folder(folder)
     page = report(**options)

@@ -12,6 +12,7 @@ from upgrade_features import made_up
 
 from bctlib import report as command
 from bctlib.locations import PROJECT
+from bctlib.reporting import judgement_page
 
 MADE = made_up(n_classes=30, per_class=4, singles=20)
 N = len(MADE["labels"])
@@ -163,9 +164,18 @@ def test_an_interrupted_run_leaves_the_last_report(folder, tmp_path, monkeypatch
     arguments = [*words(LABELLED + FAST, folder), "--out", str(tmp_path)]
     assert command.main(arguments) == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setattr(command.UpgradePage, "_html", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(judgement_page.UpgradePage, "_html", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert command.main(arguments) == 130
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_readme_in_python(folder, monkeypatch):
+    section = (PROJECT / "README.md").read_text(encoding="utf-8").split("## Judge an upgrade of your own\n")[1]
+    block = section.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(folder)
+    names = {}
+    exec(block, names)
+    assert names["page"].judgement.counts["queries"] == N and (folder / "judged" / "report.html").exists()
 
 
 def test_as_a_process(folder):

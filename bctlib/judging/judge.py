@@ -16,15 +16,17 @@ from bctlib.judging.classes import ClassChange, class_changes, worse_sentence
 from bctlib.judging.inputs import Inputs
 from bctlib.judging.measures import RULE as THRESHOLD_RULE
 from bctlib.judging.measures import Measured, Points, choose_points, draw_identities, measure
-from bctlib.judging.resampling import Interval, interval
+from bctlib.judging.resampling import RESAMPLES, Interval, interval
 from bctlib.judging.score_histograms import EDGES, ScoreHistogram, draw_pairs, histograms
 from bctlib.judging.searches import Searches, search_gallery
 from bctlib.judging.thumbnails import thumbnail
 from bctlib.judging.verdict import RULE, Answer, JudgedPoint, answer, judge_points, loss_sentence
+from bctlib.metrics.features import BLOCK_ELEMENTS
 
 SCHEMA = "bctlib.report/1"
-RESAMPLES = 1000
 ENOUGH_IDENTITIES = 30
+PASSES, PASSES_OF_AN_ORDER, RESAMPLING_SECONDS = 7, 3, 1.0
+"""For the estimate: passes over all scores for a pair of models and for an order of backfill, and what comes on top."""
 
 
 @dataclass
@@ -89,6 +91,7 @@ def judge(
         notes=[*points.notes, *_notes(inputs)], inputs=list(inputs.records),
     )  # fmt: skip
     evaluation.add_inputs(*inputs.given())
+    _say_what_comes(inputs, orders)
     with faults_named(*inputs.given()):
         found, scores, searches = _measure_all(inputs, points, resamples, seed, evaluation)
         began = time.perf_counter()
@@ -136,6 +139,23 @@ def _measure_all(
             evaluation.seconds[name] = time.perf_counter() - began
             task.step(number + 1, pair=name)
     return found, scores, searches
+
+
+def _say_what_comes(inputs: Inputs, orders: int) -> None:
+    """What is searched and how long it should take, from one timed block of scores."""
+    query, gallery = inputs.sides.query.array, inputs.sides.gallery.array
+    d, n_models = gallery.shape[1], len(inputs.sides.comparisons())
+    rows = min(len(query), max(1, BLOCK_ELEMENTS // 4 // len(gallery)))
+    began = time.perf_counter()
+    with np.errstate(all="ignore"):  # whatever is not finite is refused later, by its file
+        np.count_nonzero(np.asarray(query[:rows, :d], np.float32) @ np.asarray(gallery, np.float32).T > 0)
+    scores = (time.perf_counter() - began) * len(query) / rows
+    passes = n_models * PASSES + (orders * PASSES_OF_AN_ORDER if inputs.sides.new_gallery is not None else 0)
+    seconds = scores * passes + n_models * RESAMPLING_SECONDS
+    progress.say(
+        f"{len(query):,} queries, {len(gallery):,} gallery images, {n_models} pairs of models: "
+        f"about {progress.clock(seconds)}"
+    )
 
 
 def _notes(inputs: Inputs) -> list[str]:

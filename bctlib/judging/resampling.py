@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 LEVEL = 0.95
+RESAMPLES = 1000
 BLOCK = 1 << 21
 
 
