@@ -21,7 +21,7 @@ from bctlib.benchmarks.training_folders import folders
 from bctlib.benchmarks.training_parts import growth, loop, methods
 from bctlib.benchmarks.training_rows import Table
 from bctlib.files import replace_atomically
-from bctlib.progress import PROGRESS_FILE
+from bctlib.progress import PROGRESS_FILE, clock
 from bctlib.provenance import provenance
 from bctlib.reporting.plot_training_speed import draw
 from bctlib.training.backbones import BACKBONES
@@ -52,7 +52,7 @@ def main(words: list[str]) -> int:
     if busy is not None and busy > 0.5:
         print("the machine is busy: rates are too low, and ratios rough")
     if not options.small:
-        print(f"about {sum(MINUTES[part] for part in options.only):.0f} minutes at desk scale on two cores")
+        print(f"takes about {clock(60 * sum(MINUTES[part] for part in options.only))} at desk scale on two cores")
     peak = matrix_peak(device, 256 if options.small else None)
     print(
         f"matrix product, {peak.dtype}, {peak.side} x {peak.side}: {peak.flops_per_s / 1e9:,.0f} GFLOP/s", flush=True
