@@ -94,8 +94,8 @@ def _cells(n: int, cost: Cost, of: Throughput) -> dict[str, str]:
     when = "before the new model serves" if cost.must else "at leisure, or never"
     return {
         "until the new model serves all queries": duration(cost.wait_s) if cost.wait_s else "at once",
-        "embedding, machine hours": f"{of.embed_s(n) / 3600:,.1f}",
-        "index, machine hours": f"{(cost.backfill_s - of.embed_s(n)) / 3600:,.2f}",
+        "embedding, machine hours": f"{of.embed_s(n) / 3600:,.3g}",
+        "index, machine hours": f"{(cost.backfill_s - of.embed_s(n)) / 3600:,.3g}",
         "backfill": when,
         "storage meanwhile": size(cost.storage),
         "embeddings per query": str(cost.query_embeddings),

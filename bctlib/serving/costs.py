@@ -72,5 +72,5 @@ def _rebuilds(n: int, tombstones_at: float | None) -> tuple[int, int]:
     if tombstones_at is None or tombstones_at >= 1:
         return 0, 0 if tombstones_at is None else n
     # Tombstones t are a share t / (n + t) of the nodes, and more than that share from this many on.
-    limit = math.floor(n * tombstones_at / (1 - tombstones_at) + 1e-9) + 1
+    limit = math.floor(n * tombstones_at / (1 - tombstones_at) * (1 + 1e-12)) + 1
     return n // limit, min(n, limit)
