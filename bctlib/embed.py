@@ -5,6 +5,7 @@
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from bctlib.training.old_models import old_from_weights
 
 DESCRIPTION = f"""\
 Writes OUT.npy, float32 [images, d], and beside it OUT.paths.txt and, where classes are known, OUT.labels.txt, the
-path and the class of each row: what bctlib.report and bctlib.evaluate read.
+path (from there) and the class of each row: what bctlib.report and bctlib.evaluate read.
 Images are DIR/CLASS/**/image (in the order of classes, then paths), DIR/image (by name), or lines of a text file,
 `path` or `path label`. What was interrupted goes on when the same command is given again.
 {EXIT_STATUS}"""
@@ -77,9 +78,7 @@ def embed_to_files(
     model of method bct-map. Raises BctError, naming the file, and leaves no half-written OUT.
     """
     out = Path(out)
-    if out.suffix != ".npy":
-        raise UsageError(f"--out {out}: expected a name that ends in .npy")
-    require_writable(out)
+    require_writable(out, ".npy")
     if batch < 1 or (workers is not None and workers < 0):
         raise UsageError(f"--batch is {batch} and --workers {workers}: expected 1 or more and 0 or more")
     given = {"classifier": classifier, "image_size": image_size, "mean": mean, "std": std}
@@ -88,7 +87,9 @@ def embed_to_files(
     embedder, key, size = _open(Path(model), backbone, given, for_old_gallery, on)
     found = images_to_embed(images)
     write_features(out, embedder, key, ImageFilePool(found.root, found.paths, WholeImage(size)), on, batch, workers)
-    written = [out, _write_lines(out.with_suffix(".paths.txt"), found.paths)]
+    folder = out.resolve().parent
+    paths = (os.path.relpath(found.root / path, folder) for path in found.paths)
+    written = [out, _write_lines(out.with_suffix(".paths.txt"), paths)]
     if found.labels:
         written.append(_write_lines(out.with_suffix(".labels.txt"), found.labels))
     else:

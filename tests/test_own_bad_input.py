@@ -11,6 +11,7 @@ from own_images import CLASSES, Classifier, write_images
 from safetensors.torch import save_file
 
 from bctlib import embed, train
+from bctlib.training.own_networks import call_factory
 from bctlib.training.plain_weights import read_classifier, read_weights
 
 PLAIN = ["--old-backbone", "own_images:Classifier", "--old-classes", "{}/classes.txt", "--old-classifier", "head.fc"]
@@ -118,6 +119,8 @@ CASES = {
     "device": (["--device", "tpu"], "unknown device 'tpu'"),
     "image size": (["--image-size", "0"], "'0' is no image size"),
     "out is a folder": (["--out", "{}/photos"], "is a folder: expected the name of a file"),
+    "out of another name": (["--out", "{}/new.pth"], "expected a name that ends in .safetensors"),
+    "out is somebody's": (["--out", "{}/text.safetensors"], "is no model file of bctlib: expected another name"),
     "out below a file": (["--out", "{}/a_file/new.safetensors"], "cannot write into"),
     "old backbone missing": (["--old", "{}/old.pth", "--method", "bct"], "expected --old-backbone and --old-classes"),
     "option without meaning": (["--old-scale", "3"], "--old-scale has no meaning here"),
@@ -213,10 +216,14 @@ def test_lists_give_rows_in_their_order(own, tmp_path):
         assert embed.main([str(each) for each in options]) == 0
     every, order, flat_rows = (np.load(tmp_path / name) for name in ("all.npy", "order.npy", "flat.npy"))
     paths = (tmp_path / "all.paths.txt").read_text().splitlines()
-    expected = every[[paths.index("red disc/001.png"), paths.index("green disc/000.jpg")]]
+    wanted = ("red disc/001.png", "green disc/000.jpg")
+    expected = every[[next(row for row, path in enumerate(paths) if path.endswith(end)) for end in wanted]]
     np.testing.assert_allclose(order, expected, rtol=1e-4, atol=1e-5)
     assert (tmp_path / "order.labels.txt").read_text() == "second\nfirst\n"
     assert not (tmp_path / "flat.labels.txt").exists() and len(flat_rows) == 4
+    again = [*plain, "--images", tmp_path / "all.paths.txt", "--out", tmp_path / "again.npy"]
+    assert embed.main([str(each) for each in again]) == 0, "a list of paths that was written can be embedded again"
+    np.testing.assert_allclose(np.load(tmp_path / "again.npy"), every, rtol=1e-4, atol=1e-5)
 
 
 def test_embedding_that_was_interrupted_goes_on(own, tmp_path, monkeypatch, capsys):
@@ -257,6 +264,14 @@ def test_a_model_file_never_chooses_what_code_is_run(own, tmp_path, capsys):
     assert out.read_bytes() == before
     images = ["--images", own / "photos", "--out", tmp_path / "f.npy", "--device", "cpu", "--workers", "0"]
     assert "its code is run only if you name it" in refused(capsys, embed, "--model", out, *images)
+    missing = "cannot import 'no_such_package:net'"
+    with pytest.MonkeyPatch.context() as patch:  # somebody else's model, whose code is not here
+        patch.setattr("bctlib.training.artefact._check_network", lambda *arguments: None)
+        patch.setattr(
+            "bctlib.training.artefact.build_backbone", lambda *arguments: call_factory("no_such_package:net", 8)
+        )
+        said = refused(capsys, embed, "--model", out, *images)
+    assert missing in said and "not a model" not in said
     assert "own_images:only_64 was given" in refused(
         capsys, embed, "--model", out, *images, "--backbone", "own_images:only_64"
     )

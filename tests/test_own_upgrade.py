@@ -79,7 +79,8 @@ def test_plain_weights_are_the_old_network(features):
     labels = (features / "old_gallery.labels.txt").read_text().splitlines()
     paths = (features / "old_gallery.paths.txt").read_text().splitlines()
     assert labels == [name for name in sorted(CLASSES[:12]) for _ in range(3)]
-    assert [path.split("/")[0] for path in paths] == labels
+    assert [Path(path).parent.name for path in paths] == labels
+    assert all((features / path).is_file() for path in paths), "from the folder of the list"
 
 
 def test_the_new_model_is_a_model_file_and_says_what_it_is(from_weights):

@@ -15,7 +15,7 @@ from bctlib.data.own_images import images_by_class
 from bctlib.errors import UsageError
 from bctlib.files import is_sealed, marker, remove_leftovers
 from bctlib.provenance import provenance
-from bctlib.training.artefact import Artefact, Training, load_artefact, save_artefact
+from bctlib.training.artefact import Artefact, Training, is_artefact, load_artefact, save_artefact
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.devices import choose_device
 from bctlib.training.estimate import training_seconds
@@ -78,7 +78,9 @@ def train_new_model(
     on = choose_device(device)
     _check_numbers(epochs=epochs, batch=batch, rate=rate, lam=lam, seed=seed, dim=dim, workers=workers)
     _check_method(method, old is not None)
-    require_writable(out)
+    require_writable(out, ".safetensors")
+    if out.exists() and not is_artefact(out):
+        raise UsageError(f"--out {out} is there, and is no model file of bctlib: expected another name")
     if isinstance(old, str | Path):
         old = old_from_artefact(old, own_network=backbone)
     size = image_size or (old and old.image_size) or FACE
@@ -141,10 +143,12 @@ def check_old_can(old: Old, method: str, counts: ClassCounts) -> None:
         )
 
 
-def require_writable(path: Path) -> None:
-    """Raises UsageError unless a file can be written there: found out before the work, not after it."""
+def require_writable(path: Path, suffix: str) -> None:
+    """Raises UsageError unless a file of that kind can be written there: found out before the work, not after it."""
     if path.is_dir():
         raise UsageError(f"--out {path} is a folder: expected the name of a file in it")
+    if path.suffix != suffix:
+        raise UsageError(f"--out {path}: expected a name that ends in {suffix}")
     folder = path.parent
     while not folder.exists():
         folder = folder.parent

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from bctlib.data.framing import FACE
-from bctlib.errors import BctError
+from bctlib.errors import BctError, UsageError
 
 _SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 
@@ -140,23 +140,23 @@ def torchvision_network(name: str, classes: int | None = None) -> nn.Module:
 
 
 def call_factory(path: str, dim: int) -> tuple[nn.Module, bool]:
-    """What `package.module:factory` makes, and whether it took `dim`. Raises BctError for whatever goes wrong."""
+    """What `package.module:factory` makes, and whether it took `dim`. Raises UsageError for whatever goes wrong."""
     module, _, attribute = path.partition(":")
     try:
         factory: Callable = importlib.import_module(module)
         for part in attribute.split("."):
             factory = getattr(factory, part)
     except Exception as error:
-        raise BctError(f"cannot import {path!r}: {_reason(error)}; expected package.module:factory") from error
+        raise UsageError(f"cannot import {path!r}: {_reason(error)}; expected package.module:factory") from error
     if not callable(factory):
-        raise BctError(f"{path} is a {type(factory).__name__}, expected a function or class that makes a network")
+        raise UsageError(f"{path} is a {type(factory).__name__}, expected a function or class that makes a network")
     try:
         takes_dim = "dim" in inspect.signature(factory).parameters
         net = factory(dim=dim) if takes_dim else factory()
     except Exception as error:
-        raise BctError(f"{path} failed to make a network: {_reason(error)}") from error
+        raise UsageError(f"{path} failed to make a network: {_reason(error)}") from error
     if not isinstance(net, nn.Module):
-        raise BctError(f"{path} made a {type(net).__name__}, expected a torch.nn.Module")
+        raise UsageError(f"{path} made a {type(net).__name__}, expected a torch.nn.Module")
     return net, takes_dim
 
 
