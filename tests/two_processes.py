@@ -34,7 +34,7 @@ from bctlib.training.recipe import Recipe
 CPU = torch.device("cpu")
 BATCH = 32
 # One step is one epoch, so that the losses of the epochs are those of the steps.
-STEPS = {"epochs": 6, "batch": BATCH, "rate": 0.02}
+STEPS = {"epochs": 4, "batch": BATCH, "rate": 0.02}
 IN_FLOAT32 = ("independent", "bct-sys")
 HEADS = {"softmax": {}, "norm-softmax": {"scale": 8.0}}
 CASES = {

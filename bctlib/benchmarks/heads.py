@@ -1,4 +1,4 @@
-"""`python -m bctlib.benchmarks.heads`: what the loss of a head with very many classes costs, in time and in memory.
+"""`./reproduce.sh bench heads`: what the loss of a head with very many classes costs, in time and in memory.
 
 The paper's heads (59 k new and 30 k old classes at 128 dimensions, Sec. 3.2) are measured as they are, for the whole
 batch of 320 and for the share of it that one of several processes has. A million classes at 512 dimensions are measured
@@ -6,9 +6,7 @@ with a sixteenth of the classes, to which both time and memory are proportional,
 whether a head must be divided among processes by classes, which costs an exchange of embeddings at every step.
 """
 
-import argparse
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from bctlib.benchmarks.measure import Timing, load, measure
-from bctlib.errors import BctError
+from bctlib.benchmarks.parser import BenchParser
 from bctlib.training.devices import choose_device
 from bctlib.training.heads import CosineMargin
 
@@ -99,7 +97,7 @@ def measured(case: Case, device: torch.device, repeats: int = 3) -> Timing:
 
 def main(words: Sequence[str]) -> int:
     """`bench heads [--device DEVICE] [--small]`; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bctlib.benchmarks.heads", allow_abbrev=False)
+    parser = BenchParser("heads", __doc__)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--small", action="store_true", help="a hundredth of the classes: to try it")
     options = parser.parse_args(words)
@@ -126,11 +124,3 @@ def _line(case: Case, timing: Timing) -> str:
         f"{case.gflop / case.part / timing.seconds:>9.0f}{timing.seconds * case.part:>9.2f}"
         f"{case.kept_mb:>9.0f}{case.working_mb:>9.0f}{case.sent_mb:>9.0f}"
     )
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except BctError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)

@@ -7,12 +7,12 @@ The notebooks then find models and features in the store. `./reproduce.sh TARGET
 the models of a target. On several machines the store must be a folder that all of them see.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 
 from bctlib import progress
+from bctlib.command import Parser
 from bctlib.errors import UsageError
 from bctlib.experiments.run import train_missing
 from bctlib.experiments.workbench import Workbench
@@ -58,16 +58,9 @@ def _main(words: Sequence[str]) -> None:
             train_models(bench, names, options.embed, processes)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise UsageError(f"{message}; see python -m bctlib.experiments.train_models --help")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Of the words after the module's name; raises UsageError where argparse would exit."""
-    parser = _Parser(
-        prog=COMMAND, description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="python -m bctlib.experiments.train_models", description=__doc__)
     parser.add_argument("models", nargs="+", metavar="MODEL", help="names as in bctlib/training/model_list.py")
     parser.add_argument("--scale", default="desk", help="smoke, desk (the default), gpu or paper")
     parser.add_argument("--seeds", default="0,", help="a count (5) or a list (0,3,4); the default is seed 0")
