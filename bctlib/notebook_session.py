@@ -88,13 +88,13 @@ def _literals(source: str) -> set[str]:
         for statement in ast.parse(source).body:
             ast.literal_eval(statement.value)
             names |= {target.id for target in statement.targets}
-    except (SyntaxError, ValueError, AttributeError):  # a magic, an expression, no assignment to a plain name
+    except (SyntaxError, ValueError, TypeError, RecursionError, AttributeError):  # a magic, no literal, no plain name
         return set()
     return names
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0:
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and 0 < seeds < 10_000:  # millions are a slip
         return tuple(range(seeds))
     listed = list(seeds) if isinstance(seeds, list | tuple) else []
     if not listed or len(set(listed)) < len(listed) or any(type(seed) is not int or seed < 0 for seed in listed):

@@ -153,12 +153,17 @@ class NotebookDisplay:
             self.handle.update(content, raw=True)
 
     def _html(self) -> str:
-        said = "".join(f"<div>{html.escape(line)}</div>" for line in self.said)
+        said = "".join(f"<div>{_escaped(line)}</div>" for line in self.said)
         bars = "".join(
-            f'<div><progress value="{e.done}" max="{max(e.total, 1)}"></progress> {html.escape(e.line())}</div>'
+            f'<div><progress value="{e.done}" max="{max(e.total, 1)}"></progress> {_escaped(e.line())}</div>'
             for e in self.running.values()
         )
         return said + bars
+
+
+def _escaped(line: str) -> str:
+    """A line for HTML, which would make one blank of the two that part its fields."""
+    return html.escape(line).replace("  ", " · ")
 
 
 class ProgressFile:

@@ -18,6 +18,8 @@ IDENTITIES = "identities.tsv"
 IDENTITY_COLUMNS = ("index", "character", "code_point", "row_cell", "level")
 _FIELDS = {"schema": int, "set": str, "size": int, "columns": int, "n_identities": int, "n_typefaces": int,
            "typefaces": list, "files": dict}
+LARGEST = 10**5
+"""Of any count in a manifest, far beyond what there is: a damaged one must not cost gigabytes."""
 _INK = 17  # 15 levels of ink onto 0 to 255
 
 
@@ -47,24 +49,29 @@ def _read_manifest(folder: Path) -> dict:
         raise BctError(f"{path} is missing: expected a folder made by `python -m bctlib.data.build_glyphs`.") from error
     try:
         manifest = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BctError(f"{path} is not valid JSON ({error}); the glyph data are damaged.") from error
     if not isinstance(manifest, dict):
         raise BctError(f"{path}: expected a JSON object.")
     for field, kind in _FIELDS.items():
-        if not isinstance(manifest.get(field), kind):
-            raise BctError(f"{path}: expected the field '{field}' of type {kind.__name__}.")
+        value = manifest.get(field)
+        if type(value) is not kind or (kind is int and not 0 < value <= LARGEST):
+            limits = f" from 1 to {LARGEST}" if kind is int else ""
+            raise BctError(f"{path}: expected the field '{field}' of type {kind.__name__}{limits}.")
     if manifest["schema"] != SCHEMA:
         raise BctError(f"{path}: expected schema {SCHEMA}, found {manifest['schema']}.")
     for entry in manifest["typefaces"]:
         named = isinstance(entry, dict) and set(entry) == {"name", "sheet", "missing"}
+        named = named and all(isinstance(text, str) for text in entry.values())
         if not named or entry["sheet"] not in manifest["files"]:
             raise BctError(f"{path}: each entry of 'typefaces' needs name, sheet (a listed file) and missing.")
     if len(manifest["typefaces"]) != manifest["n_typefaces"]:
         raise BctError(f"{path}: expected {manifest['n_typefaces']} typefaces, found {len(manifest['typefaces'])}.")
     for name, entry in manifest["files"].items():
         if not isinstance(entry, dict) or set(entry) != {"bytes", "sha256"}:
-            raise BctError(f"{path}: expected bytes and sha256 for {name}.")
+            raise BctError(f"{path}: expected bytes and sha256 for {name!r}.")
+        if name in ("", ".", "..") or not name.isprintable() or "/" in name or "\\" in name:
+            raise BctError(f"{path}: lists the file {name!r}, expected the name of one in this folder.")
     if IDENTITIES not in manifest["files"]:
         raise BctError(f"{path}: expected {IDENTITIES} among its files.")
     return manifest
@@ -86,12 +93,19 @@ def verify_files(folder: Path, files: dict) -> None:
 
 def _read_characters(folder: Path, expected: int) -> tuple[str, ...]:
     path = folder / IDENTITIES
-    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    except UnicodeDecodeError:
+        raise BctError(f"{path} is no text file: expected UTF-8.") from None
     if tuple(header.split("\t")) != IDENTITY_COLUMNS:
         raise BctError(f"{path} line 1: expected the columns {', '.join(IDENTITY_COLUMNS)}.")
     if len(lines) != expected:
         raise BctError(f"{path}: expected {expected} identities, found {len(lines)}.")
-    return tuple(line.split("\t")[1] for line in lines)
+    rows = [line.split("\t") for line in lines]
+    for number, cells in enumerate(rows, 2):
+        if len(cells) != len(IDENTITY_COLUMNS) or len(cells[1]) != 1:
+            raise BctError(f"{path} line {number}: expected {len(IDENTITY_COLUMNS)} fields, the second one character.")
+    return tuple(cells[1] for cells in rows)
 
 
 def _sheets(folder: Path, manifest: dict) -> Iterator[np.ndarray]:
@@ -116,9 +130,11 @@ def load_glyphs(folder: Path | None = None) -> GlyphSet:
     verify_files(folder, manifest["files"])
     characters = _read_characters(folder, manifest["n_identities"])
     size, n_faces = manifest["size"], manifest["n_typefaces"]
-    images = np.empty((len(characters), n_faces, size, size), np.uint8)
+    images = np.empty(0, np.uint8)
     present = np.ones((len(characters), n_faces), bool)
     for face, levels in enumerate(_sheets(folder, manifest)):
+        if face == 0:  # now a sheet has shown that the size is what the manifest says
+            images = np.empty((len(characters), n_faces, size, size), np.uint8)
         np.multiply(levels, _INK, out=images[:, face])
         missing = set(manifest["typefaces"][face]["missing"])
         if missing:

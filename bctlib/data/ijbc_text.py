@@ -159,6 +159,6 @@ def _list_line_by_line(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _whole(text: str, name: str, path: Path, line: int) -> int:
-    if not (text.strip().isdecimal() and int(text) < 2**31):
+    if not (text.strip().isdecimal() and len(text.strip()) < 11 and int(text) < 2**31):
         raise BctError(f"{path}, line {line}: the {name} is {text!r}, expected an integer from 0 on")
     return int(text)

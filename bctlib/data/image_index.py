@@ -159,7 +159,7 @@ def _time(path: Path) -> int:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return -1
 
 

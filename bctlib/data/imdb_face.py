@@ -109,10 +109,9 @@ def _whole_numbers(text: str, what: str, expected: str) -> list[int]:
     words = text.split()
     if len(words) != len(expected.split()) or not all(word.removeprefix("-").isdecimal() for word in words):
         raise ValueError(f"{what} is {text!r}, expected whole numbers {expected}")
-    numbers = [int(word) for word in words]
-    if any(abs(number) >= 1 << 31 for number in numbers):
+    if any(len(word) > 11 or abs(int(word)) >= 1 << 31 for word in words):
         raise ValueError(f"{what} is {text!r}, expected numbers below 2**31")
-    return numbers
+    return [int(word) for word in words]
 
 
 def read_face_table(path: Path, faults: list[str] | None = None) -> FaceTable:

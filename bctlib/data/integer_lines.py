@@ -98,7 +98,7 @@ def _line_by_line(path: Path, fields: tuple[str, ...]) -> list[np.ndarray]:
             if len(words) != len(fields):
                 raise BctError(f"{path}, line {number}: has {len(words)} fields, expected {_names(fields)}")
             for name, word in zip(fields, words, strict=True):
-                if not word.isdigit() or int(word) >= 2**31:
+                if not word.isdigit() or len(word) > 10 or int(word) >= 2**31:
                     found = word.decode(errors="replace")
                     raise BctError(f"{path}, line {number}: {name} is {found!r}, expected an integer from 0 on")
             rows.append(tuple(map(int, words)))

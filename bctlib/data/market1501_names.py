@@ -32,7 +32,7 @@ def labels_of_names(names: Iterable[str], source: str = "names") -> Market1501La
     for line, name in enumerate(names, 1):
         basename = name.strip().replace("\\", "/").rsplit("/", 1)[-1]
         found = _NAME.match(basename)
-        if not found or not re.fullmatch(r"-1|\d+", found[1]):
+        if not found or not re.fullmatch(r"-1|\d{1,9}", found[1]):
             raise BctError(f"{source}, line {line}: {name.strip()!r} is no name like 0002_c1s1_000451_03.jpg")
         identities.append(int(found[1]))
         cameras.append(int(found[2]))

@@ -77,9 +77,16 @@ def _of_folder(root: Path) -> OwnImages:
     return OwnImages(index.root, index.paths, tuple(index.classes[i] for i in index.labels))
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def _checked(source: Path, paths: list[str], labels: tuple[str, ...] | None) -> OwnImages:
     root = source.resolve().parent
     for number, path in enumerate(paths, 1):
-        if not (root / path).is_file():
+        if not _is_file(root / path):
             raise BctError(f"{source}, line {number}: there is no file {root / path}")
     return OwnImages(root, PathList.of(paths), labels)

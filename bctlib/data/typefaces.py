@@ -32,23 +32,33 @@ class Typeface:
 
 def read_typefaces(path: Path = CANDIDATES) -> list[Typeface]:
     """All candidates, the ranked ones first in order of rank, then the others in the order of the file."""
+    faces = []
     with open(path, encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise BctError(f"{path} line 1: expected the columns {', '.join(COLUMNS)}.")
-        faces = []
-        for row in reader:
-            try:
-                rank = int(row["rank"]) if row["rank"] else None
-                face = Typeface(**{**row, "index": int(row["index"]), "rank": rank})
-            except (TypeError, ValueError) as error:
-                raise BctError(f"{path} line {reader.line_num}: expected {len(COLUMNS)} fields with whole numbers as "
-                               "index and rank.") from error
-            faces.append(face)
+        reader = csv.DictReader(lines, strict=True)
+        try:
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise BctError(f"{path} line 1: expected the columns {', '.join(COLUMNS)}.")
+            for row in reader:
+                faces.append(_typeface(row, f"{path} line {reader.line_num}"))
+        except csv.Error as error:
+            raise BctError(f"{path} line {reader.line_num}: is not CSV ({error}).") from None
+        except UnicodeDecodeError:
+            raise BctError(f"{path} is no text file: expected UTF-8.") from None
     names = [face.name for face in faces]
     if len(set(names)) != len(names):
         raise BctError(f"{path}: each typeface name may stand only once.")
     return sorted(faces, key=lambda face: face.rank if face.rank is not None else len(faces) + 1)
+
+
+def _typeface(row: dict, where: str) -> Typeface:
+    try:
+        if None in row.values():
+            raise ValueError
+        rank = int(row["rank"]) if row["rank"] else None
+        return Typeface(**{**row, "index": int(row["index"]), "rank": rank})
+    except (TypeError, ValueError) as error:
+        expected = f"expected {len(COLUMNS)} fields with whole numbers as index and rank."
+        raise BctError(f"{where}: {expected}") from error
 
 
 def pick_typefaces(names: list[str] | None, subset: str) -> list[Typeface]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bctlib.data.array_files import map_array
 from bctlib.errors import BctError
 
 BLOCK_ELEMENTS = 1 << 24
@@ -40,17 +41,7 @@ def load_features(path: str | Path) -> np.ndarray:
     Raises BctError when the file is missing, is no .npy file of plain numbers (a pickle, an .npz), is cut off, or
     its array is not [n, d]. Whether the values are finite is found out when they are used.
     """
-    path = Path(path)
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise BctError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise BctError(_why_unreadable(path, error)) from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise BctError(f"{path} is an .npz archive of {', '.join(array.files)}: expected one array in a .npy file")
-    return check_shape(str(path), array)
+    return check_shape(str(path), map_array(Path(path)))
 
 
 def check_shape(label: str, array: np.ndarray) -> np.ndarray:
@@ -100,13 +91,3 @@ def _first_bad_row(array: np.ndarray) -> int | None:
         if not good.all():
             return start + int(np.flatnonzero(~good)[0])
     return None
-
-
-def _why_unreadable(path: Path, error: Exception) -> str:
-    with path.open("rb") as file:
-        is_npy = file.read(6) == b"\x93NUMPY"
-    if not is_npy:
-        return f"{path} is no .npy file (pickles are refused): expected an array saved with numpy.save"
-    if "object" in str(error).lower():
-        return f"{path} holds pickled objects, which are refused: expected an array of real numbers"
-    return f"{path} is cut off or damaged: expected a whole .npy file"

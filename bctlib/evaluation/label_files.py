@@ -1,14 +1,19 @@
 """Lists of pairs and of identities, from arrays, .npy files and text files."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 
+from bctlib.data.array_files import map_array
 from bctlib.data.integer_lines import read_integer_lines
 from bctlib.data.market1501_names import Market1501Labels
 from bctlib.errors import BctError
 from bctlib.files import digest_of
 
+LONGEST = 1000
+"""Characters of an identity in a text file."""
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 PAIR_FIELDS = ("query row", "gallery row", "label")
 
 
@@ -44,8 +49,10 @@ def read_identities(name: str, source: np.ndarray | str | Path) -> tuple[np.ndar
         for line, word in enumerate(words, 1):
             if not word:
                 raise BctError(f"{label}, line {line}: is empty, expected an identity on each line")
+            if len(word) > LONGEST:  # an array of strings has room for the longest in each of its entries
+                raise BctError(f"{label}, line {line}: has {len(word):,} characters, expected at most {LONGEST:,}")
         array = np.array(words)
-        if all(word.lstrip("-").isdecimal() for word in words):
+        if all(_WHOLE.fullmatch(word) for word in words):
             array = array.astype(np.int64)
     if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iuU":
         raise BctError(f"{label} holds {array.dtype} {array.shape}: expected an integer or string for each row")
@@ -77,11 +84,9 @@ def _source(name: str, source) -> tuple[dict, str, np.ndarray | None, str]:
         record |= {"path": str(path), "sha256": digest_of(path)}
         if path.suffix != ".npy":
             return record, str(path), None, "line"
-        return record, str(path), np.load(path, allow_pickle=False), "row"
     except OSError as error:
         raise BctError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise BctError(f"{path} is no .npy file of plain numbers or strings, or is cut off") from error
+    return record, str(path), np.array(map_array(path)), "row"
 
 
 def _text_lines(path: Path) -> list[str]:

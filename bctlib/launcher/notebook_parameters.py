@@ -9,6 +9,8 @@ from bctlib.errors import BctError, UsageError
 from bctlib.launcher.usage import unknown
 
 Value = bool | int | float | str | list | None
+NO_LITERAL = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
+"""What ast.literal_eval raises, by its documentation."""
 
 
 def read_defaults(notebook: Path) -> dict[str, Value]:
@@ -20,13 +22,14 @@ def read_defaults(notebook: Path) -> dict[str, Value]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             found = inspect_notebook(str(notebook))
-    except ValueError as error:
-        raise BctError(f"{notebook.name} is no notebook that papermill understands: {error}") from None
+    except Exception as error:  # a damaged file fails within nbformat and papermill in any way
+        reason = " ".join(str(error).split())[:200]
+        raise BctError(f"{notebook.name} is no notebook that papermill understands: {reason}") from None
     defaults = {}
     for name, parameter in found.items():
         try:
             defaults[name] = ast.literal_eval(parameter["default"])
-        except (ValueError, SyntaxError):
+        except NO_LITERAL:
             raise BctError(f"{notebook.name}: the parameter {name} must have a literal as its default") from None
     return defaults
 
@@ -73,7 +76,7 @@ def _parse_list(default: list | tuple, text: str) -> list:
 def _literal(text: str) -> Value:
     try:
         return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+    except NO_LITERAL:
         return text
 
 

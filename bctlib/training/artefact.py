@@ -127,6 +127,7 @@ def load_artefact(path: Path, own_network: str | None = None) -> Artefact:
         recipe = Recipe.from_text(about["recipe"])
         _check_network(path, recipe, own_network)
         form = about["head"]
+        _check_sizes(recipe, form, tensors)
         head = build_head(form["kind"], form["classes"], form["dim"], **form["settings"])
         backbone = build_backbone(recipe.backbone, recipe.dim, recipe.relu)
         transform = None
@@ -141,11 +142,22 @@ def load_artefact(path: Path, own_network: str | None = None) -> Artefact:
         classes = tuple(about["classes"])
     except UsageError:
         raise
-    except (BctError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (BctError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())  # PyTorch's fill several lines
         raise BctError(f"{path} is not a model of this version ({reason})") from error
     backbone.to(memory_format=torch.channels_last)
     return Artefact(recipe, backbone, head, classes, training, transform)
+
+
+def _check_sizes(recipe: Recipe, form: dict, tensors: dict[str, torch.Tensor]) -> None:
+    """Before anything of the size that is claimed is made."""
+    expected = (form["classes"], form["dim"])
+    found = tuple(tensors["head.weight"].shape)
+    if found != expected:
+        raise BctError(f"the weight of its head is {found}, expected {expected}")
+    widest = max(max(tensor.shape, default=0) for tensor in tensors.values())
+    if not 0 < recipe.dim <= widest:
+        raise BctError(f"its embeddings have {recipe.dim} elements, but no weight has more than {widest} rows")
 
 
 def _check_network(path: Path, recipe: Recipe, own_network: str | None) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from bctlib.data.array_files import map_array
 from bctlib.errors import BctError
 
 _INSIDE = ("state_dict", "model_state_dict", "model", "net", "backbone")
@@ -42,12 +42,10 @@ def read_classifier(path: Path | str) -> tuple[torch.Tensor, torch.Tensor | None
     """
     path = Path(path)
     if path.suffix == ".npy":
-        try:
-            return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32)), None
-        except OSError as error:
-            raise BctError(f"cannot read {path}: {error.strerror or error}") from error
-        except (ValueError, EOFError) as error:
-            raise BctError(f"{path} is no .npy file of numbers, or is cut off") from error
+        array = map_array(path)
+        if array.dtype.kind not in "fiu":
+            raise BctError(f"{path} holds values of type {array.dtype}: expected real numbers")
+        return torch.from_numpy(np.array(array, np.float32)), None
     found = _load(path)
     if isinstance(found, torch.Tensor):
         return found, None
@@ -78,7 +76,7 @@ def _load(path: Path):
         raise BctError(f"cannot read {path}: No such file or directory") from error
     except OSError as error:
         raise BctError(f"cannot read {path}: {error.strerror or error}") from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # what a damaged file does to PyTorch's readers has no end of kinds
         raise BctError(f"{path} is damaged or no file of weights: expected a state dict") from error
 
 

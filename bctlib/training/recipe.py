@@ -79,5 +79,5 @@ class Recipe:
             for name in ("options", "distortion", "schedule"):  # JSON has no tuples
                 raw[name] = {key: tuple(v) if isinstance(v, list) else v for key, v in raw[name].items()}
             return cls(**{**raw, "schedule": Schedule(**raw["schedule"])})
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             raise BctError(f"not a recipe: {error}") from error
