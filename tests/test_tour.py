@@ -139,6 +139,18 @@ def test_saved_examples_and_hits_by_hand(bench):
     assert table.loc["guessing"].tolist() == ["–", "6.2", "8.3"]
 
 
+def test_fewer_queries_than_were_saved_are_shown_when_asked_for(bench):
+    tour.save_examples(bench, 5)
+    tour.save_examples(bench, 3)  # results are only added to
+    assert tour_tables.hits_table("smoke").loc["(old, old)"].iloc[0] == "5 of 5"
+    table = tour_tables.hits_table("smoke", n_queries=3)
+    assert table.loc["(old, old)"].iloc[0] == "3 of 3" and table.columns[0] == "the 3 shown"
+    every, few = (tour.load_retrievals("smoke", n_queries=n) for n in (None, 3))
+    assert few.examples.queries.tolist() == every.examples.queries[:3].tolist()
+    with pytest.raises(BctError, match="lack cosines"):
+        tour.load_retrievals("smoke", n_queries=6)
+
+
 def test_results_without_the_cosines_of_a_pair_are_refused(bench):
     tour.save_examples(bench, 2)
     rows = load_rows("smoke", tour.TABLE)

@@ -158,16 +158,19 @@ class Retrievals:
     searches: Mapping[str, int]
 
 
-def load_retrievals(scale: str, seed: int | None = None, device: str | None = None) -> Retrievals:
+def load_retrievals(
+    scale: str, seed: int | None = None, device: str | None = None, n_queries: int | None = None
+) -> Retrievals:
     """The saved examples of a seed, by default the first; data and results are read, no model is needed.
 
-    device: as in `bctlib.experiments.results.load_rows`. Raises BctError where the results lack something.
+    device: as in `bctlib.experiments.results.load_rows`. n_queries: the first so many, by default all that were ever
+    saved, as results are only added to. Raises BctError where the results lack something.
     """
     rows = load_rows(scale, TABLE, device)
     rows = rows[rows["seed"] == (rows["seed"].min() if seed is None else seed)]
     protocols = Workbench(scale, device="cpu").protocols()
-    n_queries = rows.loc[rows["metric"] == "cosine", "protocol"].nunique()
-    examples = draw_examples(protocols, n_queries)
+    saved = rows.loc[rows["metric"] == "cosine", "protocol"].nunique()
+    examples = draw_examples(protocols, saved if n_queries is None else n_queries)
     searches = rows[rows["metric"] == "rank"].groupby("protocol")["n_behind"].first().to_dict()
     return Retrievals(protocols, examples, {pair: _saved(rows, pair, examples) for pair in PAIRS}, searches)
 

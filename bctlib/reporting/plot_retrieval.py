@@ -73,12 +73,15 @@ def plot_gallery(bench: Workbench, n_queries: int = N_QUERIES) -> Figure:
     return save_figure(figure, bench.scale, "tour_gallery")
 
 
-def plot_retrieval(scale: str, seed: int | None = None, device: str | None = None) -> Figure:
+def plot_retrieval(
+    scale: str, seed: int | None = None, device: str | None = None, n_queries: int | None = None
+) -> Figure:
     """For each query (rows) and each query model (groups) the first answers of the old gallery with their cosines.
 
-    From saved results and data alone. The right answer is framed; where it is not among those shown, its rank is said.
+    From saved results and data alone; n_queries: the first so many, by default all that were saved. The right answer
+    is framed; where it is not among those shown, its rank is said.
     """
-    saved = load_retrievals(scale, seed, device)
+    saved = load_retrievals(scale, seed, device, n_queries)
     examples = saved.examples
     width, height = 1.5 + _GROUP * len(PAIRS), _ROW * len(examples.queries)
     with plt.rc_context(STYLE):
