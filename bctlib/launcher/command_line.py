@@ -32,6 +32,8 @@ usage: ./reproduce.sh COMMAND [OPTIONS]
   lab [ARGS]         JupyterLab in this environment, open at a page that says what to read (--port N, --no-browser ...)
   data check [ARGS]  what of the paper's data is there, missing or damaged (--root DIR; more: data check --help)
   bench evaluation   time the measures on generated features of the real sizes, beside peers (more: --help)
+  bench training     images/s beside a plain loop, share of the matrix peak, cost of each method (more: --help)
+  bench heads        time and memory of the loss with 10^5 and 10^6 classes, whole batch and shares of it
   clean [--yes]      remove trained models and executed notebooks; never results or figures
 
 options of a target (and --scale, --seeds of plan):
