@@ -78,5 +78,5 @@ def worse_sentence(changes: list[ClassChange], named: int = 3) -> list[str]:
     names = [each.name for each in changes if each.beyond_chance and each.change == WORSE]
     if not names:
         return []
-    listed = ", ".join(names[:named]) + (", ..." if len(names) > named else "")
+    listed = ", ".join(names[:named]) + (f" and {len(names) - named:,} more" if len(names) > named else "")
     return [f"{len(names):,} class{'es get' if len(names) > 1 else ' gets'} worse beyond chance: {listed}."]
