@@ -148,6 +148,12 @@ TARGETS = (
         tables=("fig3", "backfill_orders"),
     ),
     Target(
+        "upgrade",
+        "07_live_upgrade.ipynb",
+        "not in the paper: a search index that stays in service while the model changes",
+        ("accuracy, memory, latency and cost at each step of an upgrade", "figure live_upgrade"),
+    ),
+    Target(
         "claims",
         _CLAIMS,
         "every claim of the paper: the test that decides it, and its verdict here",
