@@ -7,6 +7,7 @@ from sklearn.metrics import average_precision_score
 from upgrade_features import made_up
 
 from bctlib.judging import pairs as pair_module
+from bctlib.judging import score_histograms
 from bctlib.judging.backfill_band import backfill_bands
 from bctlib.judging.changes import telling_changes
 from bctlib.judging.classes import class_changes
@@ -17,6 +18,7 @@ from bctlib.judging.resampling import draw_weights, interval, thresholds, weight
 from bctlib.judging.score_histograms import draw_pairs, histograms
 from bctlib.judging.searches import search_gallery
 from bctlib.metrics import features as blocks
+from bctlib.metrics.backfill import backfill_searches
 
 MADE = made_up(n_classes=20, per_class=5, singles=30, seed=3)
 
@@ -206,6 +208,26 @@ def test_score_histograms_are_of_all_pairs():
         expected = scores[same & others] if found.kind == "genuine" else scores[~same]
         assert found.n_pairs == len(expected) and found.mean == pytest.approx(expected.mean(), abs=1e-6)
         assert sum(found.share) == pytest.approx(1)
+
+
+def test_many_pairs_are_drawn_from_and_the_shape_stays(monkeypatch):
+    inputs = one_list()
+    pair = comparison_of(inputs, ("old", "old"))
+    whole = histograms(pair, draw_pairs(inputs, seed=0))
+    monkeypatch.setattr(score_histograms, "MOST_PAIRS", 300)
+    drawn = histograms(pair, draw_pairs(inputs, seed=0))
+    for all_pairs, some in zip(whole, drawn, strict=True):
+        assert some.n_pairs <= 300 < all_pairs.n_pairs
+        assert some.mean == pytest.approx(all_pairs.mean, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("itself", "said"), [([0, 1], "expected for each of 4 probes"), ([0, 1, 9, 0], "0 to 3"), ([1, 0, 2, 3], "own")]
+)
+def test_an_image_that_is_not_the_probes_own_is_refused(itself, said):
+    rows, labels = np.eye(4, dtype=np.float32), np.arange(4)
+    with pytest.raises(ValueError, match=said):
+        backfill_searches(rows, labels, rows, rows, labels, itself=np.array(itself))
 
 
 def test_classes_that_get_worse_are_found_and_others_are_not_accused():
