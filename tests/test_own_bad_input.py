@@ -188,6 +188,15 @@ def test_a_bad_input_of_train_gets_its_sentence(own, tmp_path, capsys, case):
     assert not (own / "pwned").exists(), "nothing was executed"
 
 
+def test_several_processes_are_refused(own, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    said = refused(
+        capsys, train, "--data", own / "photos", "--method", "independent", "--out", tmp_path / "a.safetensors"
+    )
+    assert "is trained by one process, and torchrun started several" in said
+
+
 def test_bad_inputs_of_embed(own, tmp_path, capsys):
     good = ["--images", own / "photos", "--out", tmp_path / "f.npy", "--device", "cpu", "--workers", "0"]
     plain = ["--model", own / "old.pth", "--backbone", "own_images:Classifier", "--classifier", "head.fc.weight"]

@@ -191,3 +191,19 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_weights(own, tmp_path):
     for name, tensor in whole.backbone.state_dict().items():
         assert torch.equal(tensor, cut_model.backbone.state_dict()[name]), name
     assert cut_model.training.losses == whole.training.losses
+
+
+def test_a_wider_model_with_a_map_into_the_old_space(own):
+    """--dim above the old one's: bct-map's queries for the old gallery go through its map, of the old width."""
+    out = own / "map.safetensors"
+    options = ["--data", str(own / "photos"), "--out", str(out), *FAST, "--epochs", "1", "--backbone", "rehearsal-net"]
+    against = ["--old", str(own / "old.npy"), "--old-labels", str(own / "labels.txt"), "--method", "bct-map"]
+    assert train.main([*options, *against, "--dim", "520"]) == 0
+    common = ["--model", str(out), "--images", str(own / "probes"), "--workers", "0", "--device", "cpu", "--out"]
+    assert embed.main([*common, str(own / "wide.npy")]) == 0
+    assert embed.main([*common, str(own / "mapped.npy"), "--for-old-gallery"]) == 0
+    wide, mapped = np.load(own / "wide.npy"), np.load(own / "mapped.npy")
+    assert wide.shape == (36, 520) and mapped.shape == (36, 512)
+    with torch.no_grad():
+        expected = load_artefact(out).transform(torch.from_numpy(wide)).numpy()
+    np.testing.assert_allclose(mapped, expected, rtol=1e-3, atol=1e-4)

@@ -24,6 +24,7 @@ from bctlib.training.loop import train
 from bctlib.training.methods import METHODS, build_method
 from bctlib.training.old_models import Old, old_from_artefact
 from bctlib.training.own_networks import split_size, with_size
+from bctlib.training.processes import rank_and_size
 from bctlib.training.recipe import Recipe, Schedule
 from bctlib.training.store import exclusive
 
@@ -75,6 +76,8 @@ def train_new_model(
     Raises UsageError for options that do not fit together and BctError for data and old models that cannot be used.
     """
     out = Path(out)
+    if rank_and_size()[1] > 1:
+        raise UsageError("a model on images of your own is trained by one process, and torchrun started several")
     on = choose_device(device)
     _check_numbers(epochs=epochs, batch=batch, rate=rate, lam=lam, seed=seed, dim=dim, workers=workers)
     _check_method(method, old is not None)
