@@ -34,7 +34,7 @@ def test_a_peer_that_disagrees_fails_the_run(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["bench"], "unknown benchmark ''; known: evaluation, training"),
+        (["bench"], "unknown benchmark ''; known: evaluation, heads, training"),
         (["bench", "evalution"], "did you mean evaluation"),
         (["bench", "evaluation", "--smal"], "unrecognized arguments: --smal"),
         (["bench", "evaluation", "--only", "lfw"], "invalid choice: 'lfw'"),

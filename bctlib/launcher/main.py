@@ -128,6 +128,7 @@ def _need(jobs: Sequence[Job]) -> str:
 
 
 def _run_group(jobs: list[Job], processes: int) -> int:
+    from bctlib.experiments.plans import basis
     from bctlib.reporting.tables import print_table  # imported first: a run must not end in an import error
 
     first = jobs[0]
@@ -136,6 +137,8 @@ def _run_group(jobs: list[Job], processes: int) -> int:
     output = runs_dir() / f"{first.target.name}-{first.scale}.ipynb"
     print(f"{' '.join(job.target.name for job in jobs)} at {first.scale} scale: notebooks/{notebook.name} -> {output}")
     print(_need(jobs), flush=True)
+    if first.target.trained and (note := basis(first.scale, first.target.task)):
+        print(note, flush=True)
     began = time.time()
     if processes > 1:
         if status := train_in_processes(processes, jobs, parameters):
