@@ -7,7 +7,8 @@ Columns: table, scale, seed, method, query_model, gallery_model, protocol, metri
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,8 @@ def save_rows(rows: pd.DataFrame | Iterable[Mapping], scale: str, table: str) ->
     `table` and `scale` may be left out of the rows; numbers keep 6 significant digits. A re-measured row that gives
     the same numbers with the same versions keeps its old commit and seconds, so that differences between two
     versions of the file are differences of results. Safe beside other processes; nothing half-written.
-    Raises BctError for a missing or unknown column, a wrong type or another scale or table.
+    Raises BctError for a missing or unknown column, a wrong type or another scale or table, and
+    where the folder cannot be written.
     """
     path = results_file(scale, table)
     records = rows.to_dict("records") if isinstance(rows, pd.DataFrame) else list(rows)
@@ -86,8 +88,7 @@ def save_rows(rows: pd.DataFrame | Iterable[Mapping], scale: str, table: str) ->
         _checked({"table": table, "scale": scale, **record}, scale, table, f"row {number} to be saved in {path.name}")
         for number, record in enumerate(records, 1)
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{table}.lock")):
+    with _alone_with(path):
         merged = {_key(row): row for row in (_read(path, scale, table) if path.exists() else [])}
         for row in new:
             old = merged.get(_key(row))
@@ -95,6 +96,20 @@ def save_rows(rows: pd.DataFrame | Iterable[Mapping], scale: str, table: str) ->
                 merged[_key(row)] = row
         _write(path, sorted(merged.values(), key=_order))
     return path
+
+
+@contextmanager
+def _alone_with(path: Path) -> Iterator[None]:
+    lock = FileLock(path.with_name(f".{path.stem}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise BctError(f"cannot write into the results {path.parent}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame:
@@ -189,7 +204,7 @@ def _typed(value, name: str, kind: type, where: str) -> str | int | float:
             return value
         if kind is int:
             whole = int(value)
-            if whole < 0 or whole != float(value):
+            if not 0 <= whole < 2**63 or whole != float(value):
                 raise ValueError
             return whole
         number = float(f"{float(value):.6g}")
@@ -206,7 +221,8 @@ def _read(path: Path, scale: str, table: str) -> list[Row]:
         try:
             header = next(reader, [])
             if header != list(COLUMNS):
-                raise BctError(f"{path}, line 1: expected the columns {','.join(COLUMNS)}")
+                columns = ",".join(COLUMNS)
+                raise BctError(f"{path}, line 1: expected the columns {columns}; move it away to have a new one made")
             rows: list[Row] = []
             for cells in reader:
                 where = f"{path}, line {reader.line_num}:"
@@ -215,6 +231,8 @@ def _read(path: Path, scale: str, table: str) -> list[Row]:
                 rows.append(_checked(dict(zip(header, cells, strict=True)), scale, table, where))
         except csv.Error as error:
             raise BctError(f"{path}, line {reader.line_num}: is not CSV ({error})") from None
+        except UnicodeDecodeError:
+            raise BctError(f"{path} is no text file: expected UTF-8") from None
     return rows
 
 
