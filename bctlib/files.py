@@ -44,9 +44,13 @@ def replace_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of writers of `path` that were killed. Only for who alone writes it now."""
-    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        temporary.unlink(missing_ok=True)
+    """Remove the temporary files of writers of `path` that were killed. Only for who alone writes it now.
+
+    Those of the safetensors library, which has its own in the same folder, are called .tmp and some letters.
+    """
+    for pattern in (f".{glob.escape(path.name)}.*", ".tmp??????"):
+        for temporary in path.parent.glob(pattern):
+            temporary.unlink(missing_ok=True)
 
 
 def marker(path: Path) -> Path:

@@ -298,7 +298,7 @@ def test_another_process_is_waited_for_and_when_killed_leaves_only_its_checkpoin
     assert not is_trained(recipe)
     with store.exclusive(recipe.key, "mine"):  # would wait for ever if the dead process still held it
         holder = f"process {process.pid} on {socket.gethostname()} ({endless} epochs)"
-        assert said[-1] == f"mine: {holder} died before it was made; going on in its place"
+        assert said[-1] == f"mine: {holder} was making it and has died; going on in its place"
         left = {file.name.removeprefix(".").split(".")[0] for file in model_folder(recipe.key).iterdir()}
         assert left == {"checkpoint"}  # perhaps one more that was being written
     monkeypatch.setenv("BCT_STORE", str(tmp_path / "second store"))

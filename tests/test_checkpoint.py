@@ -310,7 +310,13 @@ def test_when_the_model_is_finished_its_checkpoint_and_leftovers_are_gone(store_
     recipe = tiny_recipe(epochs=2)
     folder = model_folder(recipe.key)
     folder.mkdir(parents=True)
-    for name in (".checkpoint.safetensors.abc", ".model.safetensors.abc", ".model.safetensors.sha256.abc", "features"):
+    for name in (
+        ".checkpoint.safetensors.abc",
+        ".model.safetensors.abc",
+        ".model.safetensors.sha256.abc",
+        ".tmpAbC123",
+        "features",
+    ):
         (folder / name).write_text("of a killed writer")
     written = []
     real = Checkpoint.write

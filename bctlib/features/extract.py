@@ -70,7 +70,8 @@ def stored_features(model: Artefact, pool: Pool, compute: Callable[[Share], np.n
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray:
     check_seal(path)
     try:
-        features = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:  # np.load would open archives as well
+            features = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise BctError(f"{path} is not an array of features") from error
     if features.shape != shape or features.dtype != np.float32:
@@ -79,8 +80,11 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _save(path: Path, features: np.ndarray) -> None:
-    with path.open("wb") as file:  # np.save would add .npy to a name without it
-        np.save(file, features, allow_pickle=False)
+    """As np.save, which however overlooks a disk that is full when only its last bytes no longer fit."""
+    features = np.ascontiguousarray(features)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(features))
+        file.write(features.data)
 
 
 def comparable(query: np.ndarray, gallery_dim: int, transform: torch.nn.Module | None = None) -> np.ndarray:

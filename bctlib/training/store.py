@@ -120,7 +120,7 @@ def exclusive(key: str, label: str) -> Iterator[None]:
                 lock.acquire()
             held.callback(lock.release)
             if holder.exists():
-                progress.say(f"{label}: {_named(holder)} died before it was made; going on in its place")
+                progress.say(f"{label}: {_named(holder)} was making it and has died; going on in its place")
             holder.write_text(json.dumps([os.getpid(), socket.gethostname(), label]), encoding="utf-8")
             held.callback(_remove, holder)
         except OSError as error:
