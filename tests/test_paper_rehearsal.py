@@ -19,6 +19,7 @@ NOTEBOOKS = [
     ("table4", ("table4", "table9", "chain_matrix")),
     ("table5", ("table5", "reid_hits")),
     ("fig3", ("fig3", "backfill_orders")),
+    ("upgrade", ("upgrade", "upgrade_speed")),
 ]
 """A target, whose notebook is run as it is, and the tables of results that must lie there afterwards."""
 
