@@ -10,7 +10,9 @@ def test_memory_and_work_by_hand():
     case = heads.Case("by hand", classes=1000, old=500, dim=10, batch=20)
     assert case.kept_mb == pytest.approx(4e-6 * (3 * 10_000 + 5_000))  # weights, gradient, momentum; frozen weights
     assert case.sent_mb == pytest.approx(0.04)
-    assert case.working_mb == pytest.approx(4e-6 * (2 * 10_000 + 5_000 + 3 * 20_000 + 10_000))
+    assert case.working_mb == pytest.approx(4e-6 * (10_000 + 3 * 20_000 + 10_000))  # unit rows, logits, old ones
+    few = heads.Case("few images", classes=1000, old=0, dim=10, batch=2)
+    assert few.working_mb == pytest.approx(4e-6 * 4 * 10_000)
     assert case.gflop == pytest.approx(2e-9 * 20 * 10 * (3 * 1000 + 2 * 500))
 
 
