@@ -80,7 +80,7 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
         "1.17 days", "27.8", "0.278", "before the new model serves", "100 GB", "2", "2",
     ]  # fmt: skip
     # One rebuild inserts the million once more, and half as many tombstones lie in the graph before it.
-    assert hnsw.loc[("1,000,000", "compatible, one index")][["index, machine hours", "storage meanwhile"]].tolist() == [
+    assert hnsw.loc[("1,000,000", "compatible, one index")][["index, core hours", "storage meanwhile"]].tolist() == [
         "0.556", "750 MB",
     ]  # fmt: skip
     assert live_upgrade_costs.embedding_text("smoke") == "1,000 images per second are embedded in batches (cpu: test)"

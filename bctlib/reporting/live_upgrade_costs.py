@@ -79,7 +79,7 @@ def throughput(scale: str, kind: str, device: str | None = None) -> Throughput:
 
 
 def cost_table(scale: str, kind: str = FLAT, device: str | None = None) -> pd.DataFrame:
-    """Three gallery sizes by three practices, for one machine like the one that was measured; an extrapolation."""
+    """Three gallery sizes by three practices, for one core like the one that was measured; an extrapolation."""
     of = throughput(scale, kind, device)
     tombstones_at = REBUILD_AT if KINDS[kind].overwrite is None else None
     rows = [
@@ -94,8 +94,8 @@ def _cells(n: int, cost: Cost, of: Throughput) -> dict[str, str]:
     when = "before the new model serves" if cost.must else "at leisure, or never"
     return {
         "until the new model serves all queries": duration(cost.wait_s) if cost.wait_s else "at once",
-        "embedding, machine hours": f"{of.embed_s(n) / 3600:,.3g}",
-        "index, machine hours": f"{(cost.backfill_s - of.embed_s(n)) / 3600:,.3g}",
+        "embedding, core hours": f"{of.embed_s(n) / 3600:,.3g}",
+        "index, core hours": f"{(cost.backfill_s - of.embed_s(n)) / 3600:,.3g}",
         "backfill": when,
         "storage meanwhile": size(cost.storage),
         "embeddings per query": str(cost.query_embeddings),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Throughput:
     """What was measured. images_per_s: embedded by the new model; added_per_s: vectors that the index takes; both of
-    one machine. bytes_per_vector: of the index, with ids and links.
+    one core. bytes_per_vector: of the index, with ids and links.
     """
 
     images_per_s: float
@@ -33,7 +33,7 @@ class Throughput:
 class Cost:
     """Of one practice for a gallery of n images.
 
-    wait_s: from the day the new model is there until it serves all queries, machine seconds. backfill_s: machine
+    wait_s: from the day the new model is there until it serves all queries, core seconds. backfill_s: core
     seconds of the whole backfill, embedding and index. must: whether that has to be done before the new model serves.
     storage: bytes of index(es) while the backfill runs. query_embeddings, item_embeddings: embeddings of each query
     and of each new item while it runs. rebuilt_s: part of backfill_s that inserts vectors a second time.
