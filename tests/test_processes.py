@@ -81,6 +81,11 @@ def test_two_processes_find_the_same_tensors_by_the_same_names(both):
     assert "independent/backbone.trunk.1.num_batches_tracked" in two
 
 
+def test_a_training_that_diverges_stops_in_the_same_step_in_all_processes(both):
+    alone, two, _ = both
+    assert torch.equal(alone["stopped in the same step"], two["stopped in the same step"])
+
+
 @pytest.mark.parametrize("name", ["class means", "features"])
 def test_class_means_and_features_are_those_of_all_shares(both, name):
     alone, two, _ = both

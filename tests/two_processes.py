@@ -6,6 +6,7 @@ hide a fault of that size.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from bctlib.data.image_index import index_folder
 from bctlib.data.reading import ImageList
 from bctlib.data.templates import ImagePool
 from bctlib.data.training_set import TrainingSet
+from bctlib.errors import Diverged
 from bctlib.features.extract import pool_features
 from bctlib.training import devices, store
 from bctlib.training.loop import Trained, train
@@ -100,7 +102,7 @@ def old_model(kind: type[TrainingSet], **changes) -> OldModel:
 
 def everything(photographs: Path) -> dict[str, torch.Tensor]:
     """Losses of each step and all final tensors of each case, class means, features, weights by photographs."""
-    found = {}
+    found = {"stopped in the same step": diverged()}
     with in_double():
         old = {False: old_model(DoubleSet), True: old_model(DoubleSet, head="softmax", head_settings={})}
         for name, case in CASES.items():
@@ -114,6 +116,16 @@ def everything(photographs: Path) -> dict[str, torch.Tensor]:
     found["class means"] = preparation.old_class_means
     found |= named("photographs", trained_on_photographs(photographs))
     return found | through_the_store()
+
+
+def diverged() -> torch.Tensor:
+    """The step in which a training that cannot go well is stopped; all go on together to what comes next."""
+    recipe = tiny_recipe(rate=1e30, head="softmax", head_settings={}, epochs=8)
+    try:
+        train(recipe, tiny_set(), None, CPU)
+    except Diverged as error:
+        return torch.tensor([float(number) for number in re.findall(r"\d+", str(error))])
+    raise AssertionError("expected Diverged")
 
 
 def named(name: str, model: Trained) -> dict[str, torch.Tensor]:

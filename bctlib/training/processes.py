@@ -1,6 +1,6 @@
 """What one of several training processes knows of the others, and what they do together.
 
-`torchrun` starts the processes; each calls `join`, and `here()` is then its place among them. A process that joined
+`torchrun` starts the processes; each enters `joined`, and `here()` is then its place among them. A process that joined
 nobody is alone: the same object with size 1, whose every operation gives back what it was given, so that nothing that
 trains or embeds has a second path for it.
 """
