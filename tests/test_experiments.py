@@ -40,6 +40,7 @@ def micro(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SETTINGS, "smoke", MICRO)
         patch.setattr(glyph_data, "_glyphs", lambda folder: glyphs)
+        patch.setattr(glyph_data.GlyphData, "is_here", True)
         for variable in ("BCT_STORE", "BCT_RESULTS"):
             patch.setenv(variable, str(tmp_path_factory.mktemp(variable)))
         glyph_data._protocols.cache_clear()

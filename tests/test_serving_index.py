@@ -1,5 +1,7 @@
 """The live index: what it finds is what brute force finds, models never mix unasked, and a file gives it all back."""
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -253,3 +255,11 @@ def test_an_interrupted_save_leaves_the_saved_index_or_none(day_0, tmp_path, mon
         day_0["hnsw"].save(path)
     assert path.exists() and not marker(path).exists()  # the old content, marked as not to be trusted
     assert [each.name for each in tmp_path.iterdir()] == ["gallery.index"]
+
+
+@every_kind
+def test_an_index_is_searched_as_before_once_faiss_has_learned_of_torch(day_0, kind):
+    before = day_0[kind].search(QUERIES, "new", k=5)
+    importlib.import_module("faiss.contrib.torch_utils")  # as pytorch-metric-learning does
+    after = day_0[kind].search(QUERIES, "new", k=5)
+    assert np.array_equal(before.items, after.items)

@@ -183,7 +183,9 @@ class LiveIndex:
         bits = np.packbits(wanted, bitorder="little")  # kept here: FAISS only borrows it
         selector = None if wanted.all() else faiss.IDSelectorBitmap(bits)
         parameters = self.kind.parameters(self._index, selector, float(wanted.mean()))
-        return self._hits(*self._index.search(queries, k, params=parameters))
+        # Once anybody has imported faiss.contrib.torch_utils, the method named `search` takes no parameters any more.
+        search = getattr(self._index, "search_numpy", self._index.search)
+        return self._hits(*search(queries, k, params=parameters))
 
     def rebuild(self) -> None:
         """Build the FAISS index anew from the living vectors: no tombstones, and IVF cells that fit what is there."""
