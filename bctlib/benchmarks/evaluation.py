@@ -23,7 +23,10 @@ from bctlib.metrics.identification import rank_k_over_galleries, search, tpir_ov
 from bctlib.metrics.pairs import pair_scores
 from bctlib.metrics.retrieval import rank_gallery
 from bctlib.provenance import provenance
+from bctlib.reporting.plot_gallery_growth import draw
 
+SAME = 1e-5
+"""Peers that round scores to float32 make ties of their own, worth some 1e-6 of a mean."""
 FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 FPIRS = (1e-3, 1e-2, 1e-1)
 
@@ -57,7 +60,7 @@ class Bench:
             return
         ours = next(line for line in reversed(self.lines) if line.who == "bctlib")
         timing, result = measure(work)
-        agrees = None if expected is None else bool(np.allclose(result, expected, rtol=0, atol=2e-6))
+        agrees = None if expected is None else bool(np.allclose(result, expected, rtol=0, atol=SAME))
         self._add(Line(ours.stage, name, timing, timing.seconds / ours.timing.seconds, agrees))
 
     def _add(self, line: Line) -> None:
@@ -192,7 +195,8 @@ def _write(bench: Bench, folder: Path, busy: float | None) -> None:
     path = folder / "bench-evaluation.json"
     text = json.dumps(content, indent=1) + "\n"
     replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    print(f"written to {path}")
+    drawn = draw(content, folder)
+    print(f"written to {', '.join(map(str, [path, *drawn]))}")
 
 
 class _store_at:
@@ -218,5 +222,5 @@ def _parser() -> BenchParser:
     parser.add_argument("--no-peers", action="store_true", help="only our own stages")
     parts = ("ijbc", "market", "growth")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="some of the parts")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write bench-evaluation.json here")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write bench-evaluation.json and a figure here")
     return parser

@@ -97,7 +97,7 @@ def retrieval_peers(query, query_labels, gallery, gallery_labels) -> dict[str, C
         from torchmetrics.functional.retrieval import retrieval_average_precision
 
         def of_query(same, row) -> float:
-            # Scores of 0 or less would be dropped silently; the shift keeps them, in float64 so that it makes no ties.
+            # Scores of 0 or less would be dropped silently; the shift keeps them, though it then rounds to float32.
             return float(retrieval_average_precision(torch.from_numpy(row + np.float64(2)), torch.from_numpy(same)))
 
         peers["torchmetrics, by query"] = lambda: by_query(of_query)
