@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from damage import flip
 from safetensors import safe_open
 from tiny import same_weights, tiny_recipe, tiny_set
 from torch import nn
@@ -116,20 +117,11 @@ def test_a_half_that_is_left_is_trained_again(loss):
     assert same_artefact(load_artefact(path), fetch(made.recipe, never, None, CPU))
 
 
-def _flip(position: float):
-    def flip(path: Path) -> None:
-        content = bytearray(path.read_bytes())
-        content[int(position * (len(content) - 1))] ^= 4
-        path.write_bytes(content)
-
-    return flip
-
-
 def _cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size - 1)
 
 
-@pytest.mark.parametrize("damage", [_flip(0), _flip(0.001), _flip(0.5), _flip(1), _cut, lambda p: p.write_bytes(b"")])
+@pytest.mark.parametrize("damage", [flip(0), flip(0.001), flip(0.5), flip(1), _cut, lambda p: p.write_bytes(b"")])
 def test_damage_is_refused_by_name(damage):
     recipe = fetched().recipe
     path = model_file(recipe.key)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from damage import flip
 from safetensors.torch import load_file, save_file
 from tiny import same_weights, tiny_recipe, tiny_set
 
@@ -115,15 +116,6 @@ def test_time_spent_before_counts(tmp_path, monkeypatch):
     assert 1000 < run(recipe, tmp_path / "c").seconds < 1060
 
 
-def _flip(position: float):
-    def flip(path: Path) -> None:
-        content = bytearray(path.read_bytes())
-        content[int(position * (len(content) - 1))] ^= 4
-        path.write_bytes(content)
-
-    return flip
-
-
 def _of_another_format(path: Path) -> None:
     content = Checkpoint(path, json.loads(_metadata(path)["bctlib"])["recipe"])
     tensors, about = content.read()
@@ -168,10 +160,10 @@ def _bomb(dump):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (_flip(0), "damaged"),
-        (_flip(0.001), "damaged"),
-        (_flip(0.5), "damaged"),
-        (_flip(1), "damaged"),
+        (flip(0), "damaged"),
+        (flip(0.001), "damaged"),
+        (flip(0.5), "damaged"),
+        (flip(1), "damaged"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "damaged"),
         (lambda path: path.write_bytes(path.read_bytes()[:100]), "damaged"),
         (lambda path: path.write_bytes(b""), "damaged"),

@@ -1,6 +1,6 @@
 """Which models' vectors may be compared with each other: what an index is told, and the refusals that follow."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bctlib.errors import BctError
 
@@ -40,22 +40,24 @@ class ComparableModels:
     def __call__(self, one: str, other: str) -> bool:
         return one == other or frozenset((one, other)) in self._pairs
 
+    def _foreign(self, model: str, held: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+        """Those held whose vectors must not be compared with the model's."""
+        return ((other, count) for other, count in held.items() if count and not self(model, other))
+
     def check_mixing(self, model: str, held: Mapping[str, int]) -> None:
         """Raises BctError where vectors of `model` must not lie beside those held, {model: number of vectors}."""
-        for other, count in held.items():
-            if count and not self(model, other):
-                raise BctError(
-                    f"vectors of model {model!r} cannot be mixed with the {count:,} of {other!r} in this index: no "
-                    f"compatibility of the two was declared; declare {{{model!r}: {other!r}}} if it was trained for "
-                    f"and measured, else give {model!r} an index of its own"
-                )
+        for other, count in self._foreign(model, held):
+            raise BctError(
+                f"vectors of model {model!r} cannot be mixed with the {count:,} of {other!r} in this index: no "
+                f"compatibility of the two was declared; declare {{{model!r}: {other!r}}} if it was trained for "
+                f"and measured, else give {model!r} an index of its own"
+            )
 
     def check_search(self, model: str, held: Mapping[str, int]) -> None:
         """Raises BctError where queries of `model` must not be compared with the vectors held."""
-        for other, count in held.items():
-            if count and not self(model, other):
-                raise BctError(
-                    f"queries of model {model!r} cannot be compared with the {count:,} vectors of {other!r} in this "
-                    f"index: no compatibility of the two was declared; search with {other!r} or a model that was "
-                    f"declared compatible with it"
-                )
+        for other, count in self._foreign(model, held):
+            raise BctError(
+                f"queries of model {model!r} cannot be compared with the {count:,} vectors of {other!r} in this "
+                f"index: no compatibility of the two was declared; search with {other!r} or a model that was "
+                f"declared compatible with it"
+            )
