@@ -9,7 +9,7 @@ from tiny import same_weights, tiny_recipe, tiny_set
 from bctlib.data.distortion import TrainingDistortion
 from bctlib.errors import BctError
 from bctlib.training import loop
-from bctlib.training.backbones import BACKBONES, build_backbone
+from bctlib.training.backbones import BACKBONES, GlobalAverage, build_backbone
 from bctlib.training.heads import HEADS
 from bctlib.training.loop import Trained, hash_seed, learning_rate, step_generator, train
 from bctlib.training.methods import METHODS, OldModel
@@ -184,3 +184,17 @@ def test_the_embedding_ends_in_a_linear_layer_and_relu_is_a_variant():
     torch.testing.assert_close(relu(images), z.clamp(min=0))
     pooled = plain.trunk(images).mean((2, 3))
     torch.testing.assert_close(plain.embed(pooled), z)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 16, 1, 1), (5, 32, 3, 7), (31, 128, 4, 4), (3, 512, 7, 7)])
+def test_the_average_and_its_gradient_are_those_of_a_plain_mean_and_keep_the_layout(shape, dtype):
+    """To the bit: models were trained with the plain mean, whose gradient is laid out anew and slow."""
+    torch.manual_seed(0)
+    x = torch.randn(shape).to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
+    gradient = torch.randn(shape[:2]).to(dtype)
+    pooled, plain = GlobalAverage()(x), x.mean((2, 3))
+    assert torch.equal(pooled, plain)
+    (ours,), (theirs,) = (torch.autograd.grad(z, x, gradient) for z in (pooled, plain))
+    assert torch.equal(ours, theirs)
+    assert ours.is_contiguous(memory_format=torch.channels_last)

@@ -1,12 +1,14 @@
 """What all parts of `bench training` share: how much is measured, on which recipes and data."""
 
+import statistics
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 
 from bctlib.benchmarks.generated_images import generated_glyphs
-from bctlib.benchmarks.matrix_peak import training_flops
+from bctlib.benchmarks.matrix_peak import matrix_peak, training_flops
 from bctlib.benchmarks.timed_set import Passes, measure_training
 from bctlib.benchmarks.training_profile import OperatorTime
 from bctlib.benchmarks.training_rows import Table
@@ -79,6 +81,21 @@ class Bench:
         """Train by the recipe; passes of `images` images, by default as the benchmark's amount says."""
         images, passes = images or self.images, passes or self.amount.passes
         return measure_training(recipe, data, old, self.device, images, passes)
+
+    def in_turns(self, measurements: Mapping[str, Callable[[], Passes]]) -> dict[str, Passes]:
+        """All of them once, again and again: a machine that grows slower does so for all.
+
+        Between the turns the matrix product is measured too, and the table's peak is the median.
+        """
+        measured: dict[str, Passes] = {}
+        peaks = []
+        for _ in range(self.amount.passes):
+            peaks.append(matrix_peak(self.device, self.table.peak.side).seconds)
+            for name, measure in measurements.items():
+                passes = measure()
+                measured[name] = measured[name] + passes if name in measured else passes
+        self.table.peak = replace(self.table.peak, seconds=statistics.median(peaks))
+        return measured
 
     def say(self, sentence: str) -> None:
         """Print a sentence, and keep it for the file."""

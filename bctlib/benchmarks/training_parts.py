@@ -1,10 +1,10 @@
 """The parts of `bench training` on glyphs: each measures, prints its rows and enters them."""
 
 from dataclasses import replace
+from functools import partial
 
 from bctlib.benchmarks.generated_images import generated_glyphs
 from bctlib.benchmarks.plain_loop import measure_plain
-from bctlib.benchmarks.timed_set import Passes
 from bctlib.benchmarks.training_bench import SIDE, Bench, flops_of
 from bctlib.benchmarks.training_profile import bottleneck, operator_table, profile_training
 from bctlib.data.reading import default_workers
@@ -28,12 +28,14 @@ def loop(bench: Bench) -> None:
         f"{recipe.backbone}, {SIDE} x {SIDE} pixels, {classes:,} identities, batch {recipe.schedule.batch}: "
         f"{total / 1e6:.1f} MFLOP an image, forward and backward"
     )
-    ours = bench.table.add("loop", "ours", bench.measure(recipe, bench.data), total)
-    plain = []
+    measurements = {"ours": partial(bench.measure, recipe, bench.data, passes=1)}
     for workers in (0, default_workers()):
         name = f"plain loop, {workers} workers" if workers != 1 else "plain loop, 1 worker"
-        passes = measure_plain(recipe, bench.data, bench.device, bench.images, bench.amount.passes, workers)
-        plain.append(bench.table.add("loop", name, passes, total, "ours"))
+        measurements[name] = partial(measure_plain, recipe, bench.data, bench.device, bench.images, 1, workers)
+    ours, *plain = (
+        bench.table.add("loop", name, passes, total, None if name == "ours" else "ours")
+        for name, passes in bench.in_turns(measurements).items()
+    )
     best = min(plain, key=lambda row: row.ratio)
     found = profile_training(recipe, bench.data, bench.device, bench.images, flops, bench.table.peak)
     bench.operators += found
@@ -62,11 +64,9 @@ def methods(bench: Bench) -> None:
     data = generated_glyphs(max(8 * classes, bench.images), classes, SIDE)
     old = _old_model(bench, data)
     bench.table.heading(f"the methods; the old model knows half of the {classes:,} identities")
-    measured: dict[str, Passes] = {}
-    for _ in range(bench.amount.passes):  # in turns, so that a machine that grows slower does so for all of them
-        for method, spec in first.items():
-            passes = bench.measure(bench.recipe(spec), data, old, passes=1)
-            measured[method] = measured[method] + passes if method in measured else passes
+    measured = bench.in_turns({
+        method: partial(bench.measure, bench.recipe(spec), data, old, passes=1) for method, spec in first.items()
+    })  # fmt: skip
     for method, passes in measured.items():
         prepared = passes.preparing
         name = method if first[method].dim == old.dim else f"{method}, {first[method].dim} dimensions"

@@ -14,7 +14,8 @@ class Row:
     """One thing that goes through images.
 
     seconds: for `images` images, the median of `passes` measured passes; least, most: of them. flops_per_image: as
-    PyTorch counts them, None where they are not asked for; share_of_peak: of the measured matrix product, 0 to 1.
+    PyTorch counts them, None where they are not asked for; share_of_peak: of `peak_flops_per_s`, the matrix product
+    measured beside it, 0 to 1.
     ratio: seconds an image over those of the row `ratio_to` of the same part. extrapolated: the pass was measured on a
     part of its images.
     """
@@ -28,6 +29,7 @@ class Row:
     passes: int
     flops_per_image: float | None = None
     share_of_peak: float | None = None
+    peak_flops_per_s: float | None = None
     ratio: float | None = None
     ratio_to: str | None = None
     extrapolated: bool = False
@@ -74,7 +76,7 @@ class Table:
         ratio = None if base is None else seconds / images / (base.seconds / base.images)
         row = Row(
             part, name, images, seconds, min(passes.seconds) * grown, max(passes.seconds) * grown, len(passes.seconds),
-            flops, share, ratio, ratio_to, grown > 1, note,
+            flops, share, None if share is None else self.peak.flops_per_s, ratio, ratio_to, grown > 1, note,
         )  # fmt: skip
         self.rows.append(row)
         print(row.text(), flush=True)

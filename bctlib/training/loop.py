@@ -96,7 +96,7 @@ def train(
     objective = processes.parallel(Objective(accelerated(backbone, device), head, method, preparation))
     optimiser = torch.optim.SGD(
         [p for p in objective.parameters() if p.requires_grad], lr=schedule.rate, momentum=schedule.momentum,
-        nesterov=schedule.nesterov, weight_decay=schedule.weight_decay,
+        nesterov=schedule.nesterov, weight_decay=schedule.weight_decay, fused=True,
     )  # fmt: skip
     distort = data.distortion(recipe.distortion)
     steps_per_epoch = max(1, len(data) // schedule.batch)
