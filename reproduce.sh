@@ -64,10 +64,11 @@ make_environment() {
         say "removing a half-made .venv/"
         rm -rf "$venv"
     fi
-    say "making the environment in .venv/ from uv.lock: about half a minute plus a download of 2 to 5 GB (once)"
+    say "making the environment in .venv/ from uv.lock: about a minute plus a download of 2 to 5 GB (once)"
     trap 'say "interrupted; call it again and it goes on from there."; exit 130' INT TERM
     rm -f "$stamp"
-    env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT="$venv" "$uv" sync --frozen --project "$here" >&2 || fail \
+    # Compiled now: where Python may not write bytecode (many containers), each start would take 4 times as long.
+    env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT="$venv" "$uv" sync --compile-bytecode --frozen --project "$here" >&2 || fail \
         "the environment could not be made (uv's message is above): it needs Python 3.11 or later and the network."
     trap - INT TERM
     fingerprint >"$stamp.new" && mv "$stamp.new" "$stamp"

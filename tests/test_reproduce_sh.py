@@ -111,8 +111,8 @@ def test_first_call_installs_from_the_lock_and_second_starts_at_once(clone, tmp_
     status, out, err = clone.run("table1", "-p", "name", "two words", cwd=tmp_path)
     assert status == 0
     assert out == "<-P><-m><bctlib.launcher.main><table1><-p><name><two words>\n"
-    assert "half a minute" in err and "2 to 5 GB" in err
-    assert clone.called(f"sync --frozen --project {clone.root}") == 1
+    assert "about a minute" in err and "2 to 5 GB" in err
+    assert clone.called(f"sync --compile-bytecode --frozen --project {clone.root}") == 1
 
     calls = clone.calls.read_text()
     status, out, err = clone.run("list")
