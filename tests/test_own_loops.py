@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from own_images import CLASSES, net_with_dim, tensors, train_plainly, write_images
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from bctlib import embed, train
 from bctlib.locations import PROJECT
@@ -34,25 +35,27 @@ def loop(tmp_path_factory):
     known = torch.tensor([2, -1, 0, -1])[labels]
     train_plainly(nn.Sequential(old_net, classifier), images[known >= 0], known[known >= 0], epochs=6, rate=0.02)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
-    loader = [(images[chosen], labels[chosen]) for chosen in order.split(16)] * 6
+    shuffled = TensorDataset(images[order].repeat(6, 1, 1, 1), labels[order].repeat(6))
+    loader = DataLoader(shuffled, batch_size=16)
     with torch.no_grad():
         old_features = torch.cat([old_net(images[known >= 0]), torch.randn(4, 32)])
     old_feature_labels = torch.cat([known[known >= 0], torch.ones(4, dtype=torch.int64)])
     return {
         "torch": torch, "loader": loader, "net": net_with_dim(128), "old_net": old_net, "old_names": old_names,
         "new_names": names, "old_weight": classifier.weight.detach().clone(), "old_features": old_features,
-        "old_feature_labels": old_feature_labels,
+        "old_feature_labels": old_feature_labels, "epochs": 1,
     }  # fmt: skip
 
 
-def test_every_loop_of_the_readme_runs_and_binds(loop):
+def test_every_loop_of_the_readme_runs_and_binds(loop, tmp_path, monkeypatch):
     """The blocks in order, as a reader would paste them; the bound part of the loss falls, old parts stay."""
     space = dict(loop)
     before = [p.clone() for p in space["old_net"].parameters()]
-    plain, synthesised, module = blocks("In a training loop of your own", "python")
+    monkeypatch.chdir(tmp_path)  # where Lightning writes its own checkpoints
+    plain, synthesised, module, lightning, timm = blocks("In a training loop of your own", "python")
 
     def influence(net, head, labels):
-        images, targets = space["loader"][0]
+        images, targets = space["loader"].dataset[:16]
         with torch.no_grad():
             return float(influence_loss(net(images), labels[targets], head))
 
@@ -73,6 +76,12 @@ def test_every_loop_of_the_readme_runs_and_binds(loop):
     )
     torch.testing.assert_close(loss, expected)
     assert {id(p) for p in space["loss_fn"].parameters() if p.requires_grad} == {id(space["head"].weight)}
+    for block in (lightning, timm):
+        weight, old_weight = space["head"].weight.detach().clone(), space["loss_fn"].old_head.weight.clone()
+        exec(block, space)
+        assert not torch.equal(space["head"].weight, weight), "the new head is trained along"
+        assert torch.equal(space["loss_fn"].old_head.weight, old_weight)
+    assert space["trainer"].global_step == len(space["loader"])
     assert all(torch.equal(old, p) for old, p in zip(before, space["old_net"].parameters(), strict=True))
     assert torch.equal(space["old_head"].weight, loop["old_weight"]), "the old classifier is frozen"
 
