@@ -14,8 +14,8 @@ def test_from_a_folder_of_images_to_the_end_of_a_backfill(tmp_path):
     walk = Walk(tmp_path)
     images_and_old_model(walk)
     log, judged = upgraded(walk)
-    both = len(set(OLD) & set(NEW))
-    assert f"{both} classes in both, {len(OLD) - both} only old, {len(NEW) - both} only new" in log
+    assert f"{len(NEW)} classes in both, 0 only old, 0 only new" in log, "all have features of the old model"
+    assert not set(NEW) <= set(OLD), "which never saw some of them"
     accuracy = live_upgrade(walk)
     day_0, new_queries, *_, end, loaded = accuracy.values()
     assert len(accuracy) == 3 + len(BACKFILL) + 1 and end == loaded

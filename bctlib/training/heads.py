@@ -129,7 +129,7 @@ def build_head(kind: str, classes: int, dim: int, **settings: float) -> Head:
     try:
         return HEADS[kind](classes, dim, **settings)
     except TypeError as error:
-        raise BctError(f"head {kind!r} does not take these settings: {sorted(settings)} ({error})") from error
+        raise BctError(f"head {kind!r} does not take these settings: {', '.join(sorted(settings))}") from error
 
 
 def frozen_head(
