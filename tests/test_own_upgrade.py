@@ -13,6 +13,7 @@ from own_images import CLASSES, tensors, train_plainly, write_images
 from bctlib import embed, evaluate, train
 from bctlib.locations import PROJECT
 from bctlib.training.artefact import load_artefact
+from bctlib.training.old_models import old_from_weights
 
 OLD_CLASSES, NEW_CLASSES = CLASSES[:9], CLASSES[1:12]
 FAST = ["--epochs", "3", "--batch", "32", "--rate", "0.05", "--workers", "0", "--device", "cpu", "--image-size", "32",
@@ -207,3 +208,33 @@ def test_a_wider_model_with_a_map_into_the_old_space(own):
     with torch.no_grad():
         expected = load_artefact(out).transform(torch.from_numpy(wide)).numpy()
     np.testing.assert_allclose(mapped, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("with_own_layer", [True, False], ids=["whole network", "network without its last layer"])
+def test_a_classifier_in_a_file_of_its_own_stands_for_the_last_layer(tmp_path, with_own_layer):
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18(num_classes=7).eval()
+    weights = net.state_dict()
+    torch.save({"weight": weights["fc.weight"], "bias": weights["fc.bias"]}, tmp_path / "rows.pt")
+    kept = weights if with_own_layer else {k: w for k, w in weights.items() if not k.startswith("fc.")}
+    torch.save(kept, tmp_path / "old.pth")
+    old = old_from_weights(
+        tmp_path / "old.pth", "resnet18", None, str(tmp_path / "rows.pt"), mean=(0.5,) * 3, std=(0.5,) * 3
+    )
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(old.model.head.responses(old.model.embed(images)), net(images))
+
+
+def test_a_last_layer_that_emits_the_embedding_is_kept_before_a_classifier_in_a_file(tmp_path):
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18(num_classes=16).eval()
+    torch.save(net.state_dict(), tmp_path / "old.pth")
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32))
+    old = old_from_weights(
+        tmp_path / "old.pth", "resnet18", None, str(tmp_path / "rows.npy"), scale=8.0, mean=(0.5,) * 3, std=(0.5,) * 3
+    )
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(old.model.embed(images), net(images))
+    assert old.model.head.classes == 5

@@ -205,7 +205,7 @@ def network_of_weights(
 def _classifier(
     path: Path | str, weights: Weights, backbone: str, given: str | None
 ) -> tuple[str | None, torch.Tensor, torch.Tensor | None]:
-    """Key in the state dict (None for a file of its own), weight [C,d], bias [C] or None."""
+    """Key in the state dict of what is no part of the embedding (None: all is), weight [C,d], bias [C] or None."""
     key = given
     if given is None and not is_import_path(backbone):
         key = f"{last_linear(torchvision_network(backbone), backbone)}.weight"
@@ -213,10 +213,26 @@ def _classifier(
     if key in weights:
         return key, weights[key], weights.get(f"{key.removesuffix('.weight')}.bias")
     if given and Path(given).is_file():
-        return None, *read_classifier(given)
+        rows, bias = read_classifier(given)
+        return _stand_in(weights, backbone, rows), rows, bias
     there = ", ".join(matrices(weights)[-6:]) or "none"
     wanted = f"no key or file {given!r}" if given else "no classifier that bctlib could guess"
     raise BctError(f"{path}: {wanted}; expected the key of its weight [classes, dim], one of: {there}; or a file")
+
+
+def _stand_in(weights: Weights, backbone: str, rows: torch.Tensor) -> str | None:
+    """Key of the network's layer in whose place a classifier [C,d] from a file stands, None where there is none.
+
+    That is the layer with this very weight; else the last one of a network of torchvision, unless it gives d elements:
+    then it emits the embedding.
+    """
+    for key, weight in weights.items():
+        if weight.shape == rows.shape and torch.equal(weight.float(), rows.float()):
+            return key
+    if is_import_path(backbone):
+        return None
+    key = f"{last_linear(torchvision_network(backbone), backbone)}.weight"
+    return None if key in weights and len(weights[key]) == rows.shape[1] else key
 
 
 def _about_head(head: Head) -> str:
