@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from parser_cases import PARSERS
 
+from bctlib.data.array_files import map_array
 from bctlib.errors import BctError
 
 FEW, MANY = 100, 10_000
@@ -79,3 +80,14 @@ def test_a_few_damaged_inputs(name, folder):
 @pytest.mark.parametrize("name", PARSERS)
 def test_many_damaged_inputs(name, folder):
     fuzz(name, folder, MANY, always_the_same=False)
+
+
+@pytest.mark.parametrize("elements", ["|V0", "|S0", "[('a', '|V0')]", "('<f4', (0,))"])
+def test_an_array_whose_elements_have_no_size(elements, tmp_path):
+    """NumPy divides by that size where the shape is negative as well: no exception, the end of the process."""
+    header = f"{{'descr': {elements if elements[0] in '[(' else repr(elements)}, 'fortran_order': False, 'shape': (-1,)}}"
+    text = header.ljust(117).encode() + b"\n"
+    path = tmp_path / "empty.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(64))
+    with pytest.raises(BctError, match="empty.npy holds elements of no size: expected an array of numbers"):
+        map_array(path)
