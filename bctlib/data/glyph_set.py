@@ -15,6 +15,7 @@ from bctlib.errors import BctError
 SCHEMA = 1
 MANIFEST = "manifest.json"
 IDENTITIES = "identities.tsv"
+_FILE_ENTRY = {"bytes": int, "sha256": str}
 IDENTITY_COLUMNS = ("index", "character", "code_point", "row_cell", "level")
 _FIELDS = {"schema": int, "set": str, "size": int, "columns": int, "n_identities": int, "n_typefaces": int,
            "typefaces": list, "files": dict}
@@ -68,8 +69,8 @@ def _read_manifest(folder: Path) -> dict:
     if len(manifest["typefaces"]) != manifest["n_typefaces"]:
         raise BctError(f"{path}: expected {manifest['n_typefaces']} typefaces, found {len(manifest['typefaces'])}.")
     for name, entry in manifest["files"].items():
-        if not isinstance(entry, dict) or set(entry) != {"bytes", "sha256"}:
-            raise BctError(f"{path}: expected bytes and sha256 for {name!r}.")
+        if not isinstance(entry, dict) or {key: type(value) for key, value in entry.items()} != _FILE_ENTRY:
+            raise BctError(f"{path}: expected bytes (a number) and sha256 (a text) for {name!r}.")
         if name in ("", ".", "..") or not name.isprintable() or "/" in name or "\\" in name:
             raise BctError(f"{path}: lists the file {name!r}, expected the name of one in this folder.")
     if IDENTITIES not in manifest["files"]:
