@@ -174,11 +174,13 @@ class Lab:
 
     def run_all(self, limit_s: float, name: str) -> Run:
         """Choose Run > Run All Cells and wait until all have run or one has failed; look at progress meanwhile."""
-        before, began, bars = self.prompts(), time.monotonic(), []
+        before, began, bars, started = self.prompts(), time.monotonic(), [], False
         self.menu("Run", "Run All Cells")
         while time.monotonic() - began < limit_s:
             now = self.prompts()
-            if now != before and not any("*" in prompt for prompt in now):
+            running = any("*" in prompt for prompt in now)
+            started = started or running or now != before  # in a new kernel the committed numbers come again
+            if started and not running:
                 self.page.wait_for_timeout(1000)  # the last output may come after the last prompt
                 return Run(time.monotonic() - began, bars)
             for bar in self.page.evaluate(_BARS):
