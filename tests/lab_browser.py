@@ -174,12 +174,11 @@ class Lab:
 
     def run_all(self, limit_s: float, name: str) -> Run:
         """Choose Run > Run All Cells and wait until all have run or one has failed; look at progress meanwhile."""
-        before, began, bars, started = self.prompts(), time.monotonic(), [], False
+        began, bars, started = time.monotonic(), [], False
         self.menu("Run", "Run All Cells")
         while time.monotonic() - began < limit_s:
-            now = self.prompts()
-            running = any("*" in prompt for prompt in now)
-            started = started or running or now != before  # in a new kernel the committed numbers come again
+            running = any("*" in prompt for prompt in self.prompts())
+            started = started or running  # numbers alone do not tell: in a new kernel the committed ones come again
             if started and not running:
                 self.page.wait_for_timeout(1000)  # the last output may come after the last prompt
                 return Run(time.monotonic() - began, bars)

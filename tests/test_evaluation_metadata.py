@@ -108,6 +108,7 @@ def damage(folder, name, line, text):
         ("1N_gallery_G1.csv", 2, "12,13", "1N_gallery_G1.csv, line 2: has 2 fields, its header has 3"),
         ("1N_gallery_G2.csv", 2, "9999999,13,a", "1N_gallery_G2.csv, line 2: template 9999999 has no image"),
         ("1N_probe_mixed.csv", 3, "x,13,a", "1N_probe_mixed.csv, line 3: the template is 'x'"),
+        ("1N_probe_mixed.csv", 2, f"{10**20},13,a", f"1N_probe_mixed.csv, line 2: the template is '{10**20}'"),
         ("1N_probe_mixed.csv", 2, None, "1N_probe_mixed.csv lists no template"),
     ],
 )

@@ -71,7 +71,7 @@ def _table(source: Path | io.BytesIO, types: dict[str, type], separator: str = "
                 source, sep=separator, header=None, names=list(types), dtype=types, index_col=False,
                 keep_default_na=False, quoting=csv.QUOTE_NONE, skip_blank_lines=False,
             )  # fmt: skip
-    except (ValueError, Warning):  # UnicodeDecodeError and pandas' ParserError are ValueErrors
+    except (ValueError, OverflowError, Warning):  # UnicodeDecodeError and pandas' ParserError are ValueErrors
         return None
 
 
