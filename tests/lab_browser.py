@@ -116,12 +116,17 @@ class Lab:
             self.pictures.mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=self.pictures / f"{name}.png")
 
+    def to_top(self) -> Locator:
+        """Scroll to the notebook's beginning; gives what scrolls."""
+        shown = self.notebook.locator(".jp-WindowedPanel-outer").first
+        shown.evaluate("panel => panel.scrollTo(0, 0)")
+        return shown
+
     def pictures_of_all(self, name: str) -> None:
         """The notebook from top to bottom, a screenful at a time, as NAME-00.png and on."""
         if not self.pictures:
             return
-        shown, last = self.notebook.locator(".jp-WindowedPanel-outer").first, -1.0
-        shown.evaluate("panel => panel.scrollTo(0, 0)")
+        shown, last = self.to_top(), -1.0
         for number in range(40):
             self.page.wait_for_timeout(700)  # what comes into view is drawn now
             self.picture(f"{name}-{number:02d}")
@@ -177,9 +182,12 @@ class Lab:
         began, bars, started = time.monotonic(), [], False
         self.menu("Run", "Run All Cells")
         while time.monotonic() - began < limit_s:
-            running = any("*" in prompt for prompt in self.prompts())
-            started = started or running  # numbers alone do not tell: in a new kernel the committed ones come again
-            if started and not running:
+            prompts = "".join(self.prompts())
+            started = started or "*" in prompts  # numbers do not tell: in a new kernel the committed ones come again
+            if not re.search(r"[*\d]", prompts):  # asked for while the page still connected to its kernel, and lost
+                self.page.wait_for_timeout(2000)
+                self.menu("Run", "Run All Cells")
+            elif started and "*" not in prompts:
                 self.page.wait_for_timeout(1000)  # the last output may come after the last prompt
                 return Run(time.monotonic() - began, bars)
             for bar in self.page.evaluate(_BARS):
