@@ -3,7 +3,7 @@
     python tests/own_upgrade_walk.py [DIR]
 
 Images, the old network and its training are somebody else's: drawn here, plain PyTorch, nothing of this project.
-Every command is the README's, in a process of its own.
+Every command is one of docs/training.md and docs/report.md, in a process of its own.
 """
 
 import json
@@ -83,7 +83,7 @@ def images_and_old_model(walk: Walk) -> None:
 
 
 def upgraded(walk: Walk) -> tuple[str, dict]:
-    """Train, embed and judge by the commands of the README; the log of training and the report."""
+    """Train, embed and judge by the commands of docs/; the log of training and the report."""
     plain = ["--model", "old.pth", "--backbone", "resnet18", "--image-size", 32, *NORMALISED]
     with walk.step("python -m bctlib.embed: the training images by the old model"):
         walk.command("bctlib.embed", *plain, "--images", "photos", "--out", "old_photos.npy")

@@ -1,4 +1,4 @@
-"""The ledger: the verdict rule by hand, pairing by seed, and a list of claims that fits tables, paper and README."""
+"""The ledger: the verdict rule by hand, pairing by seed, and a list of claims that fits tables, paper and pages."""
 
 import math
 import subprocess

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from ijbc_fixture import market_names, write_ijbc
+from pages import blocks
 
 from bctlib import evaluate
 from bctlib.evaluation import feature_files
@@ -143,6 +144,22 @@ def test_bad_input_is_one_sentence_and_writes_nothing(folder, tmp_path, capsys, 
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.count("\n") == 1 and not captured.out
     assert not (tmp_path / "out").exists()
+
+
+def test_the_page_in_python(folder, tmp_path, monkeypatch, capsys):
+    ijbc, metrics = blocks("docs/evaluation.md", "python")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "IJBC").mkdir()
+    (tmp_path / "IJBC" / "meta").symlink_to(folder / "meta")
+    for name, source in (("new", "new"), ("old", "old"), ("paragon", "new")):
+        (tmp_path / f"{name}.npy").symlink_to(folder / f"{source}.npy")
+    exec(ijbc, {})
+    assert "TAR@FAR" in capsys.readouterr().out
+    space = {}
+    exec(metrics, space)
+    assert len(space["tar"]) == 2 and space["tar"][0] >= space["tar"][1] > 0
+    compatible, gain = capsys.readouterr().out.split()
+    assert compatible == "True" and float(gain) == pytest.approx(0.2)
 
 
 def test_the_bad_row_is_found_in_blocks(monkeypatch):

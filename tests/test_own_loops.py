@@ -1,28 +1,22 @@
-"""The README's sections for people with data, models and loops of their own: every block is executed or understood."""
+"""The pages for people with data, models and loops of their own: every Python block is executed."""
 
-import re
-import shlex
+import functools
 
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from own_images import CLASSES, net_with_dim, tensors, train_plainly, write_images
+from pages import blocks
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from bctlib import embed, train
-from bctlib.locations import PROJECT
+from bctlib import train
 from bctlib.training.class_means import class_means, head_of_features
 from bctlib.training.heads import CosineMargin, NormSoftmax, SoftMax, frozen_head
 from bctlib.training.methods import distillation_loss, influence_loss
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(section: str, language: str) -> list[str]:
-    """The code blocks of a section of the README."""
-    text = README.split(f"## {section}\n")[1].split("\n## ")[0]
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+IN_PYTHON, *LOOPS = blocks("docs/training.md", "python")
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +41,12 @@ def loop(tmp_path_factory):
     }  # fmt: skip
 
 
-def test_every_loop_of_the_readme_runs_and_binds(loop, tmp_path, monkeypatch):
+def test_every_loop_of_the_page_runs_and_binds(loop, tmp_path, monkeypatch):
     """The blocks in order, as a reader would paste them; the bound part of the loss falls, old parts stay."""
     space = dict(loop)
     before = [p.clone() for p in space["old_net"].parameters()]
     monkeypatch.chdir(tmp_path)  # where Lightning writes its own checkpoints
-    plain, synthesised, module, lightning, timm = blocks("In a training loop of your own", "python")
+    plain, synthesised, module, lightning, timm = LOOPS
 
     def influence(net, head, labels):
         images, targets = space["loader"].dataset[:16]
@@ -86,19 +80,29 @@ def test_every_loop_of_the_readme_runs_and_binds(loop, tmp_path, monkeypatch):
     assert torch.equal(space["old_head"].weight, loop["old_weight"]), "the old classifier is frozen"
 
 
-def test_the_readmes_python_of_training_names_what_there_is():
-    (block,) = blocks("Train on your own images", "python")
-    imported = block.split("\n\n")[0]
-    exec(imported, {})
-    compile(block, "README.md", "exec")
+def test_the_loss_of_the_front_page(loop):
+    """The old head's loss on old classes is added to the new head's own."""
+    (block,) = blocks("README.md", "python")
+    labels = torch.arange(4)
+    z, old_labels = torch.randn(4, 128), torch.tensor([2, -1, 0, -1])
+    head = CosineMargin(4, dim=128, scale=32, margin=0.4)
+    space = {"old_weight": loop["old_weight"], "z": z, "labels": labels, "old_labels": old_labels, "head": head}
+    exec(block, space)
+    old_head = frozen_head(loop["old_weight"], scale=32, margin=0.4)
+    torch.testing.assert_close(space["loss"], head.loss(z, labels) + influence_loss(z, old_labels, old_head))
 
 
-@pytest.mark.parametrize("line", "".join(blocks("Train on your own images", "bash")).splitlines())
-def test_the_readmes_commands_are_understood(line):
-    """Every option of the commands shown is one of theirs."""
-    python, m, module, *options = shlex.split(line, comments=True)
-    assert (python, m) == ("python", "-m")
-    {"bctlib.train": train, "bctlib.embed": embed}[module]._parser().parse_args(options)
+def test_training_in_python(tmp_path, monkeypatch):
+    """As the page has it, in one epoch of small images."""
+    write_images(tmp_path / "photos", CLASSES[:3], 6)
+    torch.save(torchvision.models.resnet18(num_classes=3).state_dict(), tmp_path / "old.pth")
+    (tmp_path / "classes.txt").write_text("\n".join((*CLASSES[:2], "gone")) + "\n")
+    small = functools.partial(train.train_new_model, epochs=1, batch=8, image_size=(32, 32), workers=0)
+    monkeypatch.setattr(train, "train_new_model", small)
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    exec(IN_PYTHON, space)
+    assert (tmp_path / "v2.safetensors").is_file() and len(space["model"].classes) == 3
 
 
 def test_influence_and_distillation_by_hand():

@@ -1,4 +1,4 @@
-"""The README's commands exist: cheap ones are executed, the others are understood."""
+"""The commands of README and docs exist: cheap ones are executed, the others are understood."""
 
 import re
 import shlex
@@ -6,24 +6,25 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from pages import PAGES, blocks
 from torch.distributed import run as torchrun
 
+from bctlib import embed, evaluate, report, train
 from bctlib.experiments import train_models
 from bctlib.launcher import main
 from bctlib.launcher.command_line import parse
 from bctlib.launcher.notebook_parameters import parse_value, read_defaults
+from bctlib.locations import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"^```(?:bash|sh|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 KNOWN_TOOLS = {"git", "cd", "conda", "export", "uv", "source"}
+PARSERS = {"bctlib.train": train, "bctlib.embed": embed, "bctlib.evaluate": evaluate, "bctlib.report": report}
 
 
-def readme_commands() -> list[list[str]]:
-    """Every command of the README's shell blocks, without prompt, comment and leading variables."""
-    text = "\n".join(BLOCK.findall((PROJECT / "README.md").read_text(encoding="utf-8"))).replace("\\\n", " ")
+def commands_of(page: str) -> list[list[str]]:
+    """Every command of the page's shell blocks, without comment and leading variables."""
     commands = []
-    for line in text.splitlines():
-        for part in re.split(r"\s&&\s", line.removeprefix("$ ")):
+    for line in "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines():
+        for part in re.split(r"\s&&\s", line):
             words = shlex.split(part, comments=True)
             while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
                 words.pop(0)
@@ -31,32 +32,42 @@ def readme_commands() -> list[list[str]]:
     return commands
 
 
-COMMANDS = readme_commands()
+COMMANDS = [words for page in PAGES for words in commands_of(page)]
+DIFFERENT = list(dict.fromkeys(map(tuple, COMMANDS)))
 
 
 def test_the_readme_says_how_to_begin_and_how_to_test():
-    assert ["./reproduce.sh", "table1"] in COMMANDS
-    assert ["./reproduce.sh", "test"] in COMMANDS
+    assert commands_of("README.md")[:2] == [["./reproduce.sh", "table1"], ["./reproduce.sh", "test"]]
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_a_command_of_the_readme(words, capsys):
+@pytest.mark.parametrize("words", DIFFERENT, ids=" ".join)
+def test_a_command_of_the_pages(words, capsys):
     tool, *arguments = words
     if tool in ("./reproduce.sh", "bctlib"):
         request = parse(arguments)  # raises on any word that is not understood
         if request.command in ("help", "list", "plan"):
             assert main.main(arguments) == 0
             assert capsys.readouterr().out.strip()
+        elif request.command in ("bench", "data"):
+            with pytest.raises(SystemExit, match="0"):
+                main.main([*arguments[:2], "--help"])
+            known = capsys.readouterr().out
+            assert all(word in known for word in arguments if word.startswith("--"))
     elif tool == "papermill":
         notebook = PROJECT / arguments[0]
         for position in [at for at, word in enumerate(arguments) if word == "-p"]:
             name, value = arguments[position + 1 : position + 3]
             parse_value(notebook, read_defaults(notebook), name, value)
     elif tool in ("python", "python3") and arguments[0] == "-m":
-        assert find_spec(arguments[1]), f"no module {arguments[1]}"
+        module, *options = arguments[1:]
+        if module in PARSERS and "--help" not in options:
+            PARSERS[module]._parser().parse_args(options)  # ends in an error for any option that is not its own
+        else:
+            source = Path(find_spec(module).origin).read_text(encoding="utf-8")
+            assert all(word in source for word in options if word.startswith("--") and word != "--help")
     elif tool == "torchrun":
         started = torchrun.parse_args(arguments)
         assert started.module and started.training_script == "bctlib.experiments.train_models"
         assert train_models.parser().parse_args(started.training_script_args).models
     else:
-        assert tool in KNOWN_TOOLS, f"the README uses {tool}"
+        assert tool in KNOWN_TOOLS, f"a page uses {tool}"

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from pages import blocks
 from PIL import Image
 from upgrade_features import made_up
 
@@ -169,9 +170,8 @@ def test_an_interrupted_run_leaves_the_last_report(folder, tmp_path, monkeypatch
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_the_readme_in_python(folder, monkeypatch):
-    section = (PROJECT / "README.md").read_text(encoding="utf-8").split("## Judge an upgrade of your own\n")[1]
-    block = section.split("```python\n")[1].split("```")[0]
+def test_the_page_in_python(folder, monkeypatch):
+    (block,) = blocks("docs/report.md", "python")
     monkeypatch.chdir(folder)
     names = {}
     exec(block, names)

@@ -1,4 +1,4 @@
-"""Tables, figures and the README from results: verdicts and gains by hand, redrawn bytes, generated text."""
+"""Tables, figures and pages from results: verdicts and gains by hand, redrawn bytes, generated text."""
 
 import matplotlib.pyplot as plt
 import pytest
@@ -93,12 +93,22 @@ def test_the_palette_is_seaborns():
     assert style.PALETTE == list(seaborn.color_palette("colorblind"))
 
 
-def test_the_readme_holds_the_committed_results(monkeypatch):
+@pytest.mark.parametrize("page", readme.SECTIONS)
+def test_a_page_holds_the_committed_results(page, monkeypatch):
     monkeypatch.delenv("BCT_RESULTS")
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert readme.with_sections(text) == text
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    assert readme.with_sections(text, page) == text, "python -m bctlib.reporting.readme writes it anew"
 
 
-def test_a_readme_without_its_marks_is_refused():
-    with pytest.raises(BctError, match="marks"):
-        readme.with_sections("no marks here")
+def test_the_front_page_shows_ten_claims_of_the_ledger(monkeypatch):
+    monkeypatch.delenv("BCT_RESULTS")
+    assert len(set(readme.HIGHLIGHTS)) == 10
+    lines = readme.highlights_section(readme.HIGHLIGHTS).splitlines()
+    assert len([line for line in lines if line.startswith("| ")]) == 1 + 10
+    with pytest.raises(BctError, match="no claim has the name no-such-claim"):
+        readme.highlights_section(["no-such-claim"])
+
+
+def test_a_page_without_its_marks_is_refused():
+    with pytest.raises(BctError, match="docs/claims.md must hold the marks"):
+        readme.with_sections("no marks here", "docs/claims.md")

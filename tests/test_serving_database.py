@@ -1,25 +1,16 @@
-"""The README's examples of a live upgrade run as they stand, and the vector database agrees with the live index."""
-
-import re
-from pathlib import Path
+"""The page's examples of a live upgrade run as they stand, and the vector database agrees with the live index."""
 
 import numpy as np
 import pytest
+from pages import blocks
 
 from bctlib.metrics.features import prefix
 from bctlib.serving.live_index import LiveIndex
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+LIVE_INDEX, DATABASE = blocks("docs/live-upgrade.md", "python")
 rng = np.random.default_rng(0)
 OLD, NEW = rng.normal(size=(40, 128)).astype(np.float32), rng.normal(size=(40, 256)).astype(np.float32)
 QUERIES = rng.normal(size=(6, 256)).astype(np.float32)
-
-
-def example(holds: str) -> str:
-    """The one Python block of the README's section that holds the word."""
-    section = README.read_text(encoding="utf-8").split("## A live upgrade\n")[1].split("\n## ")[0]
-    (block,) = [each for each in re.findall(r"^```python\n(.*?)^```", section, re.M | re.S) if holds in each]
-    return block
 
 
 @pytest.fixture
@@ -32,17 +23,17 @@ def names(tmp_path, monkeypatch):
     }  # fmt: skip
 
 
-def test_the_index_of_the_readme(names, tmp_path):
-    exec(example("LiveIndex"), names)
+def test_the_index_of_the_page(names, tmp_path):
+    exec(LIVE_INDEX, names)
     index = names["index"]
     assert index.models == {"old": 38, "new": 2} and names["hits"].items.shape == (6, 5)
     assert LiveIndex.load(tmp_path / "gallery.index").models == index.models
 
 
-def test_the_vector_database_of_the_readme_finds_what_the_index_finds(names, capsys):
-    exec(example("qdrant"), names)
+def test_the_vector_database_of_the_page_finds_what_the_index_finds(names, capsys):
+    exec(DATABASE, names)
     assert capsys.readouterr().out == "still to backfill: 38 of 40\n"
-    exec(example("LiveIndex"), names)
+    exec(LIVE_INDEX, names)
     for made_by, answer in ((None, names["found"]), ("old", names["left"])):
         hits = names["index"].search(QUERIES[:1], "new", k=5, made_by=made_by)
         assert [each.id for each in answer] == hits.items[0].tolist()

@@ -1,4 +1,4 @@
-"""The README's generated parts, results and claims: `python -m bctlib.reporting.readme` writes them anew."""
+"""The generated parts of README.md and docs/: `python -m bctlib.reporting.readme` writes them from the results."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from bctlib.errors import BctError
 from bctlib.files import replace_atomically
 from bctlib.locations import PROJECT
 from bctlib.reporting.cells import PROTOCOLS
-from bctlib.reporting.claims.ledger import claims_section
+from bctlib.reporting.claims.ledger import highlights_section, ledger_section
 from bctlib.reporting.pair_tables import compatibility_table
 from bctlib.reporting.tables import markdown, provenance_text
 
@@ -36,25 +36,36 @@ def with_section(text: str, name: str, section: str, path: Path = PROJECT / "REA
     return f"{before}{begin}\n{section}\n{end}{rest.split(end)[1]}"
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"results": results_section, "claims": claims_section}
-"""What each pair of marks in the README holds."""
+HIGHLIGHTS = (
+    "independent-zero", "l2-eq2", "lwf-eq2", "bct-eq2", "sys-eq2", "bct-cost", "deep-256d-eq2", "chain-31", "reid-bct",
+    "backfill-rises",
+)  # fmt: skip
+"""The claims that the front page shows: the main statement of each table, whatever its verdict here."""
+
+SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"results": results_section, "claims": lambda: highlights_section(HIGHLIGHTS)},
+    "docs/claims.md": {"ledger": ledger_section},
+}
+"""For each page what its pairs of marks hold."""
 
 
-def with_sections(text: str) -> str:
-    """The README with every generated part made from the committed results."""
-    for name, make in SECTIONS.items():
-        text = with_section(text, name, make())
+def with_sections(text: str, page: str = "README.md") -> str:
+    """The text of a page (a key of SECTIONS) with every generated part made from the committed results."""
+    for name, make in SECTIONS[page].items():
+        text = with_section(text, name, make(), PROJECT / page)
     return text
 
 
-def update_readme(path: Path = PROJECT / "README.md") -> None:
-    """Write the committed results into the README."""
-    text = with_sections(path.read_text(encoding="utf-8"))
-    replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def update_pages() -> None:
+    """Write the committed results into every page of SECTIONS."""
+    for page in SECTIONS:
+        path = PROJECT / page
+        text = with_sections(path.read_text(encoding="utf-8"), page)
+        replace_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
 
 
 if __name__ == "__main__":
     try:
-        update_readme()
+        update_pages()
     except BctError as error:
         sys.exit(str(error))

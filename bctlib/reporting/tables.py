@@ -1,4 +1,4 @@
-"""The tables that each table of results is shown as, for notebooks, terminal and README."""
+"""The tables that each table of results is shown as, for notebooks, terminal and pages."""
 
 import pandas as pd
 
@@ -96,7 +96,7 @@ def print_table(target: str, scale: str, device: str = "auto", lam: float = 1.0)
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table for the README."""
+    """A table for a Markdown page."""
     head = [table.index.name, *table.columns]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for index, row in zip(table.index, table.values, strict=True):

@@ -2,10 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
+from bctlib.errors import BctError
 from bctlib.reporting.cells import DASH
 from bctlib.reporting.claims.claim_list import CLAIMS, SECTIONS, Claim
 from bctlib.reporting.claims.comparisons import Comparison
@@ -17,6 +18,7 @@ RULE = (
     "A claim holds where the 95 % interval (Student's t over seeds, paired by seed) lies wholly on the side claimed, "
     "fails where it lies wholly on the other, and is undecided otherwise or with fewer than 3 seeds."
 )
+_TWICE = "A statement about both protocols counts twice."
 
 
 def judged_claims(scale: str) -> list[tuple[Claim, Point, Judgement]]:
@@ -127,13 +129,41 @@ def _gist(row: Mapping[str, object]) -> str:
     return f"ours: {row['claim']}" if row["stated by"] == "us" else str(row["claim"])
 
 
-def claims_section(scale: str = "desk") -> str:
-    """For the README: the counts, and one line per claim with its verdict at each point."""
+def highlights_section(names: Collection[str], scale: str = "desk") -> str:
+    """For the README: the counts over the whole ledger, and one line per named claim with its verdict at each point.
+
+    names: of claims (`Claim.name`), shown in the order of the ledger. Raises BctError for a name that is not there, and
+    as `claims_table` does.
+    """
+    if unknown := set(names) - {claim.name for claim in CLAIMS}:
+        raise BctError(f"no claim has the name {', '.join(sorted(unknown))}: see bctlib.reporting.claims.claim_list")
     table = claims_table(scale)
+    rows = iter(table.to_dict("records"))
     lines = ["| the paper says | where | here |", "|---|---|---|"]
-    for (_, where), rows in table.groupby(["claim", "where"], sort=False):
-        verdicts = dict(zip(rows["at"], rows["verdict"], strict=True))
-        same = len(set(verdicts.values())) == 1
-        shown = [f"**{verdict}**" if same else f"{at} **{verdict}**" for at, verdict in verdicts.items()]
-        lines.append(f"| {_gist(rows.iloc[0])} | {where} | {shown[0] if same else ', '.join(shown)} |")
-    return f"{counts_text(table)} A statement about both protocols counts twice. {RULE}\n\n" + "\n".join(lines)
+    for claim in CLAIMS:
+        judged = [next(rows) for _ in claim.at]
+        if claim.name in names:
+            verdicts = {row["at"]: row["verdict"] for row in judged}
+            same = len(set(verdicts.values())) == 1
+            shown = [f"**{verdict}**" if same else f"{at} **{verdict}**" for at, verdict in verdicts.items()]
+            lines.append(f"| {_gist(judged[0])} | {claim.where} | {shown[0] if same else ', '.join(shown)} |")
+    return f"{counts_text(table)} {_TWICE} {RULE}\n\n" + "\n".join(lines)
+
+
+def ledger_section(scale: str = "desk") -> str:
+    """For docs/claims.md: the counts, the rule, and a table per section with a row per claim and point.
+
+    Raises as `claims_table` does.
+    """
+    table = claims_table(scale)
+    rows = iter(table.to_dict("records"))
+    parts = [f"{counts_text(table)} {_TWICE}", RULE]
+    for section, claims in SECTIONS.items():
+        lines = [f"## {section}", "", "| statement | where | at | paper | here | seeds | points | verdict |",
+                 "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+        for row in (next(rows) for claim in claims for _ in claim.at):
+            note = f" *({row['note']})*" if row["note"] else ""
+            cells = (row[name] for name in ("where", "at", "paper", "effect", "seeds", "points"))
+            lines.append(f"| {_gist(row)}{note} | {' | '.join(map(str, cells))} | **{row['verdict']}** |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
