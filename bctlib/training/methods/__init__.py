@@ -5,10 +5,11 @@ A method is one small class in one file of this package, entered in METHODS belo
 
 import inspect
 
+from bctlib.training.heads import distillation_loss, influence_loss
 from bctlib.training.methods.base import Batch, Independent, Method, OldModel, Preparation
 from bctlib.training.methods.distance import L2Distance
 from bctlib.training.methods.forgetting import LearningWithoutForgetting
-from bctlib.training.methods.influence import BCT, BCTDistilled, BCTSynthesised, distillation_loss, influence_loss
+from bctlib.training.methods.influence import BCT, BCTDistilled, BCTSynthesised
 from bctlib.training.methods.linear_map import BCTLinearMap
 
 METHODS: dict[str, type[Method]] = {
