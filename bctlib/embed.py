@@ -1,7 +1,7 @@
 """The embedding of each image of a folder or list: `python -m bctlib.embed --help`.
 
-    from bctlib.embed import embed_to_files
-    embed_to_files("new.safetensors", "photos", "new.npy")
+from bctlib.embed import embed_to_files
+embed_to_files("new.safetensors", "photos", "new.npy")
 """
 
 import argparse

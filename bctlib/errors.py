@@ -1,5 +1,8 @@
 """The one error that a user is meant to read."""
 
+import contextlib
+from collections.abc import Iterator
+
 
 class BctError(Exception):
     """Bad input, damaged data or an impossible request, said in one sentence.
@@ -22,3 +25,12 @@ class UsageError(BctError):
 
 class Diverged(BctError):
     """A training whose loss is no number any more: an outcome of that recipe, not a fault of the data or the code."""
+
+
+@contextlib.contextmanager
+def as_user_error() -> Iterator[None]:
+    """A ValueError of the losses, methods or metrics, which know nothing of BctError, becomes one."""
+    try:
+        yield
+    except ValueError as error:
+        raise BctError(str(error)) from error

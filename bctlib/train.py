@@ -1,8 +1,8 @@
 """A new model on your own images, compatible with your old one: `python -m bctlib.train --help`.
 
-    from bctlib.train import old_from_weights, train_new_model
-    old = old_from_weights("old.pth", backbone="resnet18", classes="classes.txt")
-    model = train_new_model("photos", "new.safetensors", old=old, method="bct-sys", backbone="resnet50")
+from bctlib.train import old_from_weights, train_new_model
+old = old_from_weights("old.pth", backbone="resnet18", classes="classes.txt")
+model = train_new_model("photos", "new.safetensors", old=old, method="bct-sys", backbone="resnet50")
 """
 
 import argparse

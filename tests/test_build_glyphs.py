@@ -155,8 +155,10 @@ def test_candidates_are_ranked_and_the_desk_set_is_the_head():
     assert [face.rank for face in pick_typefaces(None, "desk")] == list(range(1, 33))
     assert 55 <= len(pick_typefaces(None, "full")) <= 70
     assert [face.name for face in pick_typefaces(["klee-regular", "train"], "full")] == ["train", "klee-regular"]
-    assert tuple(json.loads((locations.PROJECT / "data/glyphs/manifest.json").read_text())["typefaces"][i]["name"]
-                 for i in range(32)) == tuple(face.name for face in faces[:32])
+    assert tuple(
+        json.loads((locations.PROJECT / "data/glyphs/manifest.json").read_text())["typefaces"][i]["name"]
+        for i in range(32)
+    ) == tuple(face.name for face in faces[:32])
 
 
 def test_broken_candidate_list_names_the_line(tmp_path):

@@ -110,8 +110,19 @@ def test_cut_manifest_is_named(tiny):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("schema", 99), ("schema", None), ("size", "8"), ("typefaces", []), ("typefaces", [{}, {}]), ("files", {}),
-     ("files", {"identities.tsv": {}}), ("files", 3), ("n_identities", 61), ("columns", 54), ("size", 0)],
+    [
+        ("schema", 99),
+        ("schema", None),
+        ("size", "8"),
+        ("typefaces", []),
+        ("typefaces", [{}, {}]),
+        ("files", {}),
+        ("files", {"identities.tsv": {}}),
+        ("files", 3),
+        ("n_identities", 61),
+        ("columns", 54),
+        ("size", 0),
+    ],
 )
 def test_wrong_manifest_fields_are_one_sentence(tiny, field, value):
     path = tiny[0] / "manifest.json"

@@ -95,7 +95,7 @@ def test_persons_are_measured_as_the_benchmark_does(root, monkeypatch):
     bench = Workbench("paper", 0, "cpu").for_task("persons")
     pool, protocol = bench.protocols().pool, bench.reid_protocol()
     (query, query_labels), (gallery, gallery_labels) = (
-        person_images(root / "Market-1501-v15.09.15", part) for part in ("query", "gallery")
+        person_images(root / "Market-1501-v15.09.15", part, (256, 128)) for part in ("query", "gallery")
     )
     assert [p.rsplit("/", 1)[1] for p in pool.paths] == [*query.paths, *gallery.paths]
     assert np.array_equal(pool.image(query.size), gallery.image(0))

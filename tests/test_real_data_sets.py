@@ -261,7 +261,7 @@ def test_market1501_labels_are_sorted_and_rows_are_those_of_the_folders(tmp_path
     index = training_index(root)
     assert index.classes == ("0002", "0007", "0011") and index.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert image_folder_set(index, framing=WholeImage((256, 128)), workers=0).images[0].shape == (256, 128, 3)
-    pool, labels = person_images(root, "gallery")
+    pool, labels = person_images(root, "gallery", (256, 128))
     assert labels.identity.tolist() == [-1, -1, 0, 0, 3, 3, 5, 5] and labels.camera.tolist() == [1, 2] * 4
     assert list(pool.paths) == sorted(pool.paths) and pool.size == 8
     (images,) = person_images(root, "query", (64, 32))[0].batches(8, workers=0)
@@ -275,5 +275,5 @@ def test_market1501_faults_are_named(tmp_path):
         training_index(root)
     save_picture(root / "query" / "somebody.jpg", 0)
     with pytest.raises(BctError, match="'somebody.jpg' is no name like"):
-        person_images(root, "query")
+        person_images(root, "query", (256, 128))
     assert list(PathList.of([])) == []

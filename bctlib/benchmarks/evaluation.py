@@ -120,9 +120,7 @@ def _ijbc(bench: Bench, folder: Path) -> None:
         return found, tpir_over_galleries(found, FPIRS)
 
     found, _ = bench.stage("1:N, G1 and G2", identify, repeats=2)
-    halves = [
-        peers.search_peers(pooled[probes], subject[probes], pooled[each], subject[each]) for each in galleries
-    ]
+    halves = [peers.search_peers(pooled[probes], subject[probes], pooled[each], subject[each]) for each in galleries]
     for name in halves[0]:
         expected = [rank_k_over_galleries([each], 1) for each in found]
         bench.peer(name, lambda name=name: [half[name]() for half in halves], expected)

@@ -54,9 +54,7 @@ def main(words: list[str]) -> int:
     if not options.small:
         print(f"takes about {clock(60 * sum(MINUTES[part] for part in options.only))} at desk scale on two cores")
     peak = matrix_peak(device, 256 if options.small else None)
-    print(
-        f"matrix product, {peak.dtype}, {peak.side} x {peak.side}: {peak.flops_per_s / 1e9:,.0f} GFLOP/s", flush=True
-    )
+    print(f"matrix product, {peak.dtype}, {peak.side} x {peak.side}: {peak.flops_per_s / 1e9:,.0f} GFLOP/s", flush=True)
     bench = Bench(settings, amount, device, Table(peak), options.network)
     with _no_progress():
         for part in PARTS:

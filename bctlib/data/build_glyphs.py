@@ -39,8 +39,17 @@ SIZES = range(8, 257)
 # Grid columns: about as many as rows, so that a sheet is square and opens well in a viewer.
 COLUMNS = {"desk": 55, "full": 80}
 ATTRIBUTION = "typefaces.csv"
-ATTRIBUTION_COLUMNS = ("typeface", "style", "package", "version", "font_file", "index", "licence", "font_sha256",
-                       "kanji")
+ATTRIBUTION_COLUMNS = (
+    "typeface",
+    "style",
+    "package",
+    "version",
+    "font_file",
+    "index",
+    "licence",
+    "font_sha256",
+    "kanji",
+)
 LICENSES = "LICENSES.txt"
 _RULE = "=" * 100
 
@@ -57,8 +66,19 @@ def _write_attribution(path: Path, faces: list[Typeface], fonts: list[FontFile],
         table = csv.writer(file, lineterminator="\n")
         table.writerow(ATTRIBUTION_COLUMNS)
         for face, font, count in zip(faces, fonts, drawn, strict=True):
-            table.writerow((face.name, face.style, face.package, font.version, face.file, face.index, face.licence,
-                            _sha256(font.path), count))
+            table.writerow(
+                (
+                    face.name,
+                    face.style,
+                    face.package,
+                    font.version,
+                    face.file,
+                    face.index,
+                    face.licence,
+                    _sha256(font.path),
+                    count,
+                )
+            )
 
 
 def _write_licences(path: Path, faces: list[Typeface], fonts: list[FontFile]) -> None:
@@ -73,11 +93,17 @@ def _sha256(path: Path) -> str:
 
 
 def _write_manifest(folder: Path, set_name: str, size: int, n_identities: int, entries: list[dict]) -> None:
-    files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(folder.iterdir())
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(folder.iterdir())}
+    manifest = {
+        "schema": SCHEMA,
+        "set": set_name,
+        "size": size,
+        "columns": COLUMNS[set_name],
+        "n_identities": n_identities,
+        "n_typefaces": len(entries),
+        "typefaces": entries,
+        "files": files,
     }
-    manifest = {"schema": SCHEMA, "set": set_name, "size": size, "columns": COLUMNS[set_name],
-                "n_identities": n_identities, "n_typefaces": len(entries), "typefaces": entries, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
@@ -97,8 +123,15 @@ def _check_destination(out: Path) -> None:
         raise BctError(f"--out {out} holds other things than glyph data; name a new or an empty folder.")
 
 
-def build_glyphs(fonts: Path, out: Path, set_name: str = "desk", size: int = 28, names: list[str] | None = None,
-                 download: bool = False, echo=print) -> None:
+def build_glyphs(
+    fonts: Path,
+    out: Path,
+    set_name: str = "desk",
+    size: int = 28,
+    names: list[str] | None = None,
+    download: bool = False,
+    echo=print,
+) -> None:
     """Build a glyph folder at `out` from the packages in `fonts`; see the module's docstring.
 
     Raises BctError when a package, a font or a tool is missing, or `out` holds something else; UsageError for an

@@ -19,9 +19,10 @@ from bctlib.data.image_file_pool import ImageFilePool, ijbc_pool
 from bctlib.data.image_index import ImageIndex
 from bctlib.data.imdb_face import PUBLISHED_ROWS, PUBLISHED_UNIQUE, FaceTable, read_face_table
 from bctlib.data.layouts import CSV_NAME, LAYOUTS, Layout, find_data, training_faces
-from bctlib.data.market1501 import PERSON, training_index
-from bctlib.data.market1501_names import DISTRACTOR, FOLDERS, JUNK, PUBLISHED, labels_of_names, names_in_folder
+from bctlib.data.market1501 import training_index
+from bctlib.data.market1501_names import FOLDERS, PUBLISHED, labels_of_names, names_in_folder
 from bctlib.data.reading import ImageList, reading_speed
+from bctlib.data.reid_protocol import DISTRACTOR, JUNK
 from bctlib.errors import BctError, UsageError
 
 
@@ -164,7 +165,7 @@ def _check_market1501(report: CheckReport, folder: Path, decode: bool) -> ImageL
     if "train" not in identities:
         return None
     index = training_index(folder)  # refuses junk and distractors among the training images
-    return ImageList(index.root, index.paths, WholeImage(PERSON))
+    return ImageList(index.root, index.paths, WholeImage((256, 128)))
 
 
 _CHECKS = {"imdb-face": _check_imdb_face, "ijbc": _check_ijbc, "market1501": _check_market1501}

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from bctlib.data.share import Share
-from bctlib.data.transfer import sent
+from bctlib.data.transfer import to_device
 from bctlib.errors import BctError
 
 # Shares of red, green and blue in the grey that saturation mixes with (ITU-R BT.601).
@@ -77,7 +77,7 @@ class ColourDistortion:
         uniform = share.of(torch.rand(share.total, 11, generator=generator))
         out = images.to(torch.float32).mul_(1 / 255)
         if self.rotation or self.shift or self.mirror or tuple(self.scale) != (1.0, 1.0):
-            out = _warp(out, sent(self._inverse(uniform, *images.shape[2:]), out.device))
+            out = _warp(out, to_device(self._inverse(uniform, *images.shape[2:]), out.device))
         return self._recolour(out, uniform[:, 5:]).clamp_(0, 1).mul_(2).sub_(1)
 
     def _inverse(self, uniform: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -98,12 +98,12 @@ class ColourDistortion:
         factors = factors * (1 + (uniform[:, 3:6] * 2 - 1) * self.tint)
         contrast = (self.contrast[0] + uniform[:, 1] * (self.contrast[1] - self.contrast[0]))[:, None]
         saturation = (self.saturation[0] + uniform[:, 2] * (self.saturation[1] - self.saturation[0]))[:, None]
-        luma = sent(torch.tensor(_LUMA), images.device).view(1, 3, 1, 1)
+        luma = to_device(torch.tensor(_LUMA), images.device).view(1, 3, 1, 1)
         grey = (images * luma).sum(1, keepdim=True)
         # One multiplication and one addition per pixel: gain * (s x + (1 - s) grey) + level.
         gain = factors * contrast
-        weights = [sent(t[:, :, None, None], images.device) for t in (gain * saturation, gain * (1 - saturation))]
-        level = sent((0.5 * (1 - contrast))[:, :, None, None], images.device)
+        weights = [to_device(t[:, :, None, None], images.device) for t in (gain * saturation, gain * (1 - saturation))]
+        level = to_device((0.5 * (1 - contrast))[:, :, None, None], images.device)
         return torch.addcmul(level, images, weights[0]).addcmul_(grey, weights[1])
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from bctlib.data.share import Share
-from bctlib.data.transfer import sent
+from bctlib.data.transfer import to_device
 from bctlib.errors import BctError
 
 # Largest number of normal deviates drawn for one batch; a larger batch reuses them at random offsets. Drawing is
@@ -71,9 +71,9 @@ def _noise(share: Share, side: int, generator: torch.Generator, device: torch.de
     """Standard normal float32 [n,1,side,side] of a share's n images, on `device`, from a CPU generator."""
     pixels = side * side
     if share.total * pixels <= _NOISE_BANK:
-        return sent(share.of(torch.randn(share.total, 1, side, side, generator=generator)), device)
-    bank = sent(torch.randn(_NOISE_BANK + pixels, generator=generator), device)
-    start = sent(share.of(torch.randint(0, _NOISE_BANK, (share.total,), generator=generator)), device)
+        return to_device(share.of(torch.randn(share.total, 1, side, side, generator=generator)), device)
+    bank = to_device(torch.randn(_NOISE_BANK + pixels, generator=generator), device)
+    start = to_device(share.of(torch.randint(0, _NOISE_BANK, (share.total,), generator=generator)), device)
     return bank.unfold(0, pixels, 1)[start].view(-1, 1, side, side)
 
 
@@ -134,9 +134,9 @@ class TrainingDistortion:
         contrast = least + uniform[:, 6] * (most - least)
         brightness = signed[:, 4] * self.brightness
         # With x in [0, 255]: contrast * (x * 2 / 255 - 1) + brightness, as one multiplication and one addition.
-        gain = sent((contrast * (2 / 255)).view(n, 1, 1, 1), device)
-        level = sent((brightness - contrast).view(n, 1, 1, 1), device)
-        out = _warp(batch.to(torch.float32), sent(theta, device)).mul_(gain).add_(level)
+        gain = to_device((contrast * (2 / 255)).view(n, 1, 1, 1), device)
+        level = to_device((brightness - contrast).view(n, 1, 1, 1), device)
+        out = _warp(batch.to(torch.float32), to_device(theta, device)).mul_(gain).add_(level)
         if self.noise > 0:
             out.add_(_noise(share, batch.shape[-1], generator, device), alpha=self.noise)
         return out

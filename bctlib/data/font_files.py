@@ -22,8 +22,10 @@ class FontFile:
 
 def _run(command: list[str], where: Path) -> None:
     if shutil.which(command[0]) is None:
-        raise BctError(f"{command[0]} is needed to get fonts from Debian packages and is not installed here; give "
-                       "--fonts a folder of unpacked packages instead.")
+        raise BctError(
+            f"{command[0]} is needed to get fonts from Debian packages and is not installed here; give "
+            "--fonts a folder of unpacked packages instead."
+        )
     done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]

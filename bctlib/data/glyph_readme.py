@@ -36,5 +36,6 @@ To rebuild, with the package versions in `typefaces.csv` (another version may gi
 def readme(set_name: str, size: int, columns: int, n_identities: int, faces: list[Typeface]) -> str:
     """Text of `README.md` for a glyph folder of `n_identities` kanji in these typefaces."""
     levels = "level 1" if set_name == "desk" else "levels 1 and 2"
-    return _TEXT.format(set_name=set_name, size=size, columns=columns, n_identities=n_identities, n_faces=len(faces),
-                        levels=levels)
+    return _TEXT.format(
+        set_name=set_name, size=size, columns=columns, n_identities=n_identities, n_faces=len(faces), levels=levels
+    )

@@ -17,8 +17,16 @@ MANIFEST = "manifest.json"
 IDENTITIES = "identities.tsv"
 _FILE_ENTRY = {"bytes": int, "sha256": str}
 IDENTITY_COLUMNS = ("index", "character", "code_point", "row_cell", "level")
-_FIELDS = {"schema": int, "set": str, "size": int, "columns": int, "n_identities": int, "n_typefaces": int,
-           "typefaces": list, "files": dict}
+_FIELDS = {
+    "schema": int,
+    "set": str,
+    "size": int,
+    "columns": int,
+    "n_identities": int,
+    "n_typefaces": int,
+    "typefaces": list,
+    "files": dict,
+}
 LARGEST = 10**5
 """Of any count in a manifest, far beyond what there is: a damaged one must not cost gigabytes."""
 _INK = 17  # 15 levels of ink onto 0 to 255

@@ -11,9 +11,6 @@ from bctlib.data.market1501_names import FOLDERS, Market1501Labels, labels_of_na
 from bctlib.data.path_list import PathList
 from bctlib.errors import BctError
 
-PERSON = (256, 128)
-"""Height and width at which whole persons are usually seen."""
-
 
 def training_index(root: Path | str) -> ImageIndex:
     """`bounding_box_train` by identity, named by the four digits of the file names, in their order.
@@ -33,9 +30,7 @@ def training_index(root: Path | str) -> ImageIndex:
     return index_of(folder, names, (f"{number:04d}" for number in identity), sizes)
 
 
-def person_images(
-    root: Path | str, part: str, size: tuple[int, int] = PERSON
-) -> tuple[ImageFilePool, Market1501Labels]:
+def person_images(root: Path | str, part: str, size: tuple[int, int]) -> tuple[ImageFilePool, Market1501Labels]:
     """The images of "query" or "gallery" at `size` (height, width), sorted by name, and who each is, by which camera.
 
     Junk is in the gallery too, so that rows are those of the folder: measures leave it out. Raises BctError.

@@ -9,8 +9,6 @@ import numpy as np
 
 from bctlib.errors import BctError
 
-JUNK, DISTRACTOR = -1, 0
-"""Identities that are no person: junk is ignored in every measure, a distractor stays as a wrong answer."""
 FOLDERS = {"train": "bounding_box_train", "gallery": "bounding_box_test", "query": "query"}
 PUBLISHED = {"train": 12_936, "gallery": 19_732, "query": 3_368}
 _NAME = re.compile(r"([-\d]+)_c(\d)")

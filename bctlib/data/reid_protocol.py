@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bctlib.data.market1501_names import JUNK
 from bctlib.data.templates import ImagePool
 from bctlib.errors import BctError
 
+JUNK, DISTRACTOR = -1, 0
+"""Identities that are no person: junk is ignored in every measure, a distractor stays as a wrong answer."""
 QUERIES = 4
 """Queries of an identity, about Market-1501's 4.5."""
 

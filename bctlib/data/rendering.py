@@ -84,8 +84,9 @@ def _draw(font: ImageFont.FreeTypeFont, character: str, size: int) -> np.ndarray
     return ((grey * (LEVELS - 1) + span // 2) // span).astype(np.uint8)
 
 
-def render_typeface(path: Path, index: int, characters: list[str], sample: list[str],
-                    size: int) -> tuple[np.ndarray, np.ndarray]:
+def render_typeface(
+    path: Path, index: int, characters: list[str], sample: list[str], size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw `characters` in one face.
 
     Returns ink levels, uint8 [n, S, S] in 0 (paper) to 15 (ink), and `present`, bool [n]: False, with an empty picture,
@@ -100,8 +101,9 @@ def render_typeface(path: Path, index: int, characters: list[str], sample: list[
         raise BctError(f"{path} (face {index}) cannot be drawn by FreeType ({error}).") from error
 
 
-def _render(path: Path, index: int, covered: set[int], characters: list[str], sample: list[str],
-            size: int) -> tuple[np.ndarray, np.ndarray]:
+def _render(
+    path: Path, index: int, covered: set[int], characters: list[str], sample: list[str], size: int
+) -> tuple[np.ndarray, np.ndarray]:
     pixels = fitting_pixels(path, index, [character for character in sample if ord(character) in covered], size)
     font = _font(path, index, pixels)
     levels = np.zeros((len(characters), size, size), np.uint8)

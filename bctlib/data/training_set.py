@@ -10,7 +10,7 @@ import torch
 from bctlib.data.distortion import TrainingDistortion, normalise
 from bctlib.data.glyph_set import GlyphSet
 from bctlib.data.share import Share
-from bctlib.data.transfer import sent
+from bctlib.data.transfer import to_device
 from bctlib.errors import BctError
 
 Distort = Callable[[torch.Tensor, torch.Generator, Share | None], torch.Tensor]
@@ -66,7 +66,7 @@ class TrainingSet:
     def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(uint8 [n,S,S], int64 [n]) for each `size` positions of `order`, as `TrainingData` says."""
         for chosen in order.split(size):
-            yield self.images[sent(chosen, self.images.device)], self.labels[chosen]
+            yield self.images[to_device(chosen, self.images.device)], self.labels[chosen]
 
     def distortion(self, settings: Mapping[str, Any]) -> TrainingDistortion:
         """What distorts a batch of glyphs. Raises BctError for a magnitude that makes no sense."""

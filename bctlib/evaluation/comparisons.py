@@ -41,7 +41,11 @@ class Comparison:
 
 
 def verification_rows(
-    models: tuple[str, str], genuine: np.ndarray, impostor: np.ndarray, fars: Iterable[float], rule: str,
+    models: tuple[str, str],
+    genuine: np.ndarray,
+    impostor: np.ndarray,
+    fars: Iterable[float],
+    rule: str,
     n_impostors: int | None = None,
 ) -> list[Measurement]:
     """TAR at each FAR from the scores [g], [m] of all genuine and impostor pairs; or the m largest of n_impostors."""

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Sequence
 
-from bctlib.data.market1501_names import JUNK, PUBLISHED, Market1501Labels
+from bctlib.data.market1501_names import PUBLISHED, Market1501Labels
+from bctlib.data.reid_protocol import JUNK
 from bctlib.evaluation.comparisons import CMC_RANKS, cmc_curve, retrieval_rows
 from bctlib.evaluation.feature_files import FeatureSource, faults_named
 from bctlib.evaluation.four_sides import open_sides
@@ -53,8 +54,13 @@ def evaluate_market1501(
             pair, note = comparison.of_one_width()
             report.notes += [note] if note else []
             found = rank_gallery(
-                pair.query, query_labels.identity, pair.gallery, gallery_labels.identity,
-                query_labels.camera, gallery_labels.camera, junk=JUNK,
+                pair.query,
+                query_labels.identity,
+                pair.gallery,
+                gallery_labels.identity,
+                query_labels.camera,
+                gallery_labels.camera,
+                junk=JUNK,
             )
             models = pair.query_model, pair.gallery_model
             report.measurements += retrieval_rows(models, found, ranks)

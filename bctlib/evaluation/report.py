@@ -171,7 +171,12 @@ def _verdict(quantity: tuple, new_old: float, old_old: float, paragon: float | N
     compatible = is_compatible(new_old, old_old)
     share = update_gain(new_old, old_old, paragon) if paragon is not None else math.nan
     return Verdict(
-        *quantity, new_old, old_old, compatible, absolute_gain(new_old, old_old) if compatible else None, paragon,
+        *quantity,
+        new_old,
+        old_old,
+        compatible,
+        absolute_gain(new_old, old_old) if compatible else None,
+        paragon,
         None if math.isnan(share) else share,
     )
 

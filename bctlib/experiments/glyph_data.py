@@ -17,7 +17,6 @@ from bctlib.data.protocols import GlyphProtocols, glyph_protocols
 from bctlib.data.reid_protocol import ReidProtocol, reid_protocol
 from bctlib.data.splits import IdentitySplit, split_identities, training_share
 from bctlib.data.training_set import TrainingSet, glyph_training_set
-from bctlib.data.typefaces import read_typefaces
 from bctlib.errors import UsageError
 from bctlib.features.extract import pool_features
 from bctlib.training.artefact import Artefact
@@ -37,6 +36,11 @@ def _protocols(folder: Path, scale: str, part: str) -> GlyphProtocols:
     settings = scale_settings(scale)
     glyphs = _glyphs(folder)
     return glyph_protocols(glyphs, getattr(_split(glyphs, settings), part), seed=settings.split_seed)
+
+
+def _candidates() -> int:
+    """How many typefaces the full set is built from: the lines of the builder's list, which has a header."""
+    return len((locations.PROJECT / "bctlib/data/typefaces.csv").read_text(encoding="utf-8").splitlines()) - 1
 
 
 def _split(glyphs: GlyphSet, settings: ScaleSettings) -> IdentitySplit:
@@ -102,7 +106,7 @@ class GlyphData:
 
     def n_images(self, share: float) -> float:
         if not self.is_here:
-            return self.settings.n_train * share * TYPICALLY_HELD * len(read_typefaces())
+            return self.settings.n_train * share * TYPICALLY_HELD * _candidates()
         held = self.glyphs.present[self.split.train].mean() * len(self.glyphs.typefaces)
         return self.settings.n_train * share * held
 

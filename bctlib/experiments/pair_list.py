@@ -4,7 +4,6 @@ A pair is (query model, gallery model): the first embeds first templates and pro
 galleries (paper Sec. 3.3).
 """
 
-
 from bctlib.training.model_list import LONG_CHAIN
 
 Pair = tuple[str, str]

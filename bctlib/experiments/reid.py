@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from bctlib.data.market1501_names import JUNK
-from bctlib.data.reid_protocol import ReidProtocol
+from bctlib.data.reid_protocol import JUNK, ReidProtocol
 from bctlib.experiments.compare import Measurement
 from bctlib.experiments.workbench import Workbench
 from bctlib.metrics.retrieval import cmc, mean_average_precision, rank_gallery

@@ -39,7 +39,14 @@ class BackfillSearches(NamedTuple):
 
 
 def backfill_curve(
-    probes, probe_identity, gallery_old, gallery_new, gallery_identity, fpir=1e-2, order=None, points: int = 51,
+    probes,
+    probe_identity,
+    gallery_old,
+    gallery_new,
+    gallery_identity,
+    fpir=1e-2,
+    order=None,
+    points: int = 51,
     rule: str = "strict",
 ) -> tuple[np.ndarray, np.ndarray]:
     """TPIR at `fpir` of new probes on one gallery, from no backfill (Eq. 2's situation) to full (the new model alone).
@@ -65,7 +72,9 @@ def tpir_along(searches: BackfillSearches, fpir, rule: str = "strict", times=Non
         tpir_at_fpir(
             searches.mate[mated, point],
             np.where(searches.mate[mated, point] > best_other[mated, point], 1, 2),
-            best_other[~searches.mated, point], fpir, rule,
+            best_other[~searches.mated, point],
+            fpir,
+            rule,
         )
         for point in range(len(searches.share))
     ]

@@ -64,8 +64,13 @@ def identification_points(mate_score, mate_rank, nonmated_best, fpir, rule: str 
         raise ValueError(f"mate_rank: expected {len(mate_score)} ranks, one for each mate_score, got {len(mate_rank)}")
     nonmated_best = checks.scores("nonmated_best", nonmated_best)
     return operating_points(
-        mate_score[mate_rank == 1], nonmated_best, fpir, rule=rule, n_positives=len(mate_score),
-        target_name="fpir", negatives_name="nonmated_best",
+        mate_score[mate_rank == 1],
+        nonmated_best,
+        fpir,
+        rule=rule,
+        n_positives=len(mate_score),
+        target_name="fpir",
+        negatives_name="nonmated_best",
     )
 
 

@@ -53,7 +53,10 @@ def largest(values: np.ndarray, k: int) -> np.ndarray:
 
 
 def thresholds(
-    negatives: np.ndarray, targets: np.ndarray, n_negatives: int | None = None, rule: str = "strict",
+    negatives: np.ndarray,
+    targets: np.ndarray,
+    n_negatives: int | None = None,
+    rule: str = "strict",
     name: str = "impostor",
 ) -> list[tuple[float, int]]:
     """(threshold, number of negatives strictly above it) for each of `targets`.
@@ -92,8 +95,14 @@ def thresholds(
 
 
 def operating_points(
-    positives: np.ndarray, negatives: np.ndarray, targets, n_negatives: int | None = None, rule: str = "strict",
-    n_positives: int | None = None, target_name: str = "targets", negatives_name: str = "impostor",
+    positives: np.ndarray,
+    negatives: np.ndarray,
+    targets,
+    n_negatives: int | None = None,
+    rule: str = "strict",
+    n_positives: int | None = None,
+    target_name: str = "targets",
+    negatives_name: str = "impostor",
 ) -> list[OperatingPoint]:
     """An OperatingPoint for each of `targets`; `n_positives` when positives that can never count were left out."""
     targets, _ = checks.rates(target_name, targets)

@@ -103,9 +103,7 @@ def strict_table(scale: str, device: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("pair")
 
 
-def matrix_table(
-    table: str, scale: str, protocol: str, device: str | None = None, lam: float = 1.0
-) -> pd.DataFrame:
+def matrix_table(table: str, scale: str, protocol: str, device: str | None = None, lam: float = 1.0) -> pd.DataFrame:
     """Every query model (rows) against every gallery model (columns) of a table, in per cent, as in Tables 1 to 4."""
     metric = PROTOCOLS[protocol][1]
     cells, pairs = measured(table, scale, device), find_table(table).pairs

@@ -23,9 +23,7 @@ FAILURE_PAIRS: tuple[Pair, ...] = (
 """What fails in Table 3 beside what works."""
 
 
-def plot_scores(
-    scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None = None, table: str = TABLE
-) -> Figure:
+def plot_scores(scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None = None, table: str = TABLE) -> Figure:
     """Cosines of genuine and impostor template pairs, one panel per (query model, gallery model); first seed.
 
     Where the two distributions cover each other no threshold can tell who is who. table: where they

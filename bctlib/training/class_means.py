@@ -1,13 +1,11 @@
 """Synthesised classifier rows (paper Sec. 2.5): the mean of the unit embeddings of each class."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 
-from bctlib.errors import BctError
 from bctlib.training.heads import Head, frozen_head
-from bctlib.training.processes import Processes
 
 
 def class_means(
@@ -15,19 +13,19 @@ def class_means(
     classes: int,
     dim: int,
     device: torch.device,
-    processes: Processes = Processes(),  # noqa: B008 - frozen
+    total: Callable[[torch.Tensor], torch.Tensor] = lambda own: own,
 ) -> torch.Tensor:
     """float32 [classes,dim] on `device`, not re-normalised; a class without an embedding has a row of zeros.
 
-    embedded: (float32 [n,dim], int64 [n]) batches of embeddings and their classes. processes: among which the
-    embeddings are divided, by default this one alone has them all.
+    embedded: (float32 [n,dim], int64 [n]) batches of embeddings and their classes. total: the sum of a tensor
+    over all processes, where each has only a part of the embeddings; by default this one has them all.
     """
-    total = torch.zeros(classes, dim, device=device)
-    count = torch.zeros(classes, 1, device=device)
+    sums = torch.zeros(classes, dim, device=device)
+    counts = torch.zeros(classes, 1, device=device)
     for embeddings, labels in ((each.to(device) for each in pair) for pair in embedded):
-        total.index_add_(0, labels, F.normalize(embeddings))
-        count.index_add_(0, labels, torch.ones(len(labels), 1, device=device))
-    return processes.sum(total) / processes.sum(count).clamp(min=1)
+        sums.index_add_(0, labels, F.normalize(embeddings))
+        counts.index_add_(0, labels, torch.ones(len(labels), 1, device=device))
+    return total(sums) / total(counts).clamp(min=1)
 
 
 def head_of_features(
@@ -40,16 +38,16 @@ def head_of_features(
     """A frozen cosine head that stands for an old classifier of which only features are left.
 
     features: [n,d], of any norm; labels: int64 [n], 0 to C-1, each class at least once. margin: None for Norm-Softmax.
-    names: of the classes, for messages. Raises BctError naming a row that is not finite, and naming a class whose
+    names: of the classes, for messages. Raises ValueError naming a row that is not finite, and naming a class whose
     features cancel or are all zero.
     """
     features = torch.as_tensor(features).float()
     bad = torch.nonzero(~features.norm(dim=1).isfinite())
     if len(bad):
-        raise BctError(f"old features: row {int(bad[0])} holds NaN, infinite or overflowing values")
+        raise ValueError(f"old features: row {int(bad[0])} holds NaN, infinite or overflowing values")
     rows = class_means([(features, labels)], int(labels.max()) + 1, features.shape[1], features.device)
     empty = torch.nonzero(rows.norm(dim=1) < 1e-6)
     if len(empty):
         name = repr(names[int(empty[0])]) if names else int(empty[0])
-        raise BctError(f"old features: those of class {name} are zero or cancel, so that it has no direction")
+        raise ValueError(f"old features: those of class {name} are zero or cancel, so that it has no direction")
     return frozen_head(rows, scale=scale, margin=margin)

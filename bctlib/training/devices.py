@@ -3,6 +3,7 @@
 import contextlib
 
 import torch
+from torch import nn
 
 from bctlib.errors import UsageError
 
@@ -37,3 +38,15 @@ def autocast(device: torch.device):
     if has_bf16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
+
+
+class InTrainingPrecision(nn.Module):
+    """A network that is called under `autocast`, as the new model is in training."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        with autocast(images.device):
+            return self.network(images)

@@ -37,7 +37,8 @@ def training_seconds(
         with understood(split_size(recipe.backbone)[0], size), autocast(device):
             net(images).float().square().mean().backward()
         if old is not None and method.runs_old(unseen):
-            old.embed(images)
+            with autocast(device):
+                old.embed(images)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         step = time.perf_counter() - began

@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bctlib.errors import BctError
-
 
 class Head(nn.Module):
     """w_c [C,d] and the cross-entropy of Eq. 4. `kind` names the form in recipes and artefacts."""
@@ -122,14 +120,14 @@ HEADS: dict[str, type[Head]] = {head.kind: head for head in (SoftMax, NormSoftma
 def build_head(kind: str, classes: int, dim: int, **settings: float) -> Head:
     """A head of the named kind; settings a kind does not have are refused.
 
-    Raises BctError for an unknown kind or setting.
+    Raises ValueError for an unknown kind or setting.
     """
     if kind not in HEADS:
-        raise BctError(f"unknown head {kind!r}: expected one of {', '.join(HEADS)}")
+        raise ValueError(f"unknown head {kind!r}: expected one of {', '.join(HEADS)}")
     try:
         return HEADS[kind](classes, dim, **settings)
     except TypeError as error:
-        raise BctError(f"head {kind!r} does not take these settings: {', '.join(sorted(settings))}") from error
+        raise ValueError(f"head {kind!r} does not take these settings: {', '.join(sorted(settings))}") from error
 
 
 def frozen_head(
@@ -138,22 +136,22 @@ def frozen_head(
     """An old model's classifier as a frozen head, ready for the influence loss.
 
     weight: [C,d], a row for each class. With a scale it is a Norm-Softmax, with a margin too a Cosine Margin, with
-    neither a SoftMax with its bias [C] (0 if None). Raises BctError for other shapes, for numbers that are not finite,
-    for a margin without a scale, and for a bias that a cosine head has no place for.
+    neither a SoftMax with its bias [C] (0 if None). Raises ValueError for other shapes, for numbers that are not
+    finite, for a margin without a scale, and for a bias that a cosine head has no place for.
     """
     weight = torch.as_tensor(weight).detach().float()
     if weight.dim() != 2 or 0 in weight.shape:
-        raise BctError(f"the old classifier has shape {tuple(weight.shape)}, expected [classes, dimension]")
+        raise ValueError(f"the old classifier has shape {tuple(weight.shape)}, expected [classes, dimension]")
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise BctError(f"the old classifier's bias has shape {tuple(bias.shape)}, expected [{len(weight)}]")
+        raise ValueError(f"the old classifier's bias has shape {tuple(bias.shape)}, expected [{len(weight)}]")
     if not all(tensor.isfinite().all() for tensor in (weight, bias) if tensor is not None):
-        raise BctError("the old classifier holds NaN or infinite values, expected finite numbers")
+        raise ValueError("the old classifier holds NaN or infinite values, expected finite numbers")
     if scale is None:
         if margin is not None:
-            raise BctError("a margin without a scale was given for the old classifier, expected both or none")
+            raise ValueError("a margin without a scale was given for the old classifier, expected both or none")
         head: Head = SoftMax(*weight.shape)
     elif bias is not None and bias.any():
-        raise BctError("the old classifier has a bias, but a scale was given: a cosine head has no bias")
+        raise ValueError("the old classifier has a bias, but a scale was given: a cosine head has no bias")
     else:
         head = NormSoftmax(*weight.shape, scale) if margin is None else CosineMargin(*weight.shape, scale, margin)
     with torch.no_grad():
@@ -161,3 +159,28 @@ def frozen_head(
         if bias is not None and scale is None:
             head.bias.copy_(bias)
     return head.eval().requires_grad_(False)
+
+
+def influence_loss(
+    embedding: torch.Tensor, old_labels: torch.Tensor, old_head: Head, margin: bool = True
+) -> torch.Tensor:
+    """L(w_c old, w_phi; T_BCT) of Eq. 8: the frozen old head's loss on the new embedding.
+
+    embedding: float [N,d_new], of which the old head judges its first d_old elements (Sec. 3.6); old_labels: int64 [N]
+    into the old head's classes, -1 where it does not know the class; margin: keep the old head's own. Divided by N.
+    """
+    return old_head.loss(embedding[:, : old_head.dim], old_labels, margin=margin)
+
+
+def distillation_loss(
+    embedding: torch.Tensor, old_embedding: torch.Tensor, old_head: Head, images: int | None = None
+) -> torch.Tensor:
+    """Cross-entropy between the old head's answers to old and new embeddings of the same images (App. A).
+
+    embedding: float [N,d_new], of which the old head judges its first d_old elements; old_embedding: float [N,d_old],
+    without gradient. Both answers are soft-maxed at the old head's scale, which plays the part of the temperature; no
+    margin. Divided by `images`, by default N.
+    """
+    target = F.softmax(old_head.responses(old_embedding), dim=1)
+    answer = F.log_softmax(old_head.responses(embedding[:, : old_head.dim]), dim=1)
+    return -(target * answer).sum() / (len(embedding) if images is None else images)

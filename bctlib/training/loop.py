@@ -9,10 +9,11 @@ from torch import nn
 
 from bctlib import progress
 from bctlib.data.training_set import TrainingData
-from bctlib.errors import BctError
+from bctlib.errors import BctError, as_user_error
 from bctlib.training.acceleration import accelerated
 from bctlib.training.backbones import build_backbone
 from bctlib.training.checkpoint import Checkpoint
+from bctlib.training.devices import InTrainingPrecision
 from bctlib.training.heads import Head, build_head
 from bctlib.training.methods import OldModel, Preparation, build_method
 from bctlib.training.objective import Objective
@@ -76,18 +77,21 @@ def train(
     none, when a new embedding is shorter than the old one, and when the checkpoint cannot be written; Diverged when
     the loss is not finite; UsageError when the processes (`bctlib.training.processes`) cannot share a batch.
     """
-    method = build_method(recipe.method, **recipe.options)
+    with as_user_error():
+        method = build_method(recipe.method, **recipe.options)
     if method.needs_old and old is None:
         raise BctError(f"method {recipe.method!r} needs an old model, but the recipe names none")
     if method.needs_old and recipe.dim < old.dim:
         raise BctError(f"{label}: dim is {recipe.dim}, expected at least {old.dim}, the old model's")
+    if old is not None:
+        old = OldModel(InTrainingPrecision(old.backbone), old.head, old.classes)
     schedule, data, processes = recipe.schedule, data.to(device), here()
     share = processes.share_of_batch(schedule.batch, len(data))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(hash_seed(recipe.key))
         backbone = build_backbone(recipe.backbone, recipe.dim, recipe.relu)
         plain_batches = partial(data.plain_batches, share=processes.share(len(data)))
-        preparation = Preparation(data.classes, device, plain_batches, old)
+        preparation = Preparation(data.classes, device, plain_batches, old, processes.sum)
         method.prepare(preparation)
         classes = method.head_classes(preparation)
         head = method.build_head(lambda n: build_head(recipe.head, n, recipe.dim, **recipe.head_settings), len(classes))

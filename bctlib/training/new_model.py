@@ -12,7 +12,7 @@ from bctlib.data.framing import FACE
 from bctlib.data.image_folder_set import ImageFolderSet
 from bctlib.data.name_lists import read_class_map
 from bctlib.data.own_images import images_by_class
-from bctlib.errors import UsageError
+from bctlib.errors import UsageError, as_user_error
 from bctlib.files import is_sealed, marker, remove_leftovers
 from bctlib.provenance import provenance
 from bctlib.training.artefact import Artefact, Training, is_artefact, load_artefact, save_artefact
@@ -217,4 +217,5 @@ def _head_settings(kind: str, scale: float | None, margin: float | None) -> dict
     given = {name: value for name, value in (("scale", scale), ("margin", margin)) if value is not None}
     if kind not in HEADS:
         raise UsageError(f"unknown head {kind!r}: expected one of {', '.join(HEADS)}")
-    return build_head(kind, 1, 1, **given).settings()
+    with as_user_error():
+        return build_head(kind, 1, 1, **given).settings()

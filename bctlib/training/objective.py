@@ -1,9 +1,9 @@
-"""From a batch of images to the loss of one step, as a module: what several processes differentiate together."""
+"""From a batch of images to the loss of one step: the loss module that DistributedDataParallel wraps."""
 
 import torch
 from torch import nn
 
-from bctlib.data.transfer import sent
+from bctlib.data.transfer import to_device
 from bctlib.training.devices import autocast
 from bctlib.training.heads import Head
 from bctlib.training.methods import Batch, Method, Preparation
@@ -21,7 +21,7 @@ class Objective(nn.Module):
     def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """A scalar, the sum over the images divided by N. images: float32 [N,C,S,S]; labels: int64 [N], on the CPU."""
         old_labels, device = self.new_to_old[labels], images.device
-        batch = Batch(images, sent(labels, device), sent(old_labels, device), self.old, seen=old_labels >= 0)
+        batch = Batch(images, to_device(labels, device), to_device(old_labels, device), self.old, seen=old_labels >= 0)
         with autocast(images.device):
             batch.embedding = self.backbone(images.contiguous(memory_format=torch.channels_last)).float()
         self.method.replace(batch)

@@ -12,7 +12,7 @@ from torch import nn
 
 from bctlib.data.framing import FACE
 from bctlib.data.name_lists import read_class_names, read_row_classes
-from bctlib.errors import BctError
+from bctlib.errors import BctError, as_user_error
 from bctlib.training.artefact import load_artefact
 from bctlib.training.class_means import head_of_features
 from bctlib.training.heads import Head, frozen_head
@@ -127,7 +127,8 @@ def old_from_weights(
     """
     weights = read_weights(path)
     key, rows, bias = _classifier(path, weights, backbone, classifier)
-    head = frozen_head(rows, bias, scale, margin)
+    with as_user_error():
+        head = frozen_head(rows, bias, scale, margin)
     net = network_of_weights(path, weights, backbone, key, head.dim, image_size, mean, std)
     size = image_size or FACE
     width = embedding_width(net, size)
@@ -158,7 +159,8 @@ def synthesised_old(
     rows = read_row_classes(labels, len(features), name)
     names, numbers = np.unique(np.array(rows), return_inverse=True)
     array = torch.from_numpy(np.array(features, dtype=np.float32))
-    head = head_of_features(array, torch.from_numpy(numbers), scale, margin, [str(each) for each in names])
+    with as_user_error():
+        head = head_of_features(array, torch.from_numpy(numbers), scale, margin, [str(each) for each in names])
     classes = tuple(map(str, names))
     digest = _digest([("rows", head.weight)], (*classes, f"{scale} {margin}"))
     about = f"{len(array):,} features of {name}, {_about_head(head)}"

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from bctlib.data.framing import FACE
 from bctlib.errors import BctError, UsageError
 
 _SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)")
@@ -87,20 +86,21 @@ class OwnNetwork(nn.Module):
         return self.embed(self.features(images))
 
 
-def build_own(name: str, dim: int) -> OwnNetwork:
+def build_own(name: str, dim: int, size: tuple[int, int] = (112, 112)) -> OwnNetwork:
     """A freshly initialised network by its name in a recipe, of torchvision or by import path.
 
+    size: (height, width) of the images that it takes where the name does not say it.
     Raises BctError for a name that is neither, for an import or a factory that fails, and for a network that does not
     take images [N,3,H,W] or returns another shape than it should.
     """
-    plain, size = split_size(name)
+    plain, named = split_size(name)
     if is_import_path(plain):
         net, gives_embedding = call_factory(plain, dim)
     else:
         net, gives_embedding = torchvision_network(plain), False
         replace_layer(net, last_linear(net, plain), nn.Identity())
     features = Features(net, plain)
-    width = embedding_width(features, size or FACE)
+    width = embedding_width(features, named or size)
     if gives_embedding and width != dim:
         raise BctError(f"network {plain} was asked for dim={dim} and gives embeddings of {width} elements")
     return OwnNetwork(features.train(), nn.Identity() if gives_embedding else nn.Linear(width, dim))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bctlib.data.framing import FACE
-from bctlib.data.market1501 import PERSON
 from bctlib.errors import UsageError
 from bctlib.training.recipe import Schedule
 from bctlib.training.rehearsal import is_rehearsal, one_step
@@ -47,7 +46,7 @@ PAPER = {
     "persons": PaperSettings(
         backbones=_RESNETS,
         schedule=Schedule("steps", epochs=60, batch=64, rate=0.1, nesterov=False, drops=(40,)),
-        head_scale=32.0, margin=0.4, size=PERSON, distortion={"mirror": 0.5},
+        head_scale=32.0, margin=0.4, size=(256, 128), distortion={"mirror": 0.5},
     ),
 }  # fmt: skip
 

@@ -5,11 +5,11 @@ A method is one small class in one file of this package, entered in METHODS belo
 
 import inspect
 
-from bctlib.errors import BctError
+from bctlib.training.heads import distillation_loss, influence_loss
 from bctlib.training.methods.base import Batch, Independent, Method, OldModel, Preparation
 from bctlib.training.methods.distance import L2Distance
 from bctlib.training.methods.forgetting import LearningWithoutForgetting
-from bctlib.training.methods.influence import BCT, BCTDistilled, BCTSynthesised, distillation_loss, influence_loss
+from bctlib.training.methods.influence import BCT, BCTDistilled, BCTSynthesised
 from bctlib.training.methods.linear_map import BCTLinearMap
 
 METHODS: dict[str, type[Method]] = {
@@ -30,12 +30,12 @@ __all__ = [
 def build_method(name: str, **options: float) -> Method:
     """The named method with its options (`lam` and switches).
 
-    Raises BctError for an unknown method or option, naming those there are.
+    Raises ValueError for an unknown method or option, naming those there are.
     """
     if name not in METHODS:
-        raise BctError(f"unknown method {name!r}: expected one of {', '.join(METHODS)}")
+        raise ValueError(f"unknown method {name!r}: expected one of {', '.join(METHODS)}")
     known = list(inspect.signature(METHODS[name]).parameters)
     for option in options:
         if option not in known:
-            raise BctError(f"method {name!r} has no option {option!r}: it takes {', '.join(known) or 'none'}")
+            raise ValueError(f"method {name!r} has no option {option!r}: it takes {', '.join(known) or 'none'}")
     return METHODS[name](**options)

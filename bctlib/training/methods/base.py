@@ -17,11 +17,8 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from bctlib.data.transfer import sent
 from bctlib.training.class_means import class_means
-from bctlib.training.devices import autocast
 from bctlib.training.heads import Head
-from bctlib.training.processes import here
 
 
 @dataclass
@@ -43,9 +40,7 @@ class OldModel:
     @torch.no_grad()
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """float32 [N,d_old] of distorted or plain float32 images [N,C,S,S]."""
-        with autocast(images.device):
-            z = self.backbone(images)
-        return z.float()
+        return self.backbone(images).float()
 
 
 @dataclass
@@ -54,13 +49,15 @@ class Preparation:
 
     classes: names of the new model's classes. new_to_old: int64 [C], each class's index in the old head, -1 where
     the old model never saw it. plain_batches: iterates over (images, labels) of this process's share of the training
-    set, in the evaluation transform. device: where everything lives.
+    set, in the evaluation transform. device: where everything lives. total: the sum of a tensor over all processes that
+    train together.
     """
 
     classes: tuple[str, ...]
     device: torch.device
     plain_batches: Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor]]]
     old: OldModel | None = None
+    total: Callable[[torch.Tensor], torch.Tensor] = lambda own: own
 
     @cached_property
     def new_to_old(self) -> torch.Tensor:
@@ -76,7 +73,7 @@ class Preparation:
         Computed once, without gradient, in the evaluation transform (Sec. 2.5; averaging as the set function).
         """
         embedded = ((self.old.embed(images), labels) for images, labels in self.plain_batches())
-        return class_means(embedded, len(self.classes), self.old.dim, self.device, here())
+        return class_means(embedded, len(self.classes), self.old.dim, self.device, self.total)
 
 
 @dataclass
@@ -106,7 +103,10 @@ class Batch:
 
     def rows(self, tensor: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """Those rows of a tensor [N,...] on any device. chosen: bool [N], on the CPU: nothing waits for a GPU."""
-        return tensor[sent(chosen.nonzero()[:, 0], tensor.device)]
+        index = chosen.nonzero()[:, 0]
+        if tensor.is_cuda:  # from page-locked memory: a plain copy would wait for all work queued on the GPU
+            index = index.pin_memory()
+        return tensor[index.to(tensor.device, non_blocking=True)]
 
     def old_embedding(self, chosen: torch.Tensor) -> torch.Tensor:
         """phi_old of the chosen images (see `rows`), float32 [n,d_old], without gradient; no others are computed."""

@@ -6,35 +6,9 @@ The three forms differ in T_BCT and in what stands for classes that the old head
 """
 
 import torch
-import torch.nn.functional as F
 
-from bctlib.training.heads import Head
+from bctlib.training.heads import Head, distillation_loss, influence_loss
 from bctlib.training.methods.base import Batch, Method, Preparation
-
-
-def influence_loss(
-    embedding: torch.Tensor, old_labels: torch.Tensor, old_head: Head, margin: bool = True
-) -> torch.Tensor:
-    """L(w_c old, w_phi; T_BCT) of Eq. 8: the frozen old head's loss on the new embedding.
-
-    embedding: float [N,d_new], of which the old head judges its first d_old elements (Sec. 3.6); old_labels: int64 [N]
-    into the old head's classes, -1 where it does not know the class; margin: keep the old head's own. Divided by N.
-    """
-    return old_head.loss(embedding[:, : old_head.dim], old_labels, margin=margin)
-
-
-def distillation_loss(
-    embedding: torch.Tensor, old_embedding: torch.Tensor, old_head: Head, images: int | None = None
-) -> torch.Tensor:
-    """Cross-entropy between the old head's answers to old and new embeddings of the same images (App. A).
-
-    embedding: float [N,d_new], of which the old head judges its first d_old elements; old_embedding: float [N,d_old],
-    without gradient. Both answers are soft-maxed at the old head's scale, which plays the part of the temperature; no
-    margin. Divided by `images`, by default N.
-    """
-    target = F.softmax(old_head.responses(old_embedding), dim=1)
-    answer = F.log_softmax(old_head.responses(embedding[:, : old_head.dim]), dim=1)
-    return -(target * answer).sum() / (len(embedding) if images is None else images)
 
 
 def distillation(batch: Batch, chosen: torch.Tensor) -> torch.Tensor:
