@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bctlib.data.framing import FACE
 from bctlib.errors import UsageError
 from bctlib.training.recipe import Schedule
 from bctlib.training.rehearsal import is_rehearsal, one_step
@@ -41,7 +40,7 @@ PAPER = {
     "faces": PaperSettings(
         backbones=_RESNETS,
         schedule=Schedule("steps", epochs=16, batch=320, rate=0.1, nesterov=False, drops=(8, 12, 14)),
-        head_scale=32.0, margin=0.4, size=FACE,
+        head_scale=32.0, margin=0.4, size=(112, 112),
     ),
     "persons": PaperSettings(
         backbones=_RESNETS,
