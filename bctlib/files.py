@@ -1,17 +1,27 @@
 """Files that are either finished and verified, or not there.
 
-`seal` writes a file under a temporary name, renames it, and writes beside it, last, `NAME.sha256`: its digest. A file
-without that marker is an interrupted one and counts as absent; one that does not match its marker is damaged.
+`seal` writes a file in a temporary folder beside it, renames it, and writes beside it, last, `NAME.sha256`: its digest.
+A file without that marker is an interrupted one and counts as absent; one that does not match its marker is damaged.
+
+The temporary folder is called `.NAME.bctlib-` and some letters, and holds `writer.lock`, which its writer keeps locked
+for as long as it lives: by these two `remove_leftovers` knows what killed writers have left. Libraries that make
+temporary files of their own beside the one that they write (safetensors: `.tmp` and six letters) make them in it too.
 """
 
+import contextlib
 import glob
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from bctlib.errors import BctError
+
+_LOCK = "writer.lock"
 
 
 def digest_of(path: Path) -> str:
@@ -21,36 +31,63 @@ def digest_of(path: Path) -> str:
 
 
 def replace_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call `write` with a temporary path in the same folder, then rename that over `path`.
+    """Call `write` with a path of the same name in a folder beside it, then rename that over `path`.
 
     Whatever interrupts `write`, `path` holds its old content or none. Raises BctError when the folder cannot be
     written (read-only, disk full).
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(descriptor)
+        folder, lock = _temporary_folder(path)
     except OSError as error:
         raise BctError(f"cannot write into {path.parent}: {error.strerror}") from error
-    temporary = Path(name)
+    temporary = folder / path.name
     try:
         write(temporary)
-        temporary.chmod(0o644)  # mkstemp makes it private
+        temporary.chmod(0o644)  # whatever the umask, and a library's own temporary file is private
         os.replace(temporary, path)
     except OSError as error:
         raise BctError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(folder, lock)
+
+
+def _temporary_folder(path: Path) -> tuple[Path, FileLock]:
+    """A new folder beside `path`, and its lock, which this process holds."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=_ours(path)))
+        lock = FileLock(folder / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, FileNotFoundError):
+            pass  # another process took it for a leftover before it was locked
+        except (OSError, NotImplementedError):  # a file system without locks: what is killed here stays
+            (folder / _LOCK).unlink(missing_ok=True)
+            return folder, lock
+        if lock.is_locked and (folder / _LOCK).exists():
+            return folder, lock
+        _remove(folder, lock)
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    """What cannot be removed is left: nothing reads it, and the work is done."""
+    shutil.rmtree(folder, ignore_errors=True)  # while locked, so that nobody else begins to
+    lock.release()
+
+
+def _ours(path: Path) -> str:
+    return f".{path.name}.bctlib-"
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of writers of `path` that were killed. Only for who alone writes it now.
-
-    Those of the safetensors library, which has its own in the same folder, are called .tmp and some letters.
-    """
-    for pattern in (f".{glob.escape(path.name)}.*", ".tmp??????"):
-        for temporary in path.parent.glob(pattern):
-            temporary.unlink(missing_ok=True)
+    """Remove the temporary folders of writers of `path` that were killed; of those that live nothing is touched."""
+    for folder in path.parent.glob(f"{glob.escape(_ours(path))}*"):
+        if folder.is_symlink() or not (folder / _LOCK).is_file():
+            continue
+        lock = FileLock(folder / _LOCK)
+        with contextlib.suppress(OSError):  # Timeout is one: its writer lives; another user's is not ours to remove
+            lock.acquire(timeout=0)
+            _remove(folder, lock)
 
 
 def marker(path: Path) -> Path:
