@@ -33,7 +33,9 @@ DESCRIPTION = f"""\
 Writes OUT.npy, float32 [images, d], and beside it OUT.paths.txt and, where classes are known, OUT.labels.txt, the
 path (from there) and the class of each row: what bctlib.report and bctlib.evaluate read.
 Images are DIR/CLASS/**/image (in the order of classes, then paths), DIR/image (by name), or lines of a text file,
-`path` or `path label`. What was interrupted goes on when the same command is given again.
+`path` or `path label`. Content, not the end of a name, makes a file an image; links to folders are followed; what is
+left out is counted and named. What was interrupted goes on when the same command is given again, for the same images
+(by content), model and code.
 {EXIT_STATUS}"""
 EXAMPLES = """\
 examples:
@@ -100,7 +102,9 @@ def embed_to_files(
             out.with_suffix(".labels.txt").unlink(missing_ok=True)  # of other images, from an earlier run
 
     write_features(out, embedder, key, pool, on, batch, workers, write_names)
-    progress.say(f"{len(found):,} images x {embedder.dim}: {', '.join(path.name for path in written)} in {out.parent}")
+    names = ", ".join(path.name for path in written)
+    also = f"; {found.left_out}" if found.left_out else ""
+    progress.say(f"{len(found):,} images x {embedder.dim}: {names} in {out.parent}{also}")
     return written
 
 

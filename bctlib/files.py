@@ -70,8 +70,15 @@ def _temporary_folder(path: Path) -> tuple[Path, FileLock]:
 
 
 def _remove(folder: Path, lock: FileLock) -> None:
-    """What cannot be removed is left: nothing reads it, and the work is done."""
-    shutil.rmtree(folder, ignore_errors=True)  # while locked, so that nobody else begins to
+    """What cannot be removed is left: nothing reads it, and the work is done.
+
+    The lock goes last, so that whoever is killed here leaves what `remove_leftovers` knows: it, or an empty folder.
+    """
+    with contextlib.suppress(OSError):
+        for each in folder.iterdir():
+            if each.name != _LOCK:
+                each.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
     lock.release()
 
 
@@ -80,14 +87,17 @@ def _ours(path: Path) -> str:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary folders of writers of `path` that were killed; of those that live nothing is touched."""
-    for folder in path.parent.glob(f"{glob.escape(_ours(path))}*"):
-        if folder.is_symlink() or not (folder / _LOCK).is_file():
-            continue
-        lock = FileLock(folder / _LOCK)
-        with contextlib.suppress(OSError):  # Timeout is one: its writer lives; another user's is not ours to remove
-            lock.acquire(timeout=0)
-            _remove(folder, lock)
+    """Remove the temporary folders of writers of `path` and its marker that were killed; the living keep theirs."""
+    for name in (path, marker(path)):
+        for folder in path.parent.glob(f"{glob.escape(_ours(name))}*"):
+            # Timeout is an OSError: its writer lives. Another user's is not ours to remove.
+            with contextlib.suppress(OSError, NotImplementedError):
+                if (folder / _LOCK).is_file() and not folder.is_symlink():
+                    lock = FileLock(folder / _LOCK)
+                    lock.acquire(timeout=0)
+                    _remove(folder, lock)
+                else:
+                    folder.rmdir()  # an empty one, else it is not ours: killed before or after it had a lock
 
 
 def marker(path: Path) -> Path:

@@ -302,7 +302,7 @@ def test_when_the_model_is_finished_its_checkpoint_and_leftovers_are_gone(store_
     recipe = tiny_recipe(epochs=2)
     folder = model_folder(recipe.key)
     folder.mkdir(parents=True)
-    for name in ("checkpoint.safetensors", "model.safetensors"):
+    for name in ("checkpoint.safetensors", "model.safetensors", "model.safetensors.sha256"):
         killed = folder / f".{name}.bctlib-abcdefgh"
         killed.mkdir()
         for inside in ("writer.lock", name, ".tmpAbC123"):

@@ -150,14 +150,15 @@ def test_leftovers_of_killed_writers_go_and_nothing_else_does(tmp_path):
     for name in (".tmpAbC123", ".a.bin.bctlib-mine"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "kept").write_text("somebody's")
+    (tmp_path / ".a.bin.bctlib-killed0").mkdir()
     killed = writer_of(path)
     killed.kill()
     killed.communicate()
     alive = writer_of(path)
     other = writer_of(tmp_path / "b.bin")
-    assert len(list(tmp_path.glob(".a.bin.bctlib-*"))) == 4
+    assert len(list(tmp_path.glob(".a.bin.bctlib-*"))) == 5
     remove_leftovers(path)
-    assert len(list(tmp_path.glob(".a.bin.bctlib-*"))) == 3, "the killed one's is gone"
+    assert len(list(tmp_path.glob(".a.bin.bctlib-*"))) == 3, "those of killed ones are gone"
     for process in (alive, other):
         process.communicate("go on\n")
         assert process.returncode == 0

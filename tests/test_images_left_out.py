@@ -120,3 +120,20 @@ def test_what_no_reader_understands_is_no_image(tmp_path):
         (tmp_path / name).write_bytes(content)
         assert not has_image_content(tmp_path / name)
     assert not has_image_content(tmp_path / "gone")
+
+
+def test_the_last_line_of_embed_says_it_too(photos, tmp_path, monkeypatch, capsys):
+    import torch
+    from own_images import Classifier
+
+    from bctlib import embed
+
+    torch.save(Classifier().state_dict(), tmp_path / "old.pth")
+    save_picture(photos / "loose.jpg", 3)
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
+    given = ["--model", tmp_path / "old.pth", "--backbone", "own_images:Classifier", "--classifier", "head.fc"]
+    given += ["--images", photos, "--out", tmp_path / "x.npy", "--image-size", 16, "--workers", 0, "--device", "cpu"]
+    assert embed.main([str(each) for each in given]) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("4 images x 32: x.npy, x.paths.txt, x.labels.txt in ")
+    assert last.endswith("; left out: 1 image beside the folders of the classes (loose.jpg)")

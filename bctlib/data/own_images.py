@@ -18,11 +18,15 @@ from bctlib.errors import BctError
 
 @dataclass(frozen=True)
 class OwnImages:
-    """n image files below `root` in the order of their features. labels: a class name each, or None if unknown."""
+    """n image files below `root` in the order of their features. labels: a class name each, or None if unknown.
+
+    left_out: what else is in the folder, in words, empty for nothing.
+    """
 
     root: Path
     paths: PathList
     labels: tuple[str, ...] | None
+    left_out: str = ""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -78,7 +82,7 @@ def _of_folder(root: Path) -> OwnImages:
             raise
         return found
     _require_every_class(root, index)
-    return OwnImages(index.root, index.paths, tuple(index.classes[i] for i in index.labels))
+    return OwnImages(index.root, index.paths, tuple(index.classes[i] for i in index.labels), index.left_out)
 
 
 def _directly_in(root: Path) -> OwnImages | None:
@@ -98,7 +102,7 @@ def _directly_in(root: Path) -> OwnImages | None:
         return None
     if left_out.kinds:
         progress.say(f"{root.resolve()}: {left_out.text()}")
-    return OwnImages(root.resolve(), PathList.of(names), None)
+    return OwnImages(root.resolve(), PathList.of(names), None, left_out.text())
 
 
 def _require_every_class(root: Path | str, index: ImageIndex) -> None:

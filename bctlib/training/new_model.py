@@ -191,6 +191,8 @@ def _finished(out: Path, recipe: Recipe) -> Artefact:
             f"--out {out} holds another model ({artefact.recipe.key}, not {recipe.key}), "
             f"{_difference(artefact.recipe, recipe)}: expected another name, or remove it and {marker(out).name}"
         )
+    remove_leftovers(out)  # these, and the checkpoint, of a process killed just after the model was sealed
+    Checkpoint(out.with_suffix(".checkpoint"), recipe.key).remove()
     progress.say(f"{out.stem}: is there already, trained by the same recipe {recipe.key}")
     return artefact
 
