@@ -1,7 +1,8 @@
 """What files hold, as digests that tell a replaced image from a copied one, without reading all of every file.
 
 A file of at most WHOLE bytes is read whole; of a longer one its length and eight blocks at even distances, first and
-last bytes among them: 1,000,000 photographs take about a minute, once. The digests are kept in `store/contents/` with
+last bytes among them: 1,000,000 photographs of 100 kB take some four minutes on two cores, once, and half a minute
+where nothing has changed. The digests are kept in `store/contents/` with
 the length and the times (of content and of state) of each file, and a file is read again only where one of these has
 changed. So a copy, or a file that was touched, counts as the same, and an image that was replaced by one of the same
 length does not, even where its modification time was set back.
