@@ -21,10 +21,11 @@ from bctlib.data.own_images import images_to_embed
 from bctlib.errors import UsageError
 from bctlib.features.feature_writer import write_features
 from bctlib.features.file_features import Embedder
-from bctlib.files import replace_atomically
+from bctlib.files import digest_of, replace_atomically
 from bctlib.train import add_input_options
 from bctlib.training.artefact import Artefact, is_artefact, load_artefact
 from bctlib.training.devices import choose_device
+from bctlib.training.network_code import code_of
 from bctlib.training.new_model import require_writable
 from bctlib.training.old_models import old_from_weights
 
@@ -32,7 +33,9 @@ DESCRIPTION = f"""\
 Writes OUT.npy, float32 [images, d], and beside it OUT.paths.txt and, where classes are known, OUT.labels.txt, the
 path (from there) and the class of each row: what bctlib.report and bctlib.evaluate read.
 Images are DIR/CLASS/**/image (in the order of classes, then paths), DIR/image (by name), or lines of a text file,
-`path` or `path label`. What was interrupted goes on when the same command is given again.
+`path` or `path label`. Content, not the end of a name, makes a file an image; links to folders are followed; what is
+left out is counted and named. What was interrupted goes on when the same command is given again, for the same images
+(by content), model and code.
 {EXIT_STATUS}"""
 EXAMPLES = """\
 examples:
@@ -86,15 +89,22 @@ def embed_to_files(
     on = choose_device(device)
     embedder, key, size = _open(Path(model), backbone, given, for_old_gallery, on)
     found = images_to_embed(images)
-    write_features(out, embedder, key, ImageFilePool(found.root, found.paths, WholeImage(size)), on, batch, workers)
-    folder = out.resolve().parent
-    paths = (os.path.relpath(found.root / path, folder) for path in found.paths)
-    written = [out, _write_lines(out.with_suffix(".paths.txt"), paths)]
-    if found.labels:
-        written.append(_write_lines(out.with_suffix(".labels.txt"), found.labels))
-    else:
-        out.with_suffix(".labels.txt").unlink(missing_ok=True)  # of other images, from an earlier run
-    progress.say(f"{len(found):,} images x {embedder.dim}: {', '.join(path.name for path in written)} in {out.parent}")
+    pool, written = ImageFilePool(found.root, found.paths, WholeImage(size)), [out]
+
+    def write_names() -> None:
+        """Before OUT appears, so that a disk that is full by then leaves no OUT beside the names of other rows."""
+        folder = out.resolve().parent
+        paths = (os.path.relpath(found.root / path, folder) for path in found.paths)
+        written.append(_write_lines(out.with_suffix(".paths.txt"), paths))
+        if found.labels:
+            written.append(_write_lines(out.with_suffix(".labels.txt"), found.labels))
+        else:
+            out.with_suffix(".labels.txt").unlink(missing_ok=True)  # of other images, from an earlier run
+
+    write_features(out, embedder, key, pool, on, batch, workers, write_names)
+    names = ", ".join(path.name for path in written)
+    also = f"; {found.left_out}" if found.left_out else ""
+    progress.say(f"{len(found):,} images x {embedder.dim}: {names} in {out.parent}{also}")
     return written
 
 
@@ -108,11 +118,13 @@ def _open(
             raise UsageError(f"{path} is a model file of bctlib: --{option} has no meaning here")
         model = load_artefact(path, backbone).to(device)
         size = model.image_size or FACE
+        # Two trainings of one recipe may differ in their last digits; and the file does not hold its network's code.
+        key = f"{model.recipe.key} {digest_of(path)} {code_of(model.recipe.backbone)}"
         if not for_old_gallery:
-            return model, model.recipe.key, size
+            return model, key, size
         if model.transform is None:
             raise UsageError(f"{path} has no map into the old space (only bct-map has): leave --for-old-gallery out")
-        return _Mapped(model), f"{model.recipe.key} mapped", size
+        return _Mapped(model), f"{key} mapped", size
     if not path.is_file():
         raise UsageError(f"cannot read {path}: No such file or directory")
     if backbone is None:

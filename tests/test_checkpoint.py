@@ -302,14 +302,12 @@ def test_when_the_model_is_finished_its_checkpoint_and_leftovers_are_gone(store_
     recipe = tiny_recipe(epochs=2)
     folder = model_folder(recipe.key)
     folder.mkdir(parents=True)
-    for name in (
-        ".checkpoint.safetensors.abc",
-        ".model.safetensors.abc",
-        ".model.safetensors.sha256.abc",
-        ".tmpAbC123",
-        "features",
-    ):
-        (folder / name).write_text("of a killed writer")
+    for name in ("checkpoint.safetensors", "model.safetensors", "model.safetensors.sha256"):
+        killed = folder / f".{name}.bctlib-abcdefgh"
+        killed.mkdir()
+        for inside in ("writer.lock", name, ".tmpAbC123"):
+            (killed / inside).write_text("of a killed writer")
+    (folder / "features").write_text("of the model")
     written = []
     real = Checkpoint.write
     monkeypatch.setattr(Checkpoint, "write", lambda self, *rest: (written.append(self.path), real(self, *rest)))

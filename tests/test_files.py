@@ -1,12 +1,15 @@
 """Sealed files: whatever interrupts the writing, nothing unfinished counts as finished; damage is named."""
 
+import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bctlib.errors import BctError
-from bctlib.files import check_seal, digest_of, is_sealed, marker, replace_atomically, seal
+from bctlib.files import check_seal, digest_of, is_sealed, marker, remove_leftovers, replace_atomically, seal
 
 
 def put(path: Path, content: bytes) -> None:
@@ -112,3 +115,64 @@ def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path, monkeypatch
     with pytest.raises(BctError, match=r"cannot write .*a\.bin: No space left on device"):
         seal(tmp_path / "a.bin", full)
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from bctlib.files import replace_atomically
+
+def slowly(path):
+    path.write_text("half")
+    (path.parent / ".tmpAbC123").write_text("of the library that writes")
+    print("writing", flush=True)
+    sys.stdin.readline()
+    path.write_text("whole")
+
+replace_atomically(Path(sys.argv[1]), slowly)
+"""
+
+
+def writer_of(path: Path) -> subprocess.Popen:
+    """A process that is in the middle of writing the file, and goes on when it is sent a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def test_leftovers_of_killed_writers_go_and_nothing_else_does(tmp_path):
+    path = tmp_path / "a.bin"
+    foreign = [".tmpnotes1", ".a.bin.swp", ".a.bin.AbC123", ".a.bin.bctlib-notes", ".b.bin.bctlib-abcdefgh"]
+    for name in foreign:
+        (tmp_path / name).write_text("somebody's")
+    for name in (".tmpAbC123", ".a.bin.bctlib-mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kept").write_text("somebody's")
+    (tmp_path / ".a.bin.bctlib-killed0").mkdir()
+    killed = writer_of(path)
+    killed.kill()
+    killed.communicate()
+    alive = writer_of(path)
+    other = writer_of(tmp_path / "b.bin")
+    assert len(list(tmp_path.glob(".a.bin.bctlib-*"))) == 5
+    remove_leftovers(path)
+    assert len(list(tmp_path.glob(".a.bin.bctlib-*"))) == 3, "those of killed ones are gone"
+    for process in (alive, other):
+        process.communicate("go on\n")
+        assert process.returncode == 0
+    assert path.read_text() == "whole" and (tmp_path / "b.bin").read_text() == "whole"
+    remove_leftovers(path)
+    left = {"a.bin", "b.bin", ".tmpAbC123", ".a.bin.bctlib-mine", *foreign}
+    assert {each.name for each in tmp_path.iterdir()} == left
+
+
+def test_a_writer_without_locks_writes_all_the_same(tmp_path, monkeypatch):
+    def no_locks(self, timeout):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("bctlib.files.FileLock.acquire", no_locks)
+    put(tmp_path / "a.bin", b"content")
+    check_seal(tmp_path / "a.bin")
+    assert {each.name for each in tmp_path.iterdir()} == {"a.bin", "a.bin.sha256"}

@@ -23,6 +23,7 @@ OTHER = {
     "data": "other blobs", "share": 0.5, "seed": 1, "backbone": "glyphnet-deep", "dim": 16, "head": "softmax",
     "method": "bct", "schedule": None, "relu": True, "head_settings": {"scale": 8.0, "margin": 0.3},
     "options": {"lam": 0.5}, "distortion": {"noise": 0.0}, "old": "0123456789abcdef", "algorithm": 99,
+    "code": "fedcba9876543210",
 }  # fmt: skip
 OTHER_SCHEDULE = {
     "kind": "steps", "epochs": 3, "batch": 16, "rate": 0.2, "weight_decay": 0.0, "momentum": 0.5, "nesterov": False,
@@ -45,6 +46,13 @@ def test_key_is_the_digest_of_the_content():
     assert len(tiny_recipe().key) == 16 and int(tiny_recipe().key, 16) >= 0
     one, other = ({"scale": 2.0, "margin": 0.1}, {"margin": 0.1, "scale": 2.0})
     assert tiny_recipe(head_settings=one).key == tiny_recipe(head_settings=other).key
+
+
+def test_without_code_of_ones_own_the_text_is_as_it_was():
+    recipe = tiny_recipe()
+    assert "code" not in json.loads(recipe.text()) and Recipe.from_text(recipe.text()) == recipe
+    own = tiny_recipe(code="fedcba9876543210")
+    assert Recipe.from_text(own.text()) == own
 
 
 def test_key_knows_nothing_of_the_device():

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bctlib.data.file_contents import file_contents
 from bctlib.data.framing import AlignedFaces, Framing, WholeImage
 from bctlib.data.path_list import PathList
 from bctlib.data.reading import ImageList, default_workers, read_batches
 from bctlib.data.share import Share
 from bctlib.data.templates import digest
-from bctlib.data.threads import in_threads
 from bctlib.errors import BctError
 
 
@@ -36,27 +36,17 @@ class ImageFilePool:
 
     @cached_property
     def key(self) -> str:
-        """Digest of names, file sizes, framing and mirroring: features of a model on these images are addressed by it.
+        """Digest of names, contents (`file_contents`), framing and mirroring: addresses a model's features of these.
 
-        Raises BctError that names the first file that is missing.
+        Raises BctError that names the first file that is missing or cannot be read.
         """
         how = np.frombuffer(f"{type(self.framing).__name__} {self.mirrored}".encode(), np.uint8)
-        return digest(self.paths.text, self.paths.start, self.file_sizes(), how, *self.framing.digest_arrays)
-
-    def file_sizes(self) -> np.ndarray:
-        """int64 [n], bytes. Raises BctError that names the first file that is missing and counts the others."""
-        sizes = np.fromiter(in_threads(self._size, self.paths), np.int64, count=self.size)
-        missing = np.flatnonzero(sizes < 0)
+        contents = file_contents(self.root, self.paths)
+        missing = np.flatnonzero(contents.sizes < 0)
         if len(missing):
             first = self.root / self.paths[missing[0]]
             raise BctError(f"{first}: no such image file ({len(missing)} of {self.size} images are missing)")
-        return sizes
-
-    def _size(self, path: str) -> int:
-        try:
-            return (self.root / path).stat().st_size
-        except OSError:
-            return -1
+        return digest(self.paths.text, self.paths.start, contents.digests, how, *self.framing.digest_arrays)
 
     def image(self, position: int) -> np.ndarray:
         """One image as the network sees it, uint8 [H,W,3]. Raises BctError that names a file it cannot read."""

@@ -7,7 +7,7 @@ from PIL import Image, UnidentifiedImageError
 
 from bctlib.errors import BctError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".avif")
 """Names that end so, in any case, count as images."""
 
 _JPEG = (b"\xff\xd8", b"\xff\xd9")

@@ -8,21 +8,25 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from bctlib import locations, progress
-from bctlib.data.image_files import is_image_name
+from bctlib.data.file_contents import file_contents
+from bctlib.data.image_scan import BESIDE, EMPTY, LeftOut, change_time, is_folder, is_image, scan_identity, size_of
 from bctlib.data.path_list import PathList
 from bctlib.data.threads import in_threads
 from bctlib.errors import BctError
 from bctlib.files import check_seal, is_sealed, seal
 
-FORMAT = 1
-_SPOT_CHECKS = 256
+FORMAT = 2
+
+
+class NoImages(BctError):
+    """A folder without an image in a folder of its identity."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class ImageIndex:
 
     paths: relative to root, in the order of their labels, then of their names. labels: int32 [n], positions in
     `classes`, whose names are sorted: they, not positions, tie the classes of one model to those of another.
-    sizes: int64 [n], bytes of each file.
+    sizes: int64 [n], bytes of each file, 0 where it is missing. digests: uint8 [n,16], of what each holds
+    (`file_contents`). left_out: what below `root` is not in it, in words, empty for nothing.
     """
 
     root: Path
@@ -39,15 +44,17 @@ class ImageIndex:
     labels: np.ndarray
     sizes: np.ndarray
     classes: tuple[str, ...]
+    digests: np.ndarray
+    left_out: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
     def version(self) -> str:
-        """Short sha256 of paths, identities and sizes, wherever `root` is: names the data in a recipe."""
+        """Short sha256 of paths, identities and contents, wherever `root` is: names the data in a recipe."""
         total = hashlib.sha256("\n".join(self.classes).encode(errors="surrogateescape"))
-        for array in (self.paths.text, self.paths.start, self.labels, self.sizes):
+        for array in (self.paths.text, self.paths.start, self.labels, self.digests):
             total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()[:12]
 
@@ -65,29 +72,42 @@ class ImageIndex:
         rows = self.rows_of(classes)
         kept, labels = np.unique(self.labels[rows], return_inverse=True)
         names = tuple(self.classes[i] for i in kept)
-        return ImageIndex(self.root, self.paths.take(rows), labels.astype(np.int32), self.sizes[rows], names)
+        paths, labels = self.paths.take(rows), labels.astype(np.int32)
+        return replace(
+            self, paths=paths, labels=labels, sizes=self.sizes[rows], digests=self.digests[rows], classes=names
+        )
 
 
-def index_of(root: Path, paths: Iterable[str], identities: Iterable[str], sizes: np.ndarray) -> ImageIndex:
-    """The index of given files, in the order of their identities' names, then of their paths."""
+def index_of(
+    root: Path, paths: Iterable[str], identities: Iterable[str], sizes: np.ndarray, left_out: str = ""
+) -> ImageIndex:
+    """The index of given files, in the order of their identities' names, then of their paths.
+
+    Raises BctError naming a file that cannot be read.
+    """
     paths, identities = list(paths), list(identities)
     classes = tuple(sorted(set(identities)))
     number = {name: i for i, name in enumerate(classes)}
     labels = np.array([number[name] for name in identities], np.int32)
     order = np.array(sorted(range(len(paths)), key=lambda i: (labels[i], paths[i])), np.int64)
-    return ImageIndex(root, PathList.of(paths[i] for i in order), labels[order], np.asarray(sizes)[order], classes)
+    in_order = PathList.of(paths[i] for i in order)
+    digests = file_contents(root, in_order).digests
+    return ImageIndex(root, in_order, labels[order], np.asarray(sizes)[order], classes, digests, left_out)
 
 
 def index_folder(root: Path | str, again: bool = False) -> ImageIndex:
-    """The index of ROOT/IDENTITY/**/image; identities without an image, hidden files and other files are left out.
+    """The index of ROOT/IDENTITY/**/image; a line says what is left out: identities without an image, other files.
 
-    A kept index is used if no folder has changed since and a sample of files still has its size; else, or with
-    `again`, the folder is scanned. Raises BctError when it is missing or holds no image in a folder of its identity.
+    A kept index is used if no folder has changed since; else, or with `again`, the folder is scanned. Raises BctError
+    when it is missing, and NoImages when it holds no image in a folder of its identity.
     """
     root = Path(root).resolve()
     if not root.is_dir():
         raise BctError(f"{root} is no folder: expected one with a sub-folder of images for each identity")
-    return _kept(root, again, lambda: _scan(root))
+    index = _kept(root, again, lambda: _scan(root))
+    if index.left_out:
+        progress.say(f"{root}: {index.left_out}")
+    return index
 
 
 def index_list(path: Path | str, root: Path | str | None = None, again: bool = False) -> ImageIndex:
@@ -107,9 +127,8 @@ def _kept(source: Path, again: bool, make, root: Path | None = None) -> ImageInd
     key = hashlib.sha256(f"{FORMAT} {source} {root}".encode(errors="surrogateescape")).hexdigest()[:12]
     file = locations.store_dir() / "indexes" / f"{source.name}-{key}.npz"
     if not again and is_sealed(file):
-        kept = _load(file, root or source)
-        if kept and _is_current(*kept):
-            return kept[0]
+        if kept := _load(file, root or source):
+            return kept
     index, watched, times = make()
     try:
         seal(file, lambda temporary: _save(temporary, index, watched, times))
@@ -125,95 +144,74 @@ def _save(path: Path, index: ImageIndex, watched: PathList, times: np.ndarray) -
             file, allow_pickle=False, text=index.paths.text, start=index.paths.start, labels=index.labels,
             sizes=index.sizes, class_text=classes.text, class_start=classes.start,
             watched_text=watched.text, watched_start=watched.start, times=times,
+            left_out=PathList.of([index.left_out]).text,
         )  # fmt: skip
 
 
-def _load(path: Path, root: Path) -> tuple[ImageIndex, PathList, np.ndarray] | None:
-    """What `_save` wrote, or None where it is damaged: an index can always be made again."""
+def _load(path: Path, root: Path) -> ImageIndex | None:
+    """What `_save` wrote, with the present content of the files; None where it is damaged or files came or went.
+
+    A file that comes, goes or is renamed changes the time of its folder.
+    """
     try:
         check_seal(path)
         with np.load(path, allow_pickle=False) as a:
+            watched, times = PathList(a["watched_text"], a["watched_start"]), a["times"]
+            paths, labels, sizes = PathList(a["text"], a["start"]), a["labels"], a["sizes"]
             classes = tuple(PathList(a["class_text"], a["class_start"]))
-            index = ImageIndex(root, PathList(a["text"], a["start"]), a["labels"], a["sizes"], classes)
-            return index, PathList(a["watched_text"], a["watched_start"]), a["times"]
+            left_out = os.fsdecode(a["left_out"].tobytes())
     except (BctError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-
-
-def _is_current(index: ImageIndex, watched: PathList, times: np.ndarray) -> bool:
-    """A file that comes, goes or is renamed changes the time of its folder; one written over is seen by sample only."""
-    now = np.fromiter(in_threads(lambda path: _time(index.root / path), watched), np.int64)
+    now = np.fromiter(in_threads(lambda name: change_time(root / name), watched), np.int64)
     if not np.array_equal(now, times):
-        return False
-    sample = np.unique(np.linspace(0, len(index) - 1, min(len(index), _SPOT_CHECKS)).astype(int))
-    return all(_size(index.path(i)) == index.sizes[i] for i in sample)
-
-
-def _time(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return -1
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):  # ValueError: a name that no file can have
-        return -1
+        return None
+    found = file_contents(root, paths)
+    if ((found.sizes < 0) & (sizes > 0)).any():
+        return None
+    return ImageIndex(root, paths, labels, np.maximum(found.sizes, 0), classes, found.digests, left_out)
 
 
 def _scan(root: Path) -> tuple[ImageIndex, PathList, np.ndarray]:
+    left_out = LeftOut()
     try:
+        time = change_time(root)
         with os.scandir(root) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
-            folders = [e.name for e in found if not e.name.startswith(".") and e.is_dir()]
-        loose = sum(is_image_name(e.name) for e in found)
-        time = root.stat().st_mtime_ns
+        folders = [e.name for e in found if not e.name.startswith(".") and is_folder(e)]
+        for entry in found:
+            if entry.name.startswith("."):
+                left_out.add_hidden(entry, entry.name)
+            elif is_image(entry):
+                left_out.add(BESIDE, entry.name)
     except OSError as error:
         raise BctError(f"cannot read {root}: {error.strerror}") from error
     paths, identities, sizes, watched, times = [], [], [], ["."], [time]
     with progress.task(f"index of {root.name}", len(folders), unit="identity", every_s=5) as task:
-        scanned = in_threads(lambda name: _scan_identity(root, name), folders, chunk=8)
-        for done, (files, visited) in enumerate(scanned, 1):
-            paths += [path for path, _ in files]
-            sizes += [size for _, size in files]
-            identities += [folders[done - 1]] * len(files)
-            watched += [path for path, _ in visited]
-            times += [time for _, time in visited]
+        scanned = in_threads(lambda name: scan_identity(root, name), folders, chunk=8)
+        for done, (name, part) in enumerate(zip(folders, scanned, strict=True), 1):
+            paths += [path for path, _ in part.images]
+            sizes += [size for _, size in part.images]
+            identities += [name] * len(part.images)
+            watched += [path for path, _ in part.folders]
+            times += [time for _, time in part.folders]
+            left_out.add_all(part.left_out)
+            if not part.images:
+                left_out.add(EMPTY, name)
             task.step(done, images=float(len(paths)))
     if not paths:
-        hint = f"; {loose} images lie directly in it" if loose else ""
-        raise BctError(f"{root} holds no image in a folder of its identity: expected IDENTITY/name.jpg{hint}")
-    index = index_of(root, paths, identities, np.array(sizes, np.int64))
+        loose, _ = left_out.kinds.pop(BESIDE, (0, ""))
+        hints = [f"{loose} images lie directly in it"] if loose else []
+        hints += [left_out.text()] if left_out.kinds else []
+        expected = "; ".join(["expected IDENTITY/name.jpg", *hints])
+        raise NoImages(f"{root} holds no image in a folder of its identity: {expected}")
+    index = index_of(root, paths, identities, np.array(sizes, np.int64), left_out.text())
     return index, PathList.of(watched), np.array(times, np.int64)
-
-
-def _scan_identity(root: Path, name: str) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """(path, size) of every image below ROOT/NAME, and (path, time) of every folder; links to folders end there."""
-    files, visited, waiting = [], [], [name]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            visited.append((folder, (root / folder).stat().st_mtime_ns))
-            with os.scandir(root / folder) as entries:
-                for entry in entries:
-                    path = f"{folder}/{entry.name}"
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(path)
-                    elif is_image_name(entry.name):
-                        files.append((path, max(0, _size(root / path))))  # a dead link counts as empty
-        except OSError as error:
-            raise BctError(f"cannot read {error.filename or root / folder}: {error.strerror}") from error
-    return sorted(files), visited
 
 
 def _read_list(path: Path, root: Path) -> tuple[ImageIndex, PathList, np.ndarray]:
     paths, identities = [], []
     try:
-        time = path.stat().st_mtime_ns
+        time = change_time(path)
         with path.open(encoding="utf-8") as file:
             for line, text in enumerate(file, 1):
                 if not text.strip():
@@ -229,7 +227,7 @@ def _read_list(path: Path, root: Path) -> tuple[ImageIndex, PathList, np.ndarray
         raise BctError(f"cannot read {path}: {error.strerror}") from error
     if not paths:
         raise BctError(f"{path} is empty: expected lines of path and label")
-    sizes = np.fromiter(in_threads(lambda entry: _size(root / entry[0]), paths), np.int64)
+    sizes = np.fromiter(in_threads(lambda entry: size_of(root / entry[0]), paths), np.int64)
     if (sizes < 0).any():
         missing = np.flatnonzero(sizes < 0)
         name, line = paths[missing[0]]

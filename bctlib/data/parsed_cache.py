@@ -16,7 +16,7 @@ from bctlib import locations
 from bctlib.errors import BctError
 from bctlib.files import is_sealed, marker, seal
 
-FORMAT = 1
+FORMAT = 2
 
 
 def cached_arrays(
@@ -55,6 +55,6 @@ def _entry(kind: str, sources: list[Path]) -> Path:
             state = source.stat()
         except OSError as error:
             raise BctError(f"cannot read {source}: {error.strerror}") from error
-        states.append([str(source.resolve()), state.st_size, state.st_mtime_ns])
+        states.append([str(source.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns])
     key = hashlib.sha256(json.dumps([FORMAT, kind, states]).encode()).hexdigest()[:16]
     return locations.store_dir() / "parsed" / f"{kind}-{key}.npz"

@@ -13,12 +13,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from bctlib import progress
 from bctlib.errors import BctError, UsageError
 from bctlib.files import check_seal, seal
 from bctlib.training.backbones import build_backbone
 from bctlib.training.devices import autocast
 from bctlib.training.heads import Head, build_head
 from bctlib.training.methods import OldModel
+from bctlib.training.network_code import code_of
 from bctlib.training.own_networks import is_import_path, split_size
 from bctlib.training.recipe import Recipe
 
@@ -130,6 +132,9 @@ def load_artefact(path: Path, own_network: str | None = None) -> Artefact:
         _check_sizes(recipe, form, tensors)
         head = build_head(form["kind"], form["classes"], form["dim"], **form["settings"])
         backbone = build_backbone(recipe.backbone, recipe.dim, recipe.relu)
+        if recipe.code and recipe.code != code_of(recipe.backbone):
+            network = split_size(recipe.backbone)[0]
+            progress.say(f"{path}: the code of {network} has changed since it was trained: its embeddings may have too")
         transform = None
         if "transform.weight" in tensors:
             rows, columns = tensors["transform.weight"].shape

@@ -1,7 +1,7 @@
 """A new model on anybody's own images, in view of an old one or of none: checked, estimated, trained, saved."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from bctlib.training.estimate import training_seconds
 from bctlib.training.heads import HEADS, build_head
 from bctlib.training.loop import train
 from bctlib.training.methods import METHODS, build_method
+from bctlib.training.network_code import code_of
 from bctlib.training.old_models import Old, old_from_artefact
 from bctlib.training.own_networks import split_size, with_size
 from bctlib.training.processes import rank_and_size
@@ -111,6 +112,7 @@ def train_new_model(
         options={"lam": lam} if METHODS[method].needs_old else {},
         distortion=asdict(ColourDistortion(mirror=mirror)),
         old=old.digest if old else None,
+        code=code_of(backbone),
     )
     if old is not None and recipe.dim < old.model.dim:
         raise UsageError(f"--dim is {recipe.dim}, expected at least {old.model.dim}, the old model's: its classifier "
@@ -186,11 +188,27 @@ def _finished(out: Path, recipe: Recipe) -> Artefact:
     artefact = load_artefact(out, split_size(recipe.backbone)[0])
     if artefact.recipe.key != recipe.key:
         raise UsageError(
-            f"--out {out} holds another model ({artefact.recipe.key}, not {recipe.key}): "
-            f"expected another name, or remove it and {marker(out).name}"
+            f"--out {out} holds another model ({artefact.recipe.key}, not {recipe.key}), "
+            f"{_difference(artefact.recipe, recipe)}: expected another name, or remove it and {marker(out).name}"
         )
+    remove_leftovers(out)  # these, and the checkpoint, of a process killed just after the model was sealed
+    Checkpoint(out.with_suffix(".checkpoint"), recipe.key).remove()
     progress.say(f"{out.stem}: is there already, trained by the same recipe {recipe.key}")
     return artefact
+
+
+def _difference(held: Recipe, asked: Recipe) -> str:
+    """In what two recipes differ, in words."""
+    words = {
+        "data": "images",
+        "code": "the code of its network",
+        "old": "the old model",
+        "head_settings": "scale or margin",
+        "options": "lam",
+        "distortion": "mirror",
+    }
+    names = [field.name for field in fields(Recipe) if getattr(held, field.name) != getattr(asked, field.name)]
+    return f"which differs in {', '.join(words.get(name, name) for name in names)}"
 
 
 def _check_method(method: str, has_old: bool) -> None:

@@ -17,6 +17,7 @@ from bctlib.training.artefact import load_artefact
 from bctlib.training.class_means import head_of_features
 from bctlib.training.heads import Head, frozen_head
 from bctlib.training.methods import OldModel
+from bctlib.training.network_code import code_of
 from bctlib.training.own_networks import (
     Features,
     call_factory,
@@ -143,7 +144,9 @@ def old_from_weights(
     else:
         names = read_class_names(classes, head.classes, f"the old classifier {classifier or key}")
     numbers = f"{scale} {margin} {image_size} {tuple(mean)} {tuple(std)}"
-    digest = _digest([*sorted(weights.items()), ("rows", rows)], (backbone, str(key), *names, numbers))
+    code = code_of(backbone)
+    named = (f"{backbone} {code}" if code else backbone, str(key), *names, numbers)
+    digest = _digest([*sorted(weights.items()), ("rows", rows)], named)
     return Old(OldModel(net, head, names), digest, f"{backbone} of {path}, {_about_head(head)}", image_size)
 
 

@@ -41,7 +41,8 @@ class Recipe:
 
     data: version of the data set and how it was split. share: of the training identities. classes and images: their
     counts, for a person who reads the recipe. head_settings: scale and margin. options: lambda and the switches of
-    the method. old: digest of the old model's recipe, or None.
+    the method. old: digest of the old model's recipe, or None. code: digest of the source of a network that is not
+    bctlib's or torchvision's (`network_code`); left out of the text where it is None.
     """
 
     data: str
@@ -58,10 +59,14 @@ class Recipe:
     distortion: dict[str, Any] = field(default_factory=dict)
     old: str | None = None
     algorithm: int = ALGORITHM
+    code: str | None = None
 
     def text(self) -> str:
         """Canonical JSON."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        raw = asdict(self)
+        if self.code is None:
+            del raw["code"]
+        return json.dumps(raw, sort_keys=True, separators=(",", ":"))
 
     @property
     def key(self) -> str:
@@ -74,7 +79,7 @@ class Recipe:
         try:
             raw = json.loads(text)
             known = {f.name for f in fields(cls)}
-            if set(raw) != known:
+            if set(raw) | {"code"} != known:
                 raise BctError(f"recipe has the fields {sorted(raw)}, expected {sorted(known)}")
             for name in ("options", "distortion", "schedule"):  # JSON has no tuples
                 raw[name] = {key: tuple(v) if isinstance(v, list) else v for key, v in raw[name].items()}

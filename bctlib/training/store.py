@@ -94,7 +94,8 @@ def _load(path: Path, recipe: Recipe) -> Artefact:
         raise  # the file is not to blame
     except BctError as error:
         raise set_aside(path, error) from error
-    Checkpoint(checkpoint_file(recipe.key), recipe.key).remove()  # of a process killed just after the model was sealed
+    remove_leftovers(path)  # these, and the checkpoint, of a process killed just after the model was sealed
+    Checkpoint(checkpoint_file(recipe.key), recipe.key).remove()
     return artefact
 
 
