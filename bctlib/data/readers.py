@@ -46,7 +46,7 @@ class Source(Protocol):
 
 
 def can_start() -> bool:
-    """Whether this process may have workers: not a daemon's child, and none that is itself being started."""
+    """Whether this process may have workers: not if it is a daemon of another one or is just being started itself."""
     process = multiprocessing.current_process()
     return not process.daemon and not getattr(process, "_inheriting", False)
 
@@ -65,6 +65,7 @@ class Reader:
         self._poll = select.poll()
 
     def start(self) -> None:
+        """Let it read. Raises OSError where the machine has no process to give."""
         self._process.start()
         self._theirs.close()  # else the sockets would not end with the worker
         self._poll.register(self._ours, select.POLLIN)
