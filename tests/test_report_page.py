@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from upgrade_features import made_up
 
+from bctlib.data.image_files import read_image
+from bctlib.errors import BctError
 from bctlib.judging.thumbnails import MOST_BYTES, SIDE, thumbnail
 from bctlib.judging.verdict import RULE
 from bctlib.report import report
@@ -224,20 +226,28 @@ def test_two_lists_with_old_features_that_are_narrower():
     assert Page(page.html()).open == []
 
 
-def test_thumbnails_are_turned_and_small(tmp_path):
+def test_thumbnails_show_what_the_network_saw_and_are_small(tmp_path):
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (700, 500, 3), np.uint8))
     turned = Image.Exif()
-    turned[0x0112] = 6  # turn by a quarter to the right
+    turned[0x0112] = 6  # turn by a quarter to the right: the network does not
     noise.save(tmp_path / "noise.jpg", exif=turned)
-    content = base64.b64decode(thumbnail(tmp_path / "noise.jpg").split(",", 1)[1])
-    small = Image.open(io.BytesIO(content))
-    assert small.width > small.height and max(small.size) <= SIDE and len(content) <= MOST_BYTES
-    assert not small.getexif()
-    clear = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
-    clear.save(tmp_path / "clear.png")
-    content = base64.b64decode(thumbnail(tmp_path / "clear.png").split(",", 1)[1])
-    assert np.asarray(Image.open(io.BytesIO(content))).min() > 250
+    small = Image.open(io.BytesIO(shown(tmp_path / "noise.jpg")))
+    assert small.height > small.width and max(small.size) <= SIDE and not small.getexif()
+    assert len(shown(tmp_path / "noise.jpg")) <= MOST_BYTES
+    Image.new("RGBA", (20, 20), (200, 10, 30, 0)).save(tmp_path / "clear.png")
+    Image.fromarray(np.full((20, 20), 32_896, np.uint16)).save(tmp_path / "deep.png")
+    for name in ("clear.png", "deep.png"):
+        seen = read_image(tmp_path / name).astype(int)
+        assert np.abs(np.asarray(Image.open(io.BytesIO(shown(tmp_path / name)))) - seen).max() <= 4
+    (tmp_path / "none.jpg").write_bytes(b"")
+    with pytest.raises(BctError, match="none.jpg: is not an image that can be read"):
+        thumbnail(tmp_path / "none.jpg")
+
+
+def shown(path):
+    """The JPEG that stands in the page."""
+    return base64.b64decode(thumbnail(path).split(",", 1)[1])
 
 
 def test_only_so_many_classes_are_listed():

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from bctlib.data.framing import Framing
 from bctlib.data.image_files import read_image
 from bctlib.data.path_list import PathList
+from bctlib.data.readers import Died, Reader, can_start, started
 from bctlib.errors import BctError
 
 MOST_WORKERS = 16
@@ -28,7 +28,7 @@ def default_workers() -> int:
 
 
 @dataclass(frozen=True)
-class ImageList(Dataset):
+class ImageList:
     """Files below `root` and what of each is seen; the unit that workers read from."""
 
     root: Path
@@ -39,82 +39,60 @@ class ImageList(Dataset):
         return len(self.paths)
 
     def __getitem__(self, position: int) -> np.ndarray:
-        """uint8 [height,width,3]. Raises BctError that names the file."""
+        """uint8 [height,width,3]. Raises BctError that names the file, whatever went wrong with it."""
         path = self.root / self.paths[position]
         image = read_image(path)
         try:
             return self.framing(position, image)
         except BctError as error:
             raise BctError(f"{path}: {error}") from error
+        except Exception as error:
+            raise BctError(f"{path}: cannot be used ({type(error).__name__}: {error})") from error
 
-    def __getitems__(self, positions: list[int]) -> torch.Tensor | str:
-        """A whole batch: uint8 [n,3,height,width], channels last in memory, or the sentence that says what failed.
-
-        An exception would cross the process border with its traceback in its text.
-        """
-        height, width = self.framing.size
-        batch = np.empty((len(positions), height, width, 3), np.uint8)
+    def fill(self, positions: np.ndarray, out: np.ndarray) -> None:
+        """Write the images at those positions into `out`, uint8 [n,height,width,3]. Raises BctError as above."""
         for row, position in enumerate(positions):
-            try:
-                batch[row] = self[position]
-            except BctError as error:
-                return str(error)
-        return torch.from_numpy(batch).permute(0, 3, 1, 2)
+            out[row] = self[position]
 
-
-@dataclass(frozen=True)
-class _Batches:
-    """Consecutive pieces of an order, as lists made one at a time."""
-
-    order: np.ndarray
-    size: int
-
-    def __len__(self) -> int:
-        return -(-len(self.order) // self.size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for start in range(0, len(self.order), self.size):
-            yield self.order[start : start + self.size].tolist()
-
-
-def _as_it_is(batch: torch.Tensor | str) -> torch.Tensor | str:
-    return batch
+    @property
+    def made_in_script(self) -> bool:
+        """Whether workers must import the script that runs: its framing is a class of the script's own."""
+        return type(self.framing).__module__ == "__main__"
 
 
 def read_batches(
     images: ImageList, order: np.ndarray, size: int, workers: int, device: torch.device | None = None
 ) -> Iterator[torch.Tensor]:
-    """uint8 [n,3,height,width] on `device`, for each `size` positions of `order` (integers [m]); the last is shorter.
+    """uint8 [n,3,height,width] on `device`, channels last in memory, for each `size` positions of `order` (integers
+    [m]); the last is shorter.
 
-    workers: processes, no more than there are batches; 0, or a single batch, reads in this one. Raises BctError that
-    names the first file of a batch that cannot be read, and when a worker dies.
+    workers: processes, no more than there are batches; 0, or a single batch, reads in this one, as does a process that
+    may not start others. Raises BctError that names the first file of a batch that cannot be read, and when a worker
+    cannot be started or dies.
     """
     device = device or torch.device("cpu")
     on_cuda = device.type == "cuda"
-    batches = _Batches(np.asarray(order), size)
-    workers = min(workers, len(batches)) if len(batches) > 1 else 0
-    loader = DataLoader(
-        images,
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        # Seeds of the workers come from here, not from the global generator, which training has seeded.
-        generator=torch.Generator().manual_seed(0),
-        prefetch_factor=4 if workers else None,
-        pin_memory=on_cuda,
-    )
+    order, shape = np.asarray(order), (*images.framing.size, 3)
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    workers = min(workers, len(batches)) if len(batches) > 1 and can_start() else 0
+    with started(images, batches, shape, workers) as readers:
+        for number, positions in enumerate(batches):
+            batch = torch.empty(len(positions), *shape, dtype=torch.uint8, pin_memory=on_cuda)
+            if readers:
+                _receive(readers[number % workers], batch.numpy(), images.root, workers)
+            else:
+                images.fill(positions, batch.numpy())
+            yield batch.permute(0, 3, 1, 2).to(device, non_blocking=on_cuda)
+
+
+def _receive(reader: Reader, out: np.ndarray, root: Path, workers: int) -> None:
     try:
-        for batch in loader:
-            if isinstance(batch, str):
-                raise BctError(batch)
-            yield batch.to(device, non_blocking=on_cuda)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
+        reader.receive(out)
+    except Died as how:
         raise BctError(
-            f"a process that reads images below {images.root} died: "
-            f"use fewer than {workers} workers, or give the machine more shared memory (/dev/shm)"
-        ) from error
+            f"a process that reads images below {root} died: use fewer than {workers} workers, or give the machine "
+            f"more memory ({how})"
+        ) from how
 
 
 @dataclass(frozen=True)
