@@ -76,7 +76,7 @@ def _old(options: argparse.Namespace) -> Old | None:
         _only(given, set(), "without --old there is no old model")
         return None
     if not path.is_file():
-        raise UsageError(f"--old {path}: no such file")
+        raise UsageError(f"--old {path}: {'is a folder, expected a file' if path.is_dir() else 'no such file'}")
     if path.suffix == ".npy":
         _only(given, _FEATURES, f"{path} is an array of features")
         if "labels" not in given:

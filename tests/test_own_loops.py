@@ -3,6 +3,7 @@
 import re
 import shlex
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,8 @@ def blocks(section: str, language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory):
     """What somebody with a loop has: a loader, an old network with its classifier, names of old and new classes."""
-    images, labels, names = tensors(write_images(tmp_path_factory.mktemp("loop") / "photos", CLASSES[:4], 8))
+    photos = write_images(tmp_path_factory.mktemp("loop") / "photos", CLASSES[:4], 8)
+    images, labels, names = tensors(photos)
     torch.manual_seed(0)
     old_net, classifier = net_with_dim(32), nn.Linear(32, 3)
     old_names = [names[2], "gone", names[0]]
@@ -43,7 +45,7 @@ def loop(tmp_path_factory):
     return {
         "torch": torch, "loader": loader, "net": net_with_dim(128), "old_net": old_net, "old_names": old_names,
         "new_names": names, "old_weight": classifier.weight.detach().clone(), "old_features": old_features,
-        "old_feature_labels": old_feature_labels, "epochs": 1,
+        "old_feature_labels": old_feature_labels, "epochs": 1, "photos": photos,
     }  # fmt: skip
 
 
@@ -52,6 +54,7 @@ def test_every_loop_of_the_readme_runs_and_binds(loop, tmp_path, monkeypatch):
     space = dict(loop)
     before = [p.clone() for p in space["old_net"].parameters()]
     monkeypatch.chdir(tmp_path)  # where Lightning writes its own checkpoints
+    monkeypatch.setenv("BCT_STORE", str(tmp_path / "store"))
     plain, synthesised, module, lightning, timm = blocks("In a training loop of your own", "python")
 
     def influence(net, head, labels):
@@ -68,6 +71,7 @@ def test_every_loop_of_the_readme_runs_and_binds(loop, tmp_path, monkeypatch):
     exec(synthesised, space)
     assert space["all_labels"].tolist() == [2, 3, 0, 4] and space["all_head"].classes == 5
     assert isinstance(space["net"].fc, nn.Linear) and torch.isfinite(space["loss"])
+    assert_the_readmes_line_embeds(space, "new.pth")
     exec(module, space)
     z = torch.randn(4, 128, requires_grad=True)
     loss = space["loss_fn"](z, torch.arange(4))
@@ -81,9 +85,26 @@ def test_every_loop_of_the_readme_runs_and_binds(loop, tmp_path, monkeypatch):
         exec(block, space)
         assert not torch.equal(space["head"].weight, weight), "the new head is trained along"
         assert torch.equal(space["loss_fn"].old_head.weight, old_weight)
+        if block is lightning:
+            assert_the_readmes_line_embeds(space, str(next(tmp_path.glob("lightning_logs/**/*.ckpt"))))
     assert space["trainer"].global_step == len(space["loader"])
     assert all(torch.equal(old, p) for old, p in zip(before, space["old_net"].parameters(), strict=True))
     assert torch.equal(space["old_head"].weight, loop["old_weight"]), "the old classifier is frozen"
+
+
+def assert_the_readmes_line_embeds(space: dict, model: str) -> None:
+    """The README's command, with that model and the images of the test, writes what the network emits."""
+    (line,) = blocks("In a training loop of your own", "bash")
+    options = shlex.split(line)[3:]
+    for name, value in {"--model": model, "--image-size": "32", "--images": str(space["photos"])}.items():
+        options[options.index(name) + 1] = value
+    options += ["--mean", *["0.5"] * 3, "--std", *["0.5"] * 3, "--workers", "0", "--device", "cpu"]
+    assert embed.main(options) == 0
+    net = space["net"].eval()
+    with torch.no_grad():
+        expected = net(tensors(space["photos"])[0]).numpy()
+    net.train()
+    np.testing.assert_allclose(np.load("new.npy"), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_readmes_python_of_training_names_what_there_is():

@@ -20,6 +20,7 @@ from bctlib.errors import BctError, UsageError
 
 # Classifiers in the middle of some networks of torchvision: in training they answer beside the last one.
 AUXILIARY = {"googlenet": ("aux1", "aux2"), "inception_v3": ("AuxLogits",)}
+_ONE_VALUE = "Expected more than 1 value per channel"  # what PyTorch's batch normalisation says
 _SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 
 
@@ -124,6 +125,11 @@ def understood(name: str, size: tuple[int, int]) -> Iterator[None]:
         raise
     except Exception as error:
         height, width = size
+        if _ONE_VALUE in str(error):
+            raise BctError(
+                f"network {name} normalises over the batch, and one image of 3 x {height} x {width} is not enough for "
+                "that: expected --batch 2 or more, or larger images"
+            ) from error
         raise BctError(f"network {name} fails on images of 3 x {height} x {width}: {_reason(error)}") from error
 
 
