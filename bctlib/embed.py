@@ -27,20 +27,22 @@ from bctlib.training.artefact import Artefact, is_artefact, load_artefact
 from bctlib.training.devices import choose_device
 from bctlib.training.network_code import code_of
 from bctlib.training.new_model import require_writable
-from bctlib.training.old_models import old_from_weights
+from bctlib.training.weights_network import network_of_weights
 
 DESCRIPTION = f"""\
 Writes OUT.npy, float32 [images, d], and beside it OUT.paths.txt and, where classes are known, OUT.labels.txt, the
 path (from there) and the class of each row: what bctlib.report and bctlib.evaluate read.
 Images are DIR/CLASS/**/image (in the order of classes, then paths), DIR/image (by name), or lines of a text file,
 `path` or `path label`. Content, not the end of a name, makes a file an image; links to folders are followed; what is
-left out is counted and named. What was interrupted goes on when the same command is given again, for the same images
-(by content), model and code.
+left out is counted and named. Of plain weights (--backbone), --classifier says which layer is taken off as their
+classifier, or that none is; the log names it. What was interrupted goes on when the same command is given again, for
+the same images (by content), model and code.
 {EXIT_STATUS}"""
 EXAMPLES = """\
 examples:
   python -m bctlib.embed --model new.safetensors --images photos --out new.npy
-  python -m bctlib.embed --model old.pth --backbone resnet18 --images gallery.txt --out old.npy
+  python -m bctlib.embed --model old.pth --backbone resnet18 --classifier fc --images gallery.txt --out old.npy
+  python -m bctlib.embed --model loop.pth --backbone resnet18 --classifier none --images photos --out new.npy
 """
 
 
@@ -76,9 +78,9 @@ def embed_to_files(
     """Write OUT, OUT's paths and, where they are known, labels; give their names.
 
     model: a model file of bctlib, or plain weights with `backbone` and the other options of
-    `bctlib.training.old_models.old_from_weights`. backbone: also needed for a model file whose network is not bctlib's
-    nor torchvision's. images: as `bctlib.data.own_images.images_to_embed`. for_old_gallery: through the map of a
-    model of method bct-map. Raises BctError, naming the file, and leaves no half-written OUT.
+    `bctlib.training.weights_network.network_of_weights`. backbone: also needed for a model file whose network is not
+    bctlib's nor torchvision's. images: as `bctlib.data.own_images.images_to_embed`. for_old_gallery: through the map of
+    a model of method bct-map. Raises BctError, naming the file, and leaves no half-written OUT.
     """
     out = Path(out)
     require_writable(out, ".npy")
@@ -125,14 +127,17 @@ def _open(
         if model.transform is None:
             raise UsageError(f"{path} has no map into the old space (only bct-map has): leave --for-old-gallery out")
         return _Mapped(model), f"{key} mapped", size
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(f"cannot read {path}: No such file or directory")
     if backbone is None:
         raise UsageError(f"{path} is not a model file of bctlib: expected --backbone, whose weights they are")
     if for_old_gallery:
         raise UsageError(f"{path} is not a model file of bctlib: --for-old-gallery has no meaning here")
-    old = old_from_weights(path, backbone, None, **given).to(device)
-    return old.model, old.digest, old.image_size or FACE
+    size = given.get("image_size") or FACE
+    if "image_size" not in given:
+        progress.say(f"{path}: no --image-size was given, its network sees images of {size[0]} x {size[1]}")
+    plain = network_of_weights(path, backbone, given.pop("classifier", None), **given).to(device)
+    return plain, plain.key, size
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> Path:
@@ -152,7 +157,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=Path, required=True, metavar="DIR|LIST")
     parser.add_argument("--out", type=Path, required=True, metavar="NPY")
     parser.add_argument("--backbone", metavar="NAME", help="of plain weights, or your own package.module:factory")
-    parser.add_argument("--classifier", metavar="KEY|FILE", help="of plain weights; the layer that is taken off")
+    parser.add_argument(
+        "--classifier", metavar="KEY|FILE|none",
+        help="of plain weights: the layer that is taken off, by the key of its weight or a file of it; none: the "
+        "network emits the embedding",
+    )  # fmt: skip
     add_input_options(parser, "--")
     parser.add_argument("--for-old-gallery", action="store_true", help="through the map of a bct-map model")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")

@@ -16,8 +16,9 @@ from bctlib.training.artefact import is_artefact
 from bctlib.training.heads import HEADS
 from bctlib.training.methods import METHODS
 from bctlib.training.new_model import train_new_model
-from bctlib.training.old_models import IMAGENET_MEAN, IMAGENET_STD, Old, old_from_artefact, old_from_weights
+from bctlib.training.old_models import Old, old_from_artefact, old_from_weights
 from bctlib.training.old_models import synthesised_old as _synthesised_old
+from bctlib.training.weights_network import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = ["old_from_artefact", "old_from_features", "old_from_weights", "train_new_model"]
 
@@ -75,7 +76,7 @@ def _old(options: argparse.Namespace) -> Old | None:
         _only(given, set(), "without --old there is no old model")
         return None
     if not path.is_file():
-        raise UsageError(f"--old {path}: no such file")
+        raise UsageError(f"--old {path}: {'is a folder, expected a file' if path.is_dir() else 'no such file'}")
     if path.suffix == ".npy":
         _only(given, _FEATURES, f"{path} is an array of features")
         if "labels" not in given:

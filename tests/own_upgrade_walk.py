@@ -84,7 +84,7 @@ def images_and_old_model(walk: Walk) -> None:
 
 def upgraded(walk: Walk) -> tuple[str, dict]:
     """Train, embed and judge by the commands of docs/; the log of training and the report."""
-    plain = ["--model", "old.pth", "--backbone", "resnet18", "--image-size", 32, *NORMALISED]
+    plain = ["--model", "old.pth", "--backbone", "resnet18", "--classifier", "fc", "--image-size", 32, *NORMALISED]
     with walk.step("python -m bctlib.embed: the training images by the old model"):
         walk.command("bctlib.embed", *plain, "--images", "photos", "--out", "old_photos.npy")
     with walk.step("python -m bctlib.train: ResNet-18, bct-sys, against those features"):

@@ -110,6 +110,10 @@ CASES = {
     "factory of something else": (["--backbone", "own_images:no_module"], "made a int, expected a torch.nn.Module"),
     "wrong width": (["--backbone", "own_images:flat_wrong"], "asked for dim=16 and gives embeddings of 7"),
     "wrong images": (["--backbone", "own_images:only_64"], "network own_images:only_64 fails on images of 3 x 32 x 32"),
+    "one image for batch normalisation": (
+        ["--backbone", "resnet18", "--batch", "1"],
+        "network resnet18 normalises over the batch, and one image of 3 x 32 x 32 is not enough for that",
+    ),
     "tuple": (["--backbone", "own_images:TwoAnswers"], "returns tuple, expected one tensor"),
     "grey network": (["--backbone", "glyphnet"], "network glyphnet fails on images of 3 x 32 x 32"),
     "NaN loss": (["--backbone", "own_images:Explodes"], "the loss is nan"),

@@ -1,7 +1,9 @@
 """The pages for people with data, models and loops of their own: every Python block is executed."""
 
 import functools
+import shlex
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +13,7 @@ from pages import blocks
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from bctlib import train
+from bctlib import embed, train
 from bctlib.training.class_means import class_means, head_of_features
 from bctlib.training.heads import CosineMargin, NormSoftmax, SoftMax, frozen_head
 from bctlib.training.methods import distillation_loss, influence_loss
@@ -22,7 +24,8 @@ IN_PYTHON, *LOOPS = blocks("docs/training.md", "python")
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory):
     """What somebody with a loop has: a loader, an old network with its classifier, names of old and new classes."""
-    images, labels, names = tensors(write_images(tmp_path_factory.mktemp("loop") / "photos", CLASSES[:4], 8))
+    photos = write_images(tmp_path_factory.mktemp("loop") / "photos", CLASSES[:4], 8)
+    images, labels, names = tensors(photos)
     torch.manual_seed(0)
     old_net, classifier = net_with_dim(32), nn.Linear(32, 3)
     old_names = [names[2], "gone", names[0]]
@@ -37,7 +40,7 @@ def loop(tmp_path_factory):
     return {
         "torch": torch, "loader": loader, "net": net_with_dim(128), "old_net": old_net, "old_names": old_names,
         "new_names": names, "old_weight": classifier.weight.detach().clone(), "old_features": old_features,
-        "old_feature_labels": old_feature_labels, "epochs": 1,
+        "old_feature_labels": old_feature_labels, "epochs": 1, "photos": photos,
     }  # fmt: skip
 
 
@@ -46,6 +49,7 @@ def test_every_loop_of_the_page_runs_and_binds(loop, tmp_path, monkeypatch):
     space = dict(loop)
     before = [p.clone() for p in space["old_net"].parameters()]
     monkeypatch.chdir(tmp_path)  # where Lightning writes its own checkpoints
+    monkeypatch.setenv("BCT_STORE", str(tmp_path / "store"))
     plain, synthesised, module, lightning, timm = LOOPS
 
     def influence(net, head, labels):
@@ -62,6 +66,7 @@ def test_every_loop_of_the_page_runs_and_binds(loop, tmp_path, monkeypatch):
     exec(synthesised, space)
     assert space["all_labels"].tolist() == [2, 3, 0, 4] and space["all_head"].classes == 5
     assert isinstance(space["net"].fc, nn.Linear) and torch.isfinite(space["loss"])
+    assert_the_pages_line_embeds(space, "new.pth")
     exec(module, space)
     z = torch.randn(4, 128, requires_grad=True)
     loss = space["loss_fn"](z, torch.arange(4))
@@ -75,9 +80,26 @@ def test_every_loop_of_the_page_runs_and_binds(loop, tmp_path, monkeypatch):
         exec(block, space)
         assert not torch.equal(space["head"].weight, weight), "the new head is trained along"
         assert torch.equal(space["loss_fn"].old_head.weight, old_weight)
+        if block is lightning:
+            assert_the_pages_line_embeds(space, str(next(tmp_path.glob("lightning_logs/**/*.ckpt"))))
     assert space["trainer"].global_step == len(space["loader"])
     assert all(torch.equal(old, p) for old, p in zip(before, space["old_net"].parameters(), strict=True))
     assert torch.equal(space["old_head"].weight, loop["old_weight"]), "the old classifier is frozen"
+
+
+def assert_the_pages_line_embeds(space: dict, model: str) -> None:
+    """The page's command, with that model and the images of the test, writes what the network emits."""
+    _, line = blocks("docs/training.md", "bash")
+    options = shlex.split(line)[3:]
+    for name, value in {"--model": model, "--image-size": "32", "--images": str(space["photos"])}.items():
+        options[options.index(name) + 1] = value
+    options += ["--mean", *["0.5"] * 3, "--std", *["0.5"] * 3, "--workers", "0", "--device", "cpu"]
+    assert embed.main(options) == 0
+    net = space["net"].eval()
+    with torch.no_grad():
+        expected = net(tensors(space["photos"])[0]).numpy()
+    net.train()
+    np.testing.assert_allclose(np.load("new.npy"), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_loss_of_the_front_page(loop):
@@ -100,7 +122,7 @@ def test_training_in_python(tmp_path, monkeypatch):
     small = functools.partial(train.train_new_model, epochs=1, batch=8, image_size=(32, 32), workers=0)
     monkeypatch.setattr(train, "train_new_model", small)
     monkeypatch.chdir(tmp_path)
-    space = {}
+    space = {"__name__": "__main__"}
     exec(IN_PYTHON, space)
     assert (tmp_path / "v2.safetensors").is_file() and len(space["model"].classes) == 3
 

@@ -63,7 +63,8 @@ def from_weights(own):
 @pytest.fixture(scope="module")
 def features(own, from_weights):
     """The old model's features of gallery and probes, from its plain weights, and the new one's of the probes."""
-    plain = ["--backbone", "resnet18", "--image-size", "32", "--mean", *["0.5"] * 3, "--std", *["0.5"] * 3]
+    plain = ["--backbone", "resnet18", "--classifier", "fc", "--image-size", "32"]
+    plain += ["--mean", *["0.5"] * 3, "--std", *["0.5"] * 3]
     for part in ("gallery", "probes"):
         common = ["--images", str(own / part), "--workers", "0", "--device", "cpu", "--out"]
         old, new = str(own / f"old_{part}.npy"), str(own / f"new_{part}.npy")

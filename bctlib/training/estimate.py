@@ -26,7 +26,7 @@ def training_seconds(
         net = build_backbone(recipe.backbone, recipe.dim, recipe.relu).to(device).train()
     data = data.to(device)
     distort = data.distortion(recipe.distortion)
-    chosen = torch.arange(min(len(data), recipe.schedule.batch, _IMAGES)).repeat(2)[:_IMAGES]
+    chosen = torch.arange(min(len(data), recipe.schedule.batch, _IMAGES))
     began = time.perf_counter()
     ((stored, _),) = data.batches(chosen, len(chosen))
     reading = (time.perf_counter() - began) / max(1, getattr(data, "workers", 1))

@@ -17,6 +17,9 @@ from torch import nn
 
 from bctlib.errors import BctError, UsageError
 
+# Classifiers in the middle of some networks of torchvision: in training they answer beside the last one.
+AUXILIARY = {"googlenet": ("aux1", "aux2"), "inception_v3": ("AuxLogits",)}
+_ONE_VALUE = "Expected more than 1 value per channel"  # what PyTorch's batch normalisation says
 _SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 
 
@@ -122,11 +125,19 @@ def understood(name: str, size: tuple[int, int]) -> Iterator[None]:
         raise
     except Exception as error:
         height, width = size
+        if _ONE_VALUE in str(error):
+            raise BctError(
+                f"network {name} normalises over the batch, and one image of 3 x {height} x {width} is not enough for "
+                "that: expected --batch 2 or more, or larger images"
+            ) from error
         raise BctError(f"network {name} fails on images of 3 x {height} x {width}: {_reason(error)}") from error
 
 
-def torchvision_network(name: str, classes: int | None = None) -> nn.Module:
-    """A torchvision image classifier without its weights. Raises BctError for a name that torchvision does not have."""
+def torchvision_network(name: str) -> nn.Module:
+    """A torchvision image classifier without its weights, and without what it has for training alone (AUXILIARY).
+
+    Raises BctError for a name that torchvision does not have.
+    """
     import torchvision  # takes as long as importing torch itself
 
     known = torchvision.models.list_models(module=torchvision.models)
@@ -136,7 +147,8 @@ def torchvision_network(name: str, classes: int | None = None) -> nn.Module:
             f"unknown backbone {name!r}: expected glyphnet or another of bctlib's, an image classifier of torchvision "
             f"({examples}, ...), or a network of your own as package.module:factory"
         )
-    return torchvision.models.get_model(name, weights=None, **({} if classes is None else {"num_classes": classes}))
+    options = {"aux_logits": False, "init_weights": True} if name in AUXILIARY else {}
+    return torchvision.models.get_model(name, weights=None, **options)
 
 
 def call_factory(path: str, dim: int) -> tuple[nn.Module, bool]:
@@ -164,7 +176,10 @@ def last_linear(net: nn.Module, name: str) -> str:
     """The name of a classifier's last linear layer (`fc`, `classifier.6`). Raises BctError if it has none."""
     found = [layer for layer, module in net.named_modules() if isinstance(module, nn.Linear)]
     if not found:
-        raise BctError(f"backbone {name} has no linear classifier to be replaced: expected another")
+        raise BctError(
+            f"backbone {name} has no linear layer as its classifier, to be taken off: expected another (squeezenet's "
+            "classifier is a convolution)"
+        )
     return found[-1]
 
 
