@@ -114,7 +114,7 @@ def evaluate_search(
     places = f"identity of {record['path'] or 'query_identity'}", f"identity of {other['path'] or 'gallery_identity'}"
     sides = open_sides(sources, len(wanted), len(enrolled), *places)
     report.add_inputs(*sides)
-    wanted, enrolled = of_one_kind(wanted, enrolled)
+    wanted, enrolled = of_one_kind(wanted, enrolled, places)
     mated = np.isin(wanted, enrolled)
     if not mated.any():
         raise BctError(f"no {places[0]} occurs among the identities of the gallery: nothing can be found")

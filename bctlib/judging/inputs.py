@@ -99,7 +99,7 @@ def open_inputs(
     names = [record["path"] or record["name"] for record in (records[0], records[-1])]
     sides = _open_sides(query_features, gallery_features, given, one_list, (len(wanted), len(enrolled)), names)
     _check_widths(sides)
-    wanted, enrolled = of_one_kind(wanted, enrolled)
+    wanted, enrolled = of_one_kind(wanted, enrolled, names)
     classes, codes = np.unique(np.concatenate([wanted, enrolled]), return_inverse=True)
     query_class, gallery_class = codes[: len(wanted)].astype(np.int64), codes[len(wanted) :].astype(np.int64)
     if one_list:
