@@ -17,6 +17,7 @@ import numpy as np
 from bctlib import locations, progress
 from bctlib.data.image_files import is_image_name
 from bctlib.data.path_list import PathList
+from bctlib.data.text_lines import path_and_label, text_lines
 from bctlib.data.threads import in_threads
 from bctlib.errors import BctError
 from bctlib.files import check_seal, is_sealed, seal
@@ -214,19 +215,16 @@ def _read_list(path: Path, root: Path) -> tuple[ImageIndex, PathList, np.ndarray
     paths, identities = [], []
     try:
         time = path.stat().st_mtime_ns
-        with path.open(encoding="utf-8") as file:
-            for line, text in enumerate(file, 1):
-                if not text.strip():
-                    continue
-                words = text.rstrip("\n").rsplit(maxsplit=1)  # a path may hold blanks
-                if len(words) != 2:
-                    raise BctError(f"{path}, line {line}: has {len(words)} field, expected 2 (path label)")
-                paths.append((words[0].strip().replace("\\", "/").removeprefix("./"), line))
-                identities.append(words[1])
-    except UnicodeDecodeError:
-        raise BctError(f"{path} is no text file: expected UTF-8") from None
     except OSError as error:
         raise BctError(f"cannot read {path}: {error.strerror}") from error
+    for line, text in enumerate(text_lines(path, "`path label` on each line"), 1):
+        if not text.strip():
+            continue
+        words = path_and_label(text)
+        if len(words) != 2:
+            raise BctError(f"{path}, line {line}: has {len(words)} field, expected 2 (path label)")
+        paths.append((words[0].replace("\\", "/").removeprefix("./"), line))
+        identities.append(words[1])
     if not paths:
         raise BctError(f"{path} is empty: expected lines of path and label")
     sizes = np.fromiter(in_threads(lambda entry: _size(root / entry[0]), paths), np.int64)

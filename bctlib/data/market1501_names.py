@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bctlib.data.text_lines import text_lines
 from bctlib.errors import BctError
 
 JUNK, DISTRACTOR = -1, 0
@@ -42,13 +43,11 @@ def labels_of_names(names: Iterable[str], source: str = "names") -> Market1501La
 
 
 def read_names(path: Path) -> list[str]:
-    """The names in a text file, one on each line, in the order of the rows of a feature file."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise BctError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise BctError(f"{path} is no text file: expected a file name on each line") from None
+    """The names in a text file, one on each line, in the order of the rows of a feature file.
+
+    Raises BctError as `text_lines` does.
+    """
+    return list(text_lines(path, "a file name on each line"))
 
 
 def names_in_folder(root: Path, part: str) -> list[str]:

@@ -3,21 +3,16 @@
 from pathlib import Path
 
 from bctlib.data.image_files import is_image_name
+from bctlib.data.text_lines import text_lines, words_of
 from bctlib.errors import BctError
 
 
 def read_lines(path: Path | str, what: str) -> list[str]:
-    """The lines of a UTF-8 text file, without blanks around them. what: said in messages, of which each holds one.
+    """The lines of a text file, without blanks around them. what: each line holds one, said in messages.
 
-    Raises BctError naming the file when it cannot be read, is no text or empty, and naming a line that is empty.
+    Raises BctError as `text_lines` does, naming a file that is empty, and naming a line that is empty.
     """
-    path = Path(path)
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except UnicodeDecodeError:
-        raise BctError(f"{path} is no text file: expected {what} on each line") from None
-    except OSError as error:
-        raise BctError(f"cannot read {path}: {error.strerror}") from error
+    lines = [line.strip() for line in text_lines(path, f"{what} on each line")]
     if not lines:
         raise BctError(f"{path} is empty: expected {what} on each line")
     if "" in lines:
@@ -65,7 +60,7 @@ def read_class_map(path: Path | str) -> dict[str, str]:
     renamed: dict[str, str] = {}
     taken: set[str] = set()
     for line, text in enumerate(read_lines(path, "an old and a new name"), 1):
-        words = [word.strip() for word in text.split("\t" if "\t" in text else None)]
+        words = [word.strip() for word in text.split("\t")] if "\t" in text else words_of(text)
         if len(words) != 2 or not all(words):
             expected = "an old and a new name, with a tab between them if they hold blanks"
             raise BctError(f"{path}, line {line}: expected {expected}, found {text!r}")

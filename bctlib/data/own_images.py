@@ -11,6 +11,7 @@ from bctlib.data.image_folder_set import ImageFolderSet, image_folder_set
 from bctlib.data.image_index import ImageIndex, index_folder
 from bctlib.data.name_lists import read_lines
 from bctlib.data.path_list import PathList
+from bctlib.data.text_lines import path_and_label
 from bctlib.errors import BctError
 
 
@@ -62,7 +63,7 @@ def images_to_embed(source: Path | str) -> OwnImages:
     lines = read_lines(source, "the path of an image")
     if all(is_image_name(Path(line).name) for line in lines):
         return _checked(source, lines, None)
-    pairs = [line.rsplit(maxsplit=1) for line in lines]
+    pairs = [path_and_label(line) for line in lines]
     for number, words in enumerate(pairs, 1):
         if len(words) != 2 or not is_image_name(Path(words[0]).name):
             raise BctError(f"{source}, line {number}: expected `path` or `path label`, found {lines[number - 1]!r}")

@@ -8,6 +8,7 @@ import numpy as np
 from bctlib.data.array_files import map_array
 from bctlib.data.integer_lines import read_integer_lines
 from bctlib.data.market1501_names import Market1501Labels
+from bctlib.data.name_lists import read_lines
 from bctlib.errors import BctError
 from bctlib.files import digest_of
 
@@ -49,10 +50,8 @@ def read_identities(name: str, source: np.ndarray | str | Path) -> tuple[np.ndar
     """
     record, label, array, unit = _source(name, source)
     if array is None:
-        words = _text_lines(Path(source))
+        words = read_lines(source, "an identity")
         for line, word in enumerate(words, 1):
-            if not word:
-                raise BctError(f"{label}, line {line}: is empty, expected an identity on each line")
             if len(word) > LONGEST:  # an array of strings has room for the longest in each of its entries
                 raise BctError(f"{label}, line {line}: has {len(word):,} characters, expected at most {LONGEST:,}")
         array = np.array(words)
@@ -100,13 +99,3 @@ def _source(name: str, source) -> tuple[dict, str, np.ndarray | None, str]:
     except OSError as error:
         raise BctError(f"cannot read {path}: {error.strerror or error}") from error
     return record, str(path), np.array(map_array(path)), "row"
-
-
-def _text_lines(path: Path) -> list[str]:
-    try:
-        words = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except UnicodeDecodeError:
-        raise BctError(f"{path} is no text file: expected an identity on each line") from None
-    if not words:
-        raise BctError(f"{path} is empty: expected an identity on each line")
-    return words
