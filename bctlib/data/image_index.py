@@ -16,13 +16,14 @@ import numpy as np
 
 from bctlib import locations, progress
 from bctlib.data.image_files import is_image_name
+from bctlib.data.name_lists import class_names
 from bctlib.data.path_list import PathList
 from bctlib.data.text_lines import path_and_label, text_lines
 from bctlib.data.threads import in_threads
 from bctlib.errors import BctError
 from bctlib.files import check_seal, is_sealed, seal
 
-FORMAT = 1
+FORMAT = 2
 _SPOT_CHECKS = 256
 
 
@@ -83,7 +84,8 @@ def index_folder(root: Path | str, again: bool = False) -> ImageIndex:
     """The index of ROOT/IDENTITY/**/image; identities without an image, hidden files and other files are left out.
 
     A kept index is used if no folder has changed since and a sample of files still has its size; else, or with
-    `again`, the folder is scanned. Raises BctError when it is missing or holds no image in a folder of its identity.
+    `again`, the folder is scanned. Raises BctError when it is missing or holds no image in a folder of its identity,
+    and for a name of an identity that `class_names` refuses; both Unicode forms of a name are one identity.
     """
     root = Path(root).resolve()
     if not root.is_dir():
@@ -173,13 +175,14 @@ def _scan(root: Path) -> tuple[ImageIndex, PathList, np.ndarray]:
         time = root.stat().st_mtime_ns
     except OSError as error:
         raise BctError(f"cannot read {root}: {error.strerror}") from error
+    names = class_names(folders, str(root))
     paths, identities, sizes, watched, times = [], [], [], ["."], [time]
     with progress.task(f"index of {root.name}", len(folders), unit="identity", every_s=5) as task:
         scanned = in_threads(lambda name: _scan_identity(root, name), folders, chunk=8)
         for done, (files, visited) in enumerate(scanned, 1):
             paths += [path for path, _ in files]
             sizes += [size for _, size in files]
-            identities += [folders[done - 1]] * len(files)
+            identities += [names[done - 1]] * len(files)
             watched += [path for path, _ in visited]
             times += [time for _, time in visited]
             task.step(done, images=float(len(paths)))
@@ -233,5 +236,5 @@ def _read_list(path: Path, root: Path) -> tuple[ImageIndex, PathList, np.ndarray
         name, line = paths[missing[0]]
         how_many = f"{len(missing)} of {len(paths)} are missing"
         raise BctError(f"{path}, line {line}: there is no file {root / name} ({how_many})")
-    index = index_of(root, [name for name, _ in paths], identities, sizes)
+    index = index_of(root, [name for name, _ in paths], class_names(identities, str(path)), sizes)
     return index, PathList.of([str(path)]), np.array([time], np.int64)

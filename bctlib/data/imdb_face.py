@@ -18,6 +18,7 @@ import numpy as np
 
 from bctlib.data.framing import FACE, Boxes
 from bctlib.data.image_index import ImageIndex, index_of
+from bctlib.data.name_lists import class_names
 from bctlib.data.path_list import PathList
 from bctlib.data.text_lines import rows_of_text
 from bctlib.errors import BctError
@@ -154,9 +155,10 @@ def find_pictures(table: FaceTable, folder: Path) -> tuple[ImageIndex, np.ndarra
             f"{folder} holds none of the {len(table)} pictures of {table.path.name}: expected INDEX/IMAGE.jpg"
         )
     paths, identities, sizes, faces = zip(*found, strict=True)
+    identities = class_names(identities, str(table.path))
     index = index_of(folder, paths, identities, np.array(sizes, np.int64))
     # The index has an order of its own: identity and path tell which face an entry is.
-    position = {(identity, path): face for path, identity, _, face in found}
+    position = dict(zip(zip(identities, paths, strict=True), faces, strict=True))
     order = [position[index.classes[label], path] for label, path in zip(index.labels, index.paths, strict=True)]
     return index, np.array(order, np.int64)
 

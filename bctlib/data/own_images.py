@@ -9,7 +9,7 @@ from bctlib.data.image_faults import image_faults
 from bctlib.data.image_files import SUFFIXES, is_image_name
 from bctlib.data.image_folder_set import ImageFolderSet, image_folder_set
 from bctlib.data.image_index import ImageIndex, index_folder
-from bctlib.data.name_lists import read_lines
+from bctlib.data.name_lists import class_names, composed, read_lines
 from bctlib.data.path_list import PathList
 from bctlib.data.text_lines import path_and_label
 from bctlib.errors import BctError
@@ -37,7 +37,7 @@ def images_by_class(
     """
     index = index_folder(root)
     folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-    if empty := [name for name in folders if name not in set(index.classes)]:
+    if empty := [name for name in folders if composed(name) not in set(index.classes)]:
         also = f", nor do {len(empty) - 1} other classes" if len(empty) > 1 else ""
         raise BctError(
             f"{Path(root) / empty[0]} holds no image (*{', *'.join(SUFFIXES)}){also}: expected at least one in the "
@@ -67,7 +67,8 @@ def images_to_embed(source: Path | str) -> OwnImages:
     for number, words in enumerate(pairs, 1):
         if len(words) != 2 or not is_image_name(Path(words[0]).name):
             raise BctError(f"{source}, line {number}: expected `path` or `path label`, found {lines[number - 1]!r}")
-    return _checked(source, [path for path, _ in pairs], tuple(label for _, label in pairs))
+    labels = class_names((label for _, label in pairs), str(source))
+    return _checked(source, [path for path, _ in pairs], tuple(labels))
 
 
 def _of_folder(root: Path) -> OwnImages:

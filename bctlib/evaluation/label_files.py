@@ -8,7 +8,7 @@ import numpy as np
 from bctlib.data.array_files import map_array
 from bctlib.data.integer_lines import read_integer_lines
 from bctlib.data.market1501_names import Market1501Labels
-from bctlib.data.name_lists import read_lines
+from bctlib.data.name_lists import one_form, read_lines
 from bctlib.errors import BctError
 from bctlib.files import digest_of
 
@@ -46,7 +46,8 @@ def read_identities(name: str, source: np.ndarray | str | Path) -> tuple[np.ndar
     """Identities [n] and the record for the report.
 
     Integers where `source` is an array of integers. The lines of a text file are strings, also where all are digits:
-    `0900` is another identity than `900`. Raises BctError naming the file, and line, for whatever is no identity.
+    `0900` is another identity than `900`. Both Unicode forms of a name are one identity (`one_form`). Raises BctError
+    naming the file, and line, for whatever is no identity.
     """
     record, label, array, unit = _source(name, source)
     if array is None:
@@ -57,6 +58,8 @@ def read_identities(name: str, source: np.ndarray | str | Path) -> tuple[np.ndar
         array = np.array(words)
     if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iuU":
         raise BctError(f"{label} holds {array.dtype} {array.shape}: expected an integer or string for each row")
+    if array.dtype.kind == "U":
+        array = np.array(one_form(array.tolist(), label))
     return array, record
 
 
