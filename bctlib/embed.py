@@ -17,6 +17,7 @@ from bctlib import progress
 from bctlib.command import EXIT_STATUS, Parser, run_command
 from bctlib.data.framing import FACE, WholeImage
 from bctlib.data.image_file_pool import ImageFilePool
+from bctlib.data.name_lists import check_line
 from bctlib.data.own_images import images_to_embed
 from bctlib.errors import UsageError
 from bctlib.features.feature_writer import write_features
@@ -92,11 +93,13 @@ def embed_to_files(
     embedder, key, size = _open(Path(model), backbone, given, for_old_gallery, on)
     found = images_to_embed(images)
     pool, written = ImageFilePool(found.root, found.paths, WholeImage(size)), [out]
+    folder = out.resolve().parent
+    paths = [os.path.relpath(found.root / path, folder) for path in found.paths]
+    for path in paths:
+        check_line(path, "the path")
 
     def write_names() -> None:
         """Before OUT appears, so that a disk that is full by then leaves no OUT beside the names of other rows."""
-        folder = out.resolve().parent
-        paths = (os.path.relpath(found.root / path, folder) for path in found.paths)
         written.append(_write_lines(out.with_suffix(".paths.txt"), paths))
         if found.labels:
             written.append(_write_lines(out.with_suffix(".labels.txt"), found.labels))
@@ -142,7 +145,7 @@ def _open(
 
 def _write_lines(path: Path, lines: Iterable[str]) -> Path:
     text = "".join(f"{line}\n" for line in lines)
-    replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="surrogateescape"))
+    replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return path
 
 

@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     _features(market, "rows in the order of the names", gallery_required=True)
     _side_options(market)
     for part in ("query", "gallery"):
-        market.add_argument(f"--{part}-names", type=Path, metavar="TXT", help=f"file names of the {part} images")
+        market.add_argument(f"--{part}-names", type=Path, metavar="TXT", help=f"{part} images named like Market-1501's")
         market.add_argument(f"--{part}-labels", type=Path, metavar="NPY", help="or integers [n, 2]: identity, camera")
     market.add_argument("--root", type=Path, metavar="DIR", help="or the data set's folder; names in sorted order")
     _points(market, "ranks")

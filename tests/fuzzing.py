@@ -14,7 +14,9 @@ TOKENS = (
     b"2147483647", b"2147483648", b"4294967296", b"9223372036854775808", b"9" * 30, b"9" * 5000, b"A" * 200_000,
     b"[", b"{", b"[]", b"{}", b"[" * 3000, b'{"a":' * 3000, b"(" * 300, b"\xff", b"\xff\xfe", b"\xc3\x28",
     b"\xed\xa0\x80", b"\xef\xbb\xbf", "²".encode(), "٣".encode(), "\u2028".encode(), "\x85".encode(), "日本".encode(),
-    "\U0001f600".encode(), b"\x93NUMPY", b"\x80\x04\x95",
+    "\U0001f600".encode(), b"\x93NUMPY", b"\x80\x04\x95", b"0900", b"007", b"-0", "１２".encode(), b"_c015", b"_c1000",
+    b"\n\xef\xbb\xbf", b"\r\r\n", b"\x0b", b"\x0c", b"\x1c", "\u2029".encode(), "\u00a0".encode(), "é".encode(),
+    "e\u0301".encode(), "\ufa19".encode(), b"caf\xe9", b"._",
 )  # fmt: skip
 _KINDS = ("flip", "insert", "delete", "repeat", "cut", "replace", "line")
 _WORD = re.compile(rb"[^\s,:\"\[\]{}=]+")

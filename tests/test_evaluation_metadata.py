@@ -191,7 +191,22 @@ def test_market_names_by_the_basename_only():
     assert {-1, 0} <= set(found.identity)
 
 
-@pytest.mark.parametrize("name", ["Thumbs.db", "", "--1_c1s1_0.jpg", "0002_s1_000451_03.jpg"])
+@pytest.mark.parametrize(
+    ("name", "identity", "camera"),
+    [
+        ("0002_c1s1_000451_03.jpg", 2, 1), ("-1_c6s3_000451_03.jpg", -1, 6), ("0001_c2_f0046182.jpg", 1, 2),
+        ("0001_c015_00016460_0.jpg", 1, 15), ("0776_c010_1.jpg", 776, 10), ("7_c12s1_1.jpg", 7, 12), ("7_c5.jpg", 7, 5),
+    ],
+)  # fmt: skip
+def test_cameras_have_up_to_three_digits(name, identity, camera):
+    assert [column.tolist() for column in labels_of_names([name])] == [[identity], [camera]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Thumbs.db", "", "--1_c1s1_0.jpg", "0002_s1_000451_03.jpg", "-2_c1s1_0.jpg", "0002_c1000_0.jpg", "2_c٣s1_0.jpg",
+     "1234567890_c1s1_0.jpg", "0002_c_0.jpg", "._0002_c1s1_000451_03.jpg"],
+)  # fmt: skip
 def test_a_name_without_labels_is_named(name):
     with pytest.raises(BctError, match="list.txt, line 2: "):
         labels_of_names(["0002_c1s1_000451_03.jpg", name], "list.txt")
@@ -203,6 +218,7 @@ def test_market_folders(tmp_path):
     (tmp_path / "query").mkdir()
     for name in ("0003_c2s1_000001_00.jpg", "0002_c1s1_000001_00.jpg", "Thumbs.db"):
         (tmp_path / "query" / name).touch()
+        (tmp_path / "query" / f"._{name}").touch()  # as macOS leaves them in copies
     assert names_in_folder(tmp_path, "query") == ["0002_c1s1_000001_00.jpg", "0003_c2s1_000001_00.jpg"]
     assert market1501_names.PUBLISHED["gallery"] == 19_732
 

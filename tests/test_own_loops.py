@@ -149,6 +149,33 @@ def test_a_frozen_head_has_the_kind_that_its_settings_say():
     assert frozen_head(weight, scale=8.0, margin=0.2).settings() == {"scale": 8.0, "margin": 0.2}
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8, np.uint64, list, torch.int32])
+def test_labels_of_old_features_may_be_of_any_integer_type(kind):
+    features, numbers = np.array([[2.0, 0.0], [0.0, 5.0], [3.0, 4.0]]), [0, 0, 1]
+    labels = torch.tensor(numbers, dtype=kind) if isinstance(kind, torch.dtype) else kind(numbers)
+    head = head_of_features(features, labels)
+    torch.testing.assert_close(head.weight.data, torch.tensor([[0.5, 0.5], [0.6, 0.8]]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([1, 2, 2], "2 different ones from 1 to 2, expected 0 to 1: number the classes from 0 on and leave none out"),
+        (np.array([0, 3, 3]), "2 different ones from 0 to 3, expected 0 to 1: "),
+        (torch.tensor([-1, 0, 1]), "3 different ones from -1 to 1, expected 0 to 2: "),
+        (np.array([0.0, 1.0, 1.0]), r"float64 of shape \[3\], expected an integer for each of the 3 rows"),
+        (torch.tensor([0, 1]), r"int64 of shape \[2\], expected an integer for each of the 3 rows"),
+        (["a", "b", "b"], r"<U1 of shape \[3\], expected an integer"),
+        (torch.tensor([[0, 1, 1]]), r"int64 of shape \[1, 3\], expected an integer"),
+    ],
+)
+def test_labels_of_old_features_that_are_no_classes_are_refused(labels, said):
+    with pytest.raises(ValueError, match=f"^labels of old features: {said}"):
+        head_of_features(torch.ones(3, 2), labels)
+    with pytest.raises(ValueError, match=r"old features: have the shape \[3\], expected"):
+        head_of_features(torch.ones(3), [0, 1, 2])
+
+
 def test_class_means_are_means_of_unit_features():
     features = torch.tensor([[2.0, 0.0], [0.0, 5.0], [3.0, 4.0]])
     labels = torch.tensor([0, 0, 1])

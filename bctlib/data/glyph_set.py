@@ -10,6 +10,7 @@ import numpy as np
 
 from bctlib import locations
 from bctlib.data.sheets import read_sheet
+from bctlib.data.text_lines import text_lines
 from bctlib.errors import BctError
 
 SCHEMA = 1
@@ -102,10 +103,7 @@ def verify_files(folder: Path, files: dict) -> None:
 
 def _read_characters(folder: Path, expected: int) -> tuple[str, ...]:
     path = folder / IDENTITIES
-    try:
-        header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
-    except UnicodeDecodeError:
-        raise BctError(f"{path} is no text file: expected UTF-8.") from None
+    header, *lines = list(text_lines(path)) or [""]
     if tuple(header.split("\t")) != IDENTITY_COLUMNS:
         raise BctError(f"{path} line 1: expected the columns {', '.join(IDENTITY_COLUMNS)}.")
     if len(lines) != expected:

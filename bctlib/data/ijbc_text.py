@@ -6,26 +6,18 @@ pandas reads a file in which nothing is wrong; any other is read again line by l
 import csv
 import io
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bctlib.data.text_lines import plain_text, rows_of_text, text_lines, words_of
 from bctlib.errors import BctError
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            yield from enumerate(file, 1)
-    except UnicodeDecodeError:
-        raise BctError(f"{path} is no text file: expected UTF-8") from None
 
 
 def read_images(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names, templates and media (int32 [n] each) of the images. Raises BctError naming file and line."""
-    table = _table(path, {"name": str, "template": np.int32, "medium": np.int32})
+    table = _table(plain_text(path), {"name": str, "template": np.int32, "medium": np.int32})
     if table is None or not table["name"].all() or not (table[["template", "medium"]] >= 0).all(axis=None):
         return _images_line_by_line(path)
     return table["name"].tolist(), table["template"].to_numpy(), table["medium"].to_numpy()
@@ -33,8 +25,8 @@ def read_images(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 def _images_line_by_line(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     names, numbers = [], []
-    for line, text in _lines(path):
-        words = text.split()
+    for line, text in enumerate(text_lines(path), 1):
+        words = words_of(text)
         if len(words) != 3:
             raise BctError(f"{path}, line {line}: has {len(words)} fields, expected 3 (name template medium)")
         names.append(words[0])
@@ -55,20 +47,22 @@ def read_points(path: Path, names: list[str], names_path: Path) -> tuple[np.ndar
 
 def _points_at_once(path: Path, names: list[str]) -> np.ndarray | None:
     """float32 [n, 11] of a file in which nothing is wrong, else None."""
-    table = _table(path, {"name": str} | {f"number {i}": np.float32 for i in range(11)})
+    table = _table(plain_text(path), {"name": str} | {f"number {i}": np.float32 for i in range(11)})
     if table is None or table["name"].tolist() != names:
         return None
     values = table.iloc[:, 1:].to_numpy(np.float32)
     return np.ascontiguousarray(values) if np.isfinite(values).all() else None
 
 
-def _table(source: Path | io.BytesIO, types: dict[str, type], separator: str = " ") -> pd.DataFrame | None:
+def _table(text: bytes | None, types: dict[str, type], separator: str = " ") -> pd.DataFrame | None:
     """Text of that many columns without a header, or None where anything is not plainly so: it is then read by line."""
+    if text is None:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a line that is too long is only warned of
             return pd.read_csv(
-                source, sep=separator, header=None, names=list(types), dtype=types, index_col=False,
+                io.BytesIO(text), sep=separator, header=None, names=list(types), dtype=types, index_col=False,
                 keep_default_na=False, quoting=csv.QUOTE_NONE, skip_blank_lines=False,
             )  # fmt: skip
     except (ValueError, OverflowError, Warning):  # UnicodeDecodeError and pandas' ParserError are ValueErrors
@@ -77,8 +71,8 @@ def _table(source: Path | io.BytesIO, types: dict[str, type], separator: str = "
 
 def _points_line_by_line(path: Path, names: list[str], names_path: Path) -> np.ndarray:
     rows: list[list[str]] = []
-    for line, text in _lines(path):
-        words = text.split()
+    for line, text in enumerate(text_lines(path), 1):
+        words = words_of(text)
         if len(words) != 12:
             raise BctError(f"{path}, line {line}: has {len(words)} fields, expected 12 (name x1 y1 ... x5 y5 score)")
         if line > len(names):
@@ -112,13 +106,13 @@ def read_list(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _list_at_once(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The list, if every line has the header's number of fields and begins with two plain numbers, else None."""
-    header, _, body = path.read_bytes().partition(b"\n")
+    header, _, body = (plain_text(path) or b"").partition(b"\n")
     columns = header.count(b",") + 1
     whole = body.count(b",") == (columns - 1) * (body.count(b"\n") + (not body.endswith(b"\n")))
     if columns < 2 or header[:1].isdigit() or not whole:  # too short a line would only be filled up
         return None
     numbers = {"template": np.int32, "subject": np.int32}
-    table = _table(io.BytesIO(body), numbers | {f"column {i}": str for i in range(2, columns)}, ",")
+    table = _table(body, numbers | {f"column {i}": str for i in range(2, columns)}, ",")
     if table is None or (table[list(numbers)] < 0).any(axis=None):
         return None
     template, subject = (table[name].to_numpy() for name in numbers)
@@ -131,27 +125,24 @@ def _list_at_once(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray] | Non
 
 def _list_line_by_line(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     found: dict[int, tuple[int, int]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            header = next(reader, [])
-            if len(header) < 2 or header[0].strip().isdigit():
-                raise BctError(f"{path}, line 1: expected a header with a template and a subject column")
-            for cells in reader:
-                line = reader.line_num
-                if len(cells) != len(header):
-                    raise BctError(f"{path}, line {line}: has {len(cells)} fields, its header has {len(header)}")
-                template, subject = _whole(cells[0], "template", path, line), _whole(cells[1], "subject", path, line)
-                known = found.setdefault(template, (subject, line))
-                if known[0] != subject:
-                    raise BctError(
-                        f"{path}, line {line}: template {template} is of subject {subject}, "
-                        f"but of subject {known[0]} on line {known[1]}"
-                    )
-        except csv.Error as error:
-            raise BctError(f"{path}, line {reader.line_num}: is not CSV ({error})") from None
-        except UnicodeDecodeError:
-            raise BctError(f"{path} is no text file: expected UTF-8") from None
+    reader = csv.reader(rows_of_text(path), strict=True)
+    try:
+        header = next(reader, [])
+        if len(header) < 2 or header[0].strip().isdigit():
+            raise BctError(f"{path}, line 1: expected a header with a template and a subject column")
+        for cells in reader:
+            line = reader.line_num
+            if len(cells) != len(header):
+                raise BctError(f"{path}, line {line}: has {len(cells)} fields, its header has {len(header)}")
+            template, subject = _whole(cells[0], "template", path, line), _whole(cells[1], "subject", path, line)
+            known = found.setdefault(template, (subject, line))
+            if known[0] != subject:
+                raise BctError(
+                    f"{path}, line {line}: template {template} is of subject {subject}, "
+                    f"but of subject {known[0]} on line {known[1]}"
+                )
+    except csv.Error as error:
+        raise BctError(f"{path}, line {reader.line_num}: is not CSV ({error})") from None
     if not found:
         raise BctError(f"{path} lists no template: expected a line for each image after the header")
     subjects, lines = np.array(list(found.values()), np.int32).T
@@ -159,6 +150,6 @@ def _list_line_by_line(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _whole(text: str, name: str, path: Path, line: int) -> int:
-    if not (text.strip().isdecimal() and len(text.strip()) < 11 and int(text) < 2**31):
+    if not (text.isascii() and text.strip().isdigit() and len(text.strip()) < 11 and int(text) < 2**31):
         raise BctError(f"{path}, line {line}: the {name} is {text!r}, expected an integer from 0 on")
     return int(text)

@@ -17,7 +17,9 @@ import numpy as np
 from bctlib import locations, progress
 from bctlib.data.file_contents import file_contents
 from bctlib.data.image_scan import BESIDE, EMPTY, LeftOut, change_time, is_folder, is_image, scan_identity, size_of
+from bctlib.data.name_lists import class_names
 from bctlib.data.path_list import PathList
+from bctlib.data.text_lines import path_and_label, text_lines
 from bctlib.data.threads import in_threads
 from bctlib.errors import BctError
 from bctlib.files import check_seal, is_sealed, seal
@@ -99,7 +101,8 @@ def index_folder(root: Path | str, again: bool = False) -> ImageIndex:
     """The index of ROOT/IDENTITY/**/image; a line says what is left out: identities without an image, other files.
 
     A kept index is used if no folder has changed since; else, or with `again`, the folder is scanned. Raises BctError
-    when it is missing, and NoImages when it holds no image in a folder of its identity.
+    when it is missing, NoImages when it holds no image in a folder of its identity, and BctError for a name of an
+    identity that `class_names` refuses; both Unicode forms of a name are one identity.
     """
     root = Path(root).resolve()
     if not root.is_dir():
@@ -185,10 +188,11 @@ def _scan(root: Path) -> tuple[ImageIndex, PathList, np.ndarray]:
                 left_out.add(BESIDE, entry.name)
     except OSError as error:
         raise BctError(f"cannot read {root}: {error.strerror}") from error
+    names = class_names(folders, str(root))
     paths, identities, sizes, watched, times = [], [], [], ["."], [time]
     with progress.task(f"index of {root.name}", len(folders), unit="identity", every_s=5) as task:
         scanned = in_threads(lambda name: scan_identity(root, name), folders, chunk=8)
-        for done, (name, part) in enumerate(zip(folders, scanned, strict=True), 1):
+        for done, (folder, name, part) in enumerate(zip(folders, names, scanned, strict=True), 1):
             paths += [path for path, _ in part.images]
             sizes += [size for _, size in part.images]
             identities += [name] * len(part.images)
@@ -196,7 +200,7 @@ def _scan(root: Path) -> tuple[ImageIndex, PathList, np.ndarray]:
             times += [time for _, time in part.folders]
             left_out.add_all(part.left_out)
             if not part.images:
-                left_out.add(EMPTY, name)
+                left_out.add(EMPTY, folder)
             task.step(done, images=float(len(paths)))
     if not paths:
         loose, _ = left_out.kinds.pop(BESIDE, (0, ""))
@@ -212,19 +216,16 @@ def _read_list(path: Path, root: Path) -> tuple[ImageIndex, PathList, np.ndarray
     paths, identities = [], []
     try:
         time = change_time(path)
-        with path.open(encoding="utf-8") as file:
-            for line, text in enumerate(file, 1):
-                if not text.strip():
-                    continue
-                words = text.rstrip("\n").rsplit(maxsplit=1)  # a path may hold blanks
-                if len(words) != 2:
-                    raise BctError(f"{path}, line {line}: has {len(words)} field, expected 2 (path label)")
-                paths.append((words[0].strip().replace("\\", "/").removeprefix("./"), line))
-                identities.append(words[1])
-    except UnicodeDecodeError:
-        raise BctError(f"{path} is no text file: expected UTF-8") from None
     except OSError as error:
         raise BctError(f"cannot read {path}: {error.strerror}") from error
+    for line, text in enumerate(text_lines(path, "`path label` on each line"), 1):
+        if not text.strip():
+            continue
+        words = path_and_label(text)
+        if len(words) != 2:
+            raise BctError(f"{path}, line {line}: has {len(words)} field, expected 2 (path label)")
+        paths.append((words[0].replace("\\", "/").removeprefix("./"), line))
+        identities.append(words[1])
     if not paths:
         raise BctError(f"{path} is empty: expected lines of path and label")
     sizes = np.fromiter(in_threads(lambda entry: size_of(root / entry[0]), paths), np.int64)
@@ -233,5 +234,5 @@ def _read_list(path: Path, root: Path) -> tuple[ImageIndex, PathList, np.ndarray
         name, line = paths[missing[0]]
         how_many = f"{len(missing)} of {len(paths)} are missing"
         raise BctError(f"{path}, line {line}: there is no file {root / name} ({how_many})")
-    index = index_of(root, [name for name, _ in paths], identities, sizes)
+    index = index_of(root, [name for name, _ in paths], class_names(identities, str(path)), sizes)
     return index, PathList.of([str(path)]), np.array([time], np.int64)

@@ -7,6 +7,7 @@ themselves were never distributed, and most links are dead.
 
 import csv
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,12 +18,15 @@ import numpy as np
 
 from bctlib.data.framing import FACE, Boxes
 from bctlib.data.image_index import ImageIndex, index_of
+from bctlib.data.name_lists import class_names
 from bctlib.data.path_list import PathList
+from bctlib.data.text_lines import rows_of_text
 from bctlib.errors import BctError
 
 COLUMNS = ("name", "index", "image", "rect", "height width", "url")
 PUBLISHED_ROWS, PUBLISHED_UNIQUE = 1_662_888, 1_632_927
 _ENDINGS = ("", ".jpg", ".jpeg", ".png")
+_WHOLE = re.compile("-?[0-9]+")
 
 
 class FaceRow(NamedTuple):
@@ -62,26 +66,21 @@ def read_rows(path: Path, faults: list[str] | None = None) -> Iterator[tuple[int
 
     A faulty line raises BctError with file and line or, if `faults` is given, adds that sentence to it and is skipped.
     """
+    reader = csv.reader(rows_of_text(path), strict=True)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            if tuple(cell.strip() for cell in header) != COLUMNS:
-                raise BctError(f"{path}, line 1: expected the header {','.join(COLUMNS)}")
-            for cells in reader:
-                if not cells:
-                    continue
-                try:
-                    yield reader.line_num, parse_row(cells)
-                except ValueError as error:
-                    sentence = f"{path}, line {reader.line_num}: {error}"
-                    if faults is None:
-                        raise BctError(sentence) from None
-                    faults.append(sentence)
-    except OSError as error:
-        raise BctError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise BctError(f"{path} is no text file: expected UTF-8") from None
+        header = next(reader, [])
+        if tuple(cell.strip() for cell in header) != COLUMNS:
+            raise BctError(f"{path}, line 1: expected the header {','.join(COLUMNS)}")
+        for cells in reader:
+            if not cells:
+                continue
+            try:
+                yield reader.line_num, parse_row(cells)
+            except ValueError as error:
+                sentence = f"{path}, line {reader.line_num}: {error}"
+                if faults is None:
+                    raise BctError(sentence) from None
+                faults.append(sentence)
     except csv.Error as error:
         raise BctError(f"{path}, line {reader.line_num}: is not CSV ({error})") from None
 
@@ -107,7 +106,7 @@ def parse_row(cells: list[str]) -> FaceRow:
 
 def _whole_numbers(text: str, what: str, expected: str) -> list[int]:
     words = text.split()
-    if len(words) != len(expected.split()) or not all(word.removeprefix("-").isdecimal() for word in words):
+    if len(words) != len(expected.split()) or not all(_WHOLE.fullmatch(word) for word in words):
         raise ValueError(f"{what} is {text!r}, expected whole numbers {expected}")
     if any(len(word) > 11 or abs(int(word)) >= 1 << 31 for word in words):
         raise ValueError(f"{what} is {text!r}, expected numbers below 2**31")
@@ -156,9 +155,10 @@ def find_pictures(table: FaceTable, folder: Path) -> tuple[ImageIndex, np.ndarra
             f"{folder} holds none of the {len(table)} pictures of {table.path.name}: expected INDEX/IMAGE.jpg"
         )
     paths, identities, sizes, faces = zip(*found, strict=True)
+    identities = class_names(identities, str(table.path))
     index = index_of(folder, paths, identities, np.array(sizes, np.int64))
     # The index has an order of its own: identity and path tell which face an entry is.
-    position = {(identity, path): face for path, identity, _, face in found}
+    position = dict(zip(zip(identities, paths, strict=True), faces, strict=True))
     order = [position[index.classes[label], path] for label, path in zip(index.labels, index.paths, strict=True)]
     return index, np.array(order, np.int64)
 

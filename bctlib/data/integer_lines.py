@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bctlib.data.text_lines import MARK
 from bctlib.errors import BctError
 
 CHUNK_BYTES = 1 << 18
@@ -32,18 +33,18 @@ def read_integer_lines(path: Path, fields: tuple[str, ...]) -> list[np.ndarray]:
             edges = _line_edges(file, size)
     except OSError as error:
         raise BctError(f"cannot read {path}: {error.strerror}") from error
-    if size == 0:
+    if len(edges) == 1:
         raise BctError(f"{path} is empty: expected lines of {_names(fields)}")
     with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1))) as pool:
         parts = list(pool.map(lambda span: _chunk(path, *span, len(fields)), pairwise(edges)))
     if any(part is None for part in parts):
-        return _line_by_line(path, fields)
+        return _line_by_line(path, edges[0], fields)
     return [np.concatenate([part[:, column] for part in parts]) for column in range(len(fields))]
 
 
 def _line_edges(file, size: int) -> list[int]:
-    """Byte positions that cut the file into chunks of whole lines."""
-    edges = [0]
+    """Byte positions that cut the file, behind a byte-order mark, into chunks of whole lines."""
+    edges = [len(MARK) if file.read(len(MARK)) == MARK else 0]
     while edges[-1] < size:
         file.seek(min(edges[-1] + CHUNK_BYTES, size))
         file.readline()
@@ -90,9 +91,10 @@ def _numbers(text: bytes, codes: np.ndarray, ends: np.ndarray, lengths: np.ndarr
     return value * np.uint64(42949672960001) >> np.uint64(32)
 
 
-def _line_by_line(path: Path, fields: tuple[str, ...]) -> list[np.ndarray]:
+def _line_by_line(path: Path, start: int, fields: tuple[str, ...]) -> list[np.ndarray]:
     rows = []
     with path.open("rb") as file:
+        file.seek(start)
         for number, line in enumerate(file, 1):
             words = line.split()
             if len(words) != len(fields):

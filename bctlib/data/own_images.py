@@ -11,8 +11,9 @@ from bctlib.data.image_files import is_image_name
 from bctlib.data.image_folder_set import ImageFolderSet, image_folder_set
 from bctlib.data.image_index import ImageIndex, NoImages, index_folder
 from bctlib.data.image_scan import EMPTY, NO_IMAGE, LeftOut, is_folder, is_image
-from bctlib.data.name_lists import read_lines
+from bctlib.data.name_lists import class_names, composed, read_lines
 from bctlib.data.path_list import PathList
+from bctlib.data.text_lines import path_and_label
 from bctlib.errors import BctError
 
 
@@ -64,14 +65,15 @@ def images_to_embed(source: Path | str) -> OwnImages:
     root = source.resolve().parent
     if all(_is_path(root, line) for line in lines):
         return _checked(source, lines, None)
-    pairs = [line.rsplit(maxsplit=1) for line in lines]
+    pairs = [path_and_label(line) for line in lines]
     for number, words in enumerate(pairs, 1):
         if len(words) != 2 or not _is_path(root, words[0]):
             raise BctError(
                 f"{source}, line {number}: expected `path` or `path label`, as on all other lines, with the path of a "
                 f"file that is there; found {lines[number - 1]!r}"
             )
-    return _checked(source, [path for path, _ in pairs], tuple(label for _, label in pairs))
+    labels = class_names((label for _, label in pairs), str(source))
+    return _checked(source, [path for path, _ in pairs], tuple(labels))
 
 
 def _of_folder(root: Path) -> OwnImages:
@@ -110,7 +112,7 @@ def _require_every_class(root: Path | str, index: ImageIndex) -> None:
     with os.scandir(root) as entries:
         folders = sorted(entry.name for entry in entries if is_folder(entry) and not entry.name.startswith("."))
     known = set(index.classes)
-    if empty := [name for name in folders if name not in known]:
+    if empty := [name for name in folders if composed(name) not in known]:
         also = f", nor do {len(empty) - 1} other classes" if len(empty) > 1 else ""
         raise BctError(
             f"{Path(root) / empty[0]} holds no image{also}: expected at least one in the folder of each class; remove "

@@ -10,6 +10,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from bctlib.data.text_lines import rows_of_text
 from bctlib.errors import BctError, UsageError
 
 CANDIDATES = Path(__file__).with_name("typefaces.csv")
@@ -33,17 +34,14 @@ class Typeface:
 def read_typefaces(path: Path = CANDIDATES) -> list[Typeface]:
     """All candidates, the ranked ones first in order of rank, then the others in the order of the file."""
     faces = []
-    with open(path, encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines, strict=True)
-        try:
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise BctError(f"{path} line 1: expected the columns {', '.join(COLUMNS)}.")
-            for row in reader:
-                faces.append(_typeface(row, f"{path} line {reader.line_num}"))
-        except csv.Error as error:
-            raise BctError(f"{path} line {reader.line_num}: is not CSV ({error}).") from None
-        except UnicodeDecodeError:
-            raise BctError(f"{path} is no text file: expected UTF-8.") from None
+    reader = csv.DictReader(rows_of_text(path), strict=True)
+    try:
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise BctError(f"{path} line 1: expected the columns {', '.join(COLUMNS)}.")
+        for row in reader:
+            faces.append(_typeface(row, f"{path} line {reader.line_num}"))
+    except csv.Error as error:
+        raise BctError(f"{path} line {reader.line_num}: is not CSV ({error}).") from None
     names = [face.name for face in faces]
     if len(set(names)) != len(names):
         raise BctError(f"{path}: each typeface name may stand only once.")

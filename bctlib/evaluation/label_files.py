@@ -8,12 +8,13 @@ import numpy as np
 from bctlib.data.array_files import map_array
 from bctlib.data.integer_lines import read_integer_lines
 from bctlib.data.market1501_names import Market1501Labels
+from bctlib.data.name_lists import one_form, read_lines
 from bctlib.errors import BctError
 from bctlib.files import digest_of
 
 LONGEST = 1000
 """Characters of an identity in a text file."""
-_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_PADDED = re.compile("-?0[0-9]+")
 PAIR_FIELDS = ("query row", "gallery row", "label")
 
 
@@ -42,28 +43,42 @@ def read_pairs(
 
 
 def read_identities(name: str, source: np.ndarray | str | Path) -> tuple[np.ndarray, dict]:
-    """Identities [n], integers where all are, else strings; and the record for the report."""
+    """Identities [n] and the record for the report.
+
+    Integers where `source` is an array of integers. The lines of a text file are strings, also where all are digits:
+    `0900` is another identity than `900`. Both Unicode forms of a name are one identity (`one_form`). Raises BctError
+    naming the file, and line, for whatever is no identity.
+    """
     record, label, array, unit = _source(name, source)
     if array is None:
-        words = _text_lines(Path(source))
+        words = read_lines(source, "an identity")
         for line, word in enumerate(words, 1):
-            if not word:
-                raise BctError(f"{label}, line {line}: is empty, expected an identity on each line")
             if len(word) > LONGEST:  # an array of strings has room for the longest in each of its entries
                 raise BctError(f"{label}, line {line}: has {len(word):,} characters, expected at most {LONGEST:,}")
         array = np.array(words)
-        if all(_WHOLE.fullmatch(word) for word in words):
-            array = array.astype(np.int64)
     if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iuU":
         raise BctError(f"{label} holds {array.dtype} {array.shape}: expected an integer or string for each row")
+    if array.dtype.kind == "U":
+        array = np.array(one_form(array.tolist(), label))
     return array, record
 
 
-def of_one_kind(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Integers in one list and text in the other: both as text."""
-    if (first.dtype.kind in "iu") == (second.dtype.kind in "iu"):
+def of_one_kind(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """Both lists of identities as integers of one type, or both as text.
+
+    names: what messages call the lists. Raises BctError where integers would be compared with numbers that are written
+    with leading zeros: nobody can tell whether `0900` and 900 are meant to be the same.
+    """
+    if first.dtype.kind == second.dtype.kind:
         return first, second
-    return first.astype(str), second.astype(str)
+    if "U" in (first.dtype.kind, second.dtype.kind):
+        text, (name, other) = (first, names) if first.dtype.kind == "U" else (second, names[::-1])
+        padded = next(filter(_PADDED.fullmatch, text), None)
+        if padded is not None:
+            raise BctError(
+                f"{name} holds {str(padded)!r} and {other} integers, which have no leading zeros: expected text in both"
+            )
+    return first.astype(str), second.astype(str)  # also of int64 and uint64, which NumPy would compare as float64
 
 
 def read_market_labels(name: str, path: Path) -> Market1501Labels:
@@ -87,13 +102,3 @@ def _source(name: str, source) -> tuple[dict, str, np.ndarray | None, str]:
     except OSError as error:
         raise BctError(f"cannot read {path}: {error.strerror or error}") from error
     return record, str(path), np.array(map_array(path)), "row"
-
-
-def _text_lines(path: Path) -> list[str]:
-    try:
-        words = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except UnicodeDecodeError:
-        raise BctError(f"{path} is no text file: expected an identity on each line") from None
-    if not words:
-        raise BctError(f"{path} is empty: expected an identity on each line")
-    return words

@@ -111,10 +111,11 @@ def evaluate_search(
         "new_gallery": new_gallery_features, "paragon_query": paragon_query_features,
         "paragon_gallery": paragon_gallery_features,
     }  # fmt: skip
-    places = f"identity of {record['path'] or 'query_identity'}", f"identity of {other['path'] or 'gallery_identity'}"
+    names = record["path"] or record["name"], other["path"] or other["name"]
+    places = f"identity of {names[0]}", f"identity of {names[1]}"
     sides = open_sides(sources, len(wanted), len(enrolled), *places)
     report.add_inputs(*sides)
-    wanted, enrolled = of_one_kind(wanted, enrolled)
+    wanted, enrolled = of_one_kind(wanted, enrolled, names)
     mated = np.isin(wanted, enrolled)
     if not mated.any():
         raise BctError(f"no {places[0]} occurs among the identities of the gallery: nothing can be found")

@@ -17,6 +17,7 @@ from filelock import FileLock
 from scipy.special import stdtrit
 
 from bctlib import progress
+from bctlib.data.text_lines import rows_of_text
 from bctlib.errors import BctError
 from bctlib.experiments.table_list import made_by
 from bctlib.files import replace_atomically
@@ -216,23 +217,20 @@ def _typed(value, name: str, kind: type, where: str) -> str | int | float:
 
 
 def _read(path: Path, scale: str, table: str) -> list[Row]:
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            header = next(reader, [])
-            if header != list(COLUMNS):
-                columns = ",".join(COLUMNS)
-                raise BctError(f"{path}, line 1: expected the columns {columns}; move it away to have a new one made")
-            rows: list[Row] = []
-            for cells in reader:
-                where = f"{path}, line {reader.line_num}:"
-                if len(cells) != len(header):
-                    raise BctError(f"{where} has {len(cells)} cells, expected {len(header)}")
-                rows.append(_checked(dict(zip(header, cells, strict=True)), scale, table, where))
-        except csv.Error as error:
-            raise BctError(f"{path}, line {reader.line_num}: is not CSV ({error})") from None
-        except UnicodeDecodeError:
-            raise BctError(f"{path} is no text file: expected UTF-8") from None
+    reader = csv.reader(rows_of_text(path), strict=True)
+    try:
+        header = next(reader, [])
+        if header != list(COLUMNS):
+            columns = ",".join(COLUMNS)
+            raise BctError(f"{path}, line 1: expected the columns {columns}; move it away to have a new one made")
+        rows: list[Row] = []
+        for cells in reader:
+            where = f"{path}, line {reader.line_num}:"
+            if len(cells) != len(header):
+                raise BctError(f"{where} has {len(cells)} cells, expected {len(header)}")
+            rows.append(_checked(dict(zip(header, cells, strict=True)), scale, table, where))
+    except csv.Error as error:
+        raise BctError(f"{path}, line {reader.line_num}: is not CSV ({error})") from None
     return rows
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from bctlib.data.image_faults import image_faults
+from bctlib.data.text_lines import text_lines
 from bctlib.errors import BctError, UsageError
 from bctlib.evaluation.feature_files import Features, FeatureSource
 from bctlib.evaluation.four_sides import Sides, open_sides
@@ -99,7 +100,7 @@ def open_inputs(
     names = [record["path"] or record["name"] for record in (records[0], records[-1])]
     sides = _open_sides(query_features, gallery_features, given, one_list, (len(wanted), len(enrolled)), names)
     _check_widths(sides)
-    wanted, enrolled = of_one_kind(wanted, enrolled)
+    wanted, enrolled = of_one_kind(wanted, enrolled, names)
     classes, codes = np.unique(np.concatenate([wanted, enrolled]), return_inverse=True)
     query_class, gallery_class = codes[: len(wanted)].astype(np.int64), codes[len(wanted) :].astype(np.int64)
     if one_list:
@@ -184,12 +185,7 @@ def _read_images(name: str, source, n: int) -> list[Path] | None:
         return None
     if isinstance(source, str | Path):
         label, folder = str(source), Path(source).resolve().parent
-        try:
-            lines = Path(source).read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise BctError(f"cannot read {source}: {error.strerror or error}") from error
-        except UnicodeDecodeError:
-            raise BctError(f"{source} is no text file: expected the path of an image on each line") from None
+        lines = list(text_lines(source, "the path of an image on each line"))
     else:
         label, folder, lines = name, Path.cwd(), [str(path) for path in source]
     if len(lines) != n:

@@ -35,6 +35,8 @@ def common_codes(first: np.ndarray, second: np.ndarray, names: str) -> tuple[np.
     """Both label arrays as integers from one numbering."""
     if (first.dtype.kind in "iu") != (second.dtype.kind in "iu"):
         raise ValueError(f"{names}: one holds integers and the other does not, so no label could ever agree")
+    if np.result_type(first, second).kind == "f":  # int64 and uint64: large ones would be rounded together
+        first, second = first.astype(str), second.astype(str)
     codes = np.unique(np.concatenate([first, second]), return_inverse=True)[1].reshape(-1)
     return codes[: len(first)], codes[len(first) :]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -29,19 +30,23 @@ def class_means(
 
 
 def head_of_features(
-    features: torch.Tensor,
-    labels: torch.Tensor,
+    features: torch.Tensor | np.ndarray,
+    labels: torch.Tensor | np.ndarray | Sequence[int],
     scale: float = 32.0,
     margin: float | None = 0.4,
     names: Sequence[str] | None = None,
 ) -> Head:
     """A frozen cosine head that stands for an old classifier of which only features are left.
 
-    features: [n,d], of any norm; labels: int64 [n], 0 to C-1, each class at least once. margin: None for Norm-Softmax.
-    names: of the classes, for messages. Raises ValueError naming a row that is not finite, and naming a class whose
-    features cancel or are all zero.
+    features: [n,d], of any norm; labels: integers [n], 0 to C-1, each class at least once. margin: None for
+    Norm-Softmax. names: of the classes, for messages. The head is where the features are. Raises ValueError for shapes
+    and labels that are not these, naming a row that is not finite, and naming a class whose features cancel or are
+    all zero.
     """
     features = torch.as_tensor(features).float()
+    if features.dim() != 2 or 0 in features.shape:
+        raise ValueError(f"old features: have the shape {list(features.shape)}, expected [n, d] with n and d above 0")
+    labels = _checked(labels, len(features)).to(features.device)
     bad = torch.nonzero(~features.norm(dim=1).isfinite())
     if len(bad):
         raise ValueError(f"old features: row {int(bad[0])} holds NaN, infinite or overflowing values")
@@ -51,3 +56,20 @@ def head_of_features(
         name = repr(names[int(empty[0])]) if names else int(empty[0])
         raise ValueError(f"old features: those of class {name} are zero or cancel, so that it has no direction")
     return frozen_head(rows, scale=scale, margin=margin)
+
+
+def _checked(labels: torch.Tensor | np.ndarray | Sequence[int], n: int) -> torch.Tensor:
+    """int64 [n], each of 0 to C-1 at least once."""
+    array = labels.detach().cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    if array.shape != (n,) or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels of old features: {array.dtype} of shape {list(array.shape)}, expected an integer for each of the "
+            f"{n:,} rows"
+        )
+    present = np.unique(array)
+    if int(present[0]) != 0 or int(present[-1]) != len(present) - 1:
+        raise ValueError(
+            f"labels of old features: {len(present):,} different ones from {present[0]} to {present[-1]}, expected 0 "
+            f"to {len(present) - 1}: number the classes from 0 on and leave none out"
+        )
+    return torch.from_numpy(array.astype(np.int64))

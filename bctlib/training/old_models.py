@@ -10,7 +10,7 @@ from torch import nn
 
 from bctlib import progress
 from bctlib.data.framing import FACE
-from bctlib.data.name_lists import read_class_names, read_row_classes
+from bctlib.data.name_lists import one_form, read_class_names, read_row_classes
 from bctlib.errors import BctError, UsageError, as_user_error
 from bctlib.training.artefact import load_artefact
 from bctlib.training.class_means import head_of_features
@@ -71,6 +71,7 @@ def old_from_artefact(path: Path | str, own_network: str | None = None) -> Old:
     """A model that bctlib has trained. own_network: as for `load_artefact`, which raises BctError."""
     artefact = load_artefact(Path(path), own_network)
     old, size = artefact.as_old(), artefact.image_size or FACE
+    old.classes = tuple(one_form(old.classes, str(path)))
     old.backbone = SeenAs(old.backbone, size, (0.5,) * 3, (0.5,) * 3)
     with understood(f"of {path}", size):
         old.embed(torch.zeros(2, 3, *size))
