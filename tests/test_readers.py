@@ -162,9 +162,10 @@ def test_workers_that_cannot_be_started_are_one_sentence(images, monkeypatch):
 
 
 def test_workers_end_with_the_reading_however_it_ends(images):
+    images = ImageList(images.root, images.paths, WholeImage((400, 400)))  # their sockets hold only a few
     everything = torch.cat(list(read_batches(images, np.arange(12), 5, workers=2)))
-    assert everything.shape == (12, 3, 64, 64) and not multiprocessing.active_children()
-    begun = read_batches(images, np.arange(12), 2, workers=3)
+    assert everything.shape == (12, 3, 400, 400) and not multiprocessing.active_children()
+    begun = read_batches(images, np.tile(np.arange(12), 5), 2, workers=3)
     assert torch.equal(next(begun), everything[:2]) and len(multiprocessing.active_children()) == 3
     begun.close()
     assert not multiprocessing.active_children()
