@@ -1,7 +1,6 @@
 """From the words of the command line to a checked request. Nothing runs before all of it is understood."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ from bctlib.errors import UsageError
 from bctlib.launcher.notebook_parameters import Value, parse_value, read_defaults
 from bctlib.launcher.targets import TARGETS, Target, find_target
 from bctlib.launcher.usage import unknown
+from bctlib.parameter_values import check_device, check_value
 from bctlib.scales import check_scale
 from bctlib.seeds import seeds_of
 
@@ -159,6 +159,7 @@ def _job(target: Target, options: _Options) -> Job:
         if name in parameters:
             raise UsageError(f"parameter {name} was given twice")
         parameters[name] = parse_value(notebook, defaults, name, text)
+        check_value(name, parameters[name])
     if "seeds" in parameters:
         parameters["seeds"] = seeds_of(dict(given)["seeds"])
     parameters = dict(target.parameters) | parameters
@@ -178,10 +179,3 @@ def processes_of(text: str | None) -> int:
     if text is not None and not (text.isdecimal() and int(text)):
         raise UsageError(f"processes: expected a whole number of 1 or more, not {text!r}")
     return int(text or 1)
-
-
-def check_device(device: str) -> str:
-    """Give the device's name back, or raise UsageError."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise UsageError(f"unknown device {device!r}: expected auto, cpu, cuda or cuda:N")
-    return device
