@@ -149,6 +149,8 @@ def test_list_and_plan_tell_cost_and_store_and_train_nothing(toy, capsys):
     plan = capsys.readouterr().out
     assert "old      seed 0  in the store" in plan and "new-bct  seed 4  to train, about 0:30" in plan
     assert "2 of 4 models to train, about 1:00" in plan
+    assert main.main(["plan", "toy", "-p", "lam", "0.5", "--force"]) == 0
+    assert "new-bct@0.5  seed 0  to train again, about 0:30" in capsys.readouterr().out
     assert not (toy / "runs").exists()
 
 

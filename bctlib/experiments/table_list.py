@@ -148,6 +148,19 @@ class Experiment:
         """Every model of every pair, once."""
         return tuple(dict.fromkeys(name for pair in self.pairs for name in pair))
 
+    @property
+    def has_own_lambdas(self) -> bool:
+        """Whether some of its models name their lambda: then the run's lambda is not for this experiment."""
+        return any("@" in model for model in self.models)
+
+    def lambda_in(self, lam: float) -> float:
+        """The lambda of its models without one in their name, in a run at lambda `lam`."""
+        return 1.0 if self.has_own_lambdas else lam
+
+    def models_at(self, lam: float) -> tuple[str, ...]:
+        """Every model once, by the name that it has in a run at this lambda."""
+        return tuple(with_lambda(model, self.lambda_in(lam)) for model in self.models)
+
 
 EXPERIMENTS = (
     Experiment("baselines", ("table1", "table2", "table8")),

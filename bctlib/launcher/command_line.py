@@ -14,7 +14,7 @@ from bctlib.scales import check_scale
 from bctlib.seeds import seeds_of
 
 # Commands with the options that each of them understands; targets understand all but --yes.
-COMMANDS = {"list": (), "plan": ("scale", "seeds"), "figures": (), "clean": ("yes",)}
+COMMANDS = {"list": (), "plan": ("scale", "seeds", "force", "p"), "figures": (), "clean": ("yes",)}
 PASSED_ON = ("test", "lab", "data", "bench")  # whatever follows is for pytest, JupyterLab, the check, a benchmark
 ALL = "all"
 TARGET_OPTIONS = ("scale", "seeds", "device", "processes", "force", "p")
@@ -36,7 +36,7 @@ usage: ./reproduce.sh COMMAND [OPTIONS]
   bench heads        time and memory of the loss with 10^5 and 10^6 classes, whole batch and shares of it
   clean [--yes]      remove trained models and executed notebooks; never results or figures
 
-options of a target (and --scale, --seeds of plan):
+options of a target (and --scale, --seeds, --force, -p of plan):
   --scale SCALE      smoke (a minute), desk (a laptop's CPU, the default), gpu, paper
   --seeds SEEDS      a count (5) or a list (0,3,4)
   --device DEVICE    auto, cpu, cuda or cuda:N
@@ -52,12 +52,17 @@ Exit status: 0 done, 1 a run or check failed, 2 not understood (nothing was run)
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a notebook: what to pass to it and, with its defaults, at which scale and seeds it will run."""
+    """One run of a notebook: what to pass to it and, with its defaults, at which scale and seeds it will run.
+
+    trained: every model that it needs, by its name at the run's lambda. force: whether those are trained again.
+    """
 
     target: Target
     parameters: dict[str, Value]
     scale: str
     seeds: list[int]
+    trained: tuple[str, ...] = ()
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,8 @@ def _job(target: Target, options: _Options) -> Job:
         parameters["seeds"] = seeds_of(dict(given)["seeds"])
     parameters = dict(target.parameters) | parameters
     effective = {"scale": "desk", "seeds": [0]} | defaults | parameters
-    return Job(target, parameters, check_scale(effective["scale"]), list(effective["seeds"]))
+    scale, seeds = check_scale(effective["scale"]), list(effective["seeds"])
+    return Job(target, parameters, scale, seeds, target.trained(effective), bool(effective.get("force")))
 
 
 def _named(options: _Options) -> list[tuple[str, str]]:
