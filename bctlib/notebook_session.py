@@ -8,6 +8,7 @@ from functools import cached_property
 
 from bctlib.errors import UsageError
 from bctlib.experiments.workbench import Workbench
+from bctlib.parameter_values import check_device, check_value
 from bctlib.scales import check_scale
 
 _OF_IPYTHON = {"In", "Out", "exit", "quit"}
@@ -59,10 +60,9 @@ def start(
             nearest = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
             raise UsageError(f"unknown parameter {name!r}: this notebook has {', '.join(sorted(known))}{hint}")
-    for name, value in others.items():
-        if isinstance(value, float | int) and not isinstance(value, bool) and not value >= 0:
-            raise UsageError(f"parameter {name!r} is {value}, expected 0 or more")
-    return Session(check_scale(scale), _seeds(seeds), device, force, task)
+    for name, value in {"force": force, **others}.items():
+        check_value(name, value)
+    return Session(check_scale(scale), _seeds(seeds), check_device(device), force, task)
 
 
 def _set_as_parameters(cells: object, known: set[str]) -> set[str] | None:

@@ -57,6 +57,8 @@ def run_toy(folder: Path, *words: str) -> tuple[int, str, str]:
         ("toy --scael smoke", "unknown option '--scael'; did you mean --scale"),
         ("toy -p lamb 1", "unknown parameter of toy.ipynb 'lamb'; did you mean lam"),
         ("toy -p lam high", "parameter lam: expected a number like 1.0, not 'high'"),
+        ("toy -p lam -0.5", "parameter 'lam' is -0.5, expected a number of 0 or more"),
+        ("toy -p lam inf", "parameter 'lam' is inf, expected a number of 0 or more"),
         ("toy -p epochs 1.5", "parameter epochs: expected a whole number"),
         ("toy -p force perhaps", "parameter force: expected true or false"),
         ("toy -p lam 1 -p lam 2", "parameter lam was given twice"),
@@ -89,7 +91,7 @@ def test_values_take_the_types_of_the_defaults(toy):
         expected = {"scale": "smoke", "seeds": [0, 1, 2], "device": "cpu", "force": True, "lam": 10.0, "epochs": 4}
         assert job.parameters == expected
         assert isinstance(job.parameters["lam"], float)
-    assert parse(["toy", "-p", "lam", "-0.5"]).jobs[0].parameters == {"lam": -0.5}
+    assert parse(["toy", "-p", "epochs", "-5"]).jobs[0].parameters == {"epochs": -5}
 
 
 def test_defaults_come_from_the_notebook(toy):
@@ -147,6 +149,8 @@ def test_list_and_plan_tell_cost_and_store_and_train_nothing(toy, capsys):
     plan = capsys.readouterr().out
     assert "old      seed 0  in the store" in plan and "new-bct  seed 4  to train, about 0:30" in plan
     assert "2 of 4 models to train, about 1:00" in plan
+    assert main.main(["plan", "toy", "-p", "lam", "0.5", "--force"]) == 0
+    assert "new-bct@0.5  seed 0  to train again, about 0:30" in capsys.readouterr().out
     assert not (toy / "runs").exists()
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from bctlib import notebook_session
+from bctlib import locations, notebook_session, parameter_values
 from bctlib.errors import UsageError
+from bctlib.launcher.notebook_parameters import read_defaults
 
 KNOWN = {"scale": "smoke", "seeds": [0], "device": "cpu", "force": False, "lam": 1.0}
 
@@ -42,10 +43,44 @@ def test_what_later_cells_have_made_is_no_parameter_when_all_cells_run_again():
         ({"seeds": [1, 1]}, "'seeds' is"),
         ({"seeds": 0}, "'seeds' is 0"),
         ({"seeds": [True]}, "'seeds' is"),
-        ({"lam": -1.0}, "'lam' is -1.0, expected 0 or more"),
+        ({"lam": -1.0}, "'lam' is -1.0, expected a number of 0 or more"),
         ({"lam": float("nan")}, "'lam' is nan"),
+        ({"lam": float("inf")}, "'lam' is inf"),
+        ({"lam": "0.5"}, "'lam' is '0.5', expected a number of 0 or more"),
+        ({"kind": "tree"}, "'kind' is 'tree', expected one of flat, ivf, hnsw"),
+        ({"n_queries": 17}, "'n_queries' is 17, expected a whole number from 1 to 16"),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_sentence(changes, said):
     with pytest.raises(UsageError, match=said):
         start(**changes)
+
+
+OF_ANOTHER_TYPE = {
+    "text": "0.5", "number": 1.5, "whole number": 7, "truth": True, "list": ["desk"], "dictionary": {"a": 1},
+    "None": None,
+}  # fmt: skip
+TAKES = {"lam": {"number", "whole number"}, "n_queries": {"whole number"}, "seeds": {"whole number"}} | dict.fromkeys(
+    ("force", "tradeoff", "stronger", "long_chain", "timings"), {"truth"}
+)
+
+
+@pytest.mark.parametrize("notebook", sorted(locations.notebooks_dir().glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_parameter_of_every_notebook_refuses_every_wrong_type_in_one_sentence(notebook):
+    defaults = read_defaults(notebook)
+    notebook_session.start(defaults, **defaults)
+    for name in defaults:
+        for kind, value in OF_ANOTHER_TYPE.items():
+            changed = defaults | {name: value}
+            if kind in TAKES.get(name, ()):
+                notebook_session.start(changed, **changed)
+                continue
+            with pytest.raises(UsageError) as refused:
+                notebook_session.start(changed, **changed)
+            assert name in str(refused.value) and "\n" not in str(refused.value), (name, kind)
+
+
+def test_the_kinds_of_index_are_those_there_are():
+    from bctlib.serving.kinds import KINDS
+
+    assert parameter_values.PARAMETERS["kind"].expected == f"one of {', '.join(KINDS)}"

@@ -309,3 +309,12 @@ def test_a_seed_without_gain_has_no_shares():
     curve = backfill_cells.Curve(np.array([0.0, 100.0]), np.array([[1.0, 2.0], [2.0, 2.0]]), (0, 1))
     assert curve.gain_shares() is None
     assert backfill_tables.above_from(curve, 3.0) == "never" and backfill_tables.above_from(curve, 1.0) == "from 0 %"
+
+
+@pytest.mark.parametrize("values", [[41.0] * 6, [41.0, 42, 43, 42, 43, 41]], ids=["constant", "ends where it began"])
+def test_a_curve_without_gain_has_dashes(results, values):
+    rows = [row for name in RANDOM_ORDERS for row in curve_rows("new-bct-sys", STANDARD, name, 0, values)]
+    save_rows(rows, "smoke", "fig3")
+    steady = backfill_tables.steadiness("smoke").loc["new-bct-sys, one threshold"]
+    assert steady["off the line"] == "–" and steady["gain"] == "+0.0"
+    assert (steady["correlation"] == "–") == (len(set(values)) == 1)

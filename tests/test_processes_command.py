@@ -53,7 +53,7 @@ def test_models_are_trained_in_processes_before_the_notebook_runs(started):
     assert main.main(words.split()) == 0
     (module, (n, trains, said)), (_, _, parameters) = started
     assert (module, n, trains) == ("bctlib.launcher.start_processes", "2", "bctlib.experiments.train_models")
-    expected = "--scale smoke --seeds 0,3, --task faces --device auto --lam 0.5 --force old new-bct"
+    expected = "--scale smoke --seeds 0,3, --task faces --device auto --force old new-bct@0.5"
     assert " ".join(json.loads(said)) == expected
     assert parameters == {"scale": "smoke", "seeds": [0, 3], "lam": 0.5}, "it is not trained a second time"
 

@@ -4,7 +4,7 @@ FOLDER/notebooks/toy.ipynb is the one target, `toy`; plan and print_table, which
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +13,7 @@ import nbformat
 
 from bctlib import locations
 from bctlib.launcher import command_line, listing, main, run_notebook, targets
+from bctlib.training.model_list import with_lambda
 
 PARAMETERS = (
     'scale = "desk"  # smoke or desk\nseeds = [0]  # which seeds\ndevice = "auto"\nforce = False\nlam = 1.0\nepochs = 2'
@@ -30,8 +31,10 @@ class ToyModel:
 
 @dataclass(frozen=True)
 class ToyTarget(targets.Target):
-    trained = ("old", "new-bct")
     task = "faces"
+
+    def trained(self, parameters: Mapping[str, object]) -> tuple[str, ...]:
+        return ("old", with_lambda("new-bct", parameters.get("lam", 1.0)))
 
 
 def write_toy_notebook(folder: Path, *cells: str) -> Path:

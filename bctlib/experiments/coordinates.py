@@ -3,7 +3,9 @@
 import numpy as np
 
 from bctlib.experiments.results import save_rows
+from bctlib.experiments.run import train_missing
 from bctlib.experiments.workbench import Workbench
+from bctlib.training.model_list import with_lambda
 
 TABLE = "coordinates"
 EDGES = np.linspace(-0.8, 0.8, 161)
@@ -26,15 +28,17 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
     return rows / np.where(norms > 0, norms, 1)
 
 
-def save_coordinates(bench: Workbench, models: tuple[str, ...] = MODELS) -> None:
+def save_coordinates(bench: Workbench, lam: float = 1.0) -> None:
     """Histogram the coordinates of all unit test embeddings of each model, 160 bins over [-0.8, 0.8].
 
     Rows: metric `coordinate`, operating point the bin's centre, value the share of coordinates in per cent; `negative`,
-    the share below zero; `best non-negative cosine`, mean of `best_non_negative_cosine` times 100.
+    the share below zero; `best non-negative cosine`, mean of `best_non_negative_cosine` times 100. lam: of the run
+    whose models are looked at; one whose training diverges is said and left out.
     """
     centres = (EDGES[:-1] + EDGES[1:]) / 2
-    rows = []
-    for name in models:
+    rows, models = [], tuple(with_lambda(name, lam) for name in MODELS)
+    diverged = train_missing(bench, models)
+    for name in (name for name in models if name not in diverged):
         features, about = bench.features(name), bench.about(name, name)
         unit = unit_rows(features)
         counts, _ = np.histogram(np.clip(unit, EDGES[0], EDGES[-1]), EDGES)

@@ -4,27 +4,20 @@ A pair is (query model, gallery model): the first embeds first templates and pro
 galleries (paper Sec. 3.3).
 """
 
-from bctlib.training.model_list import LONG_CHAIN
+from collections.abc import Iterable
+
+from bctlib.training.model_list import BASELINES, LONG_CHAIN, with_lambda
 
 Pair = tuple[str, str]
 
 LOWER_BOUND: Pair = ("old", "old")
 PARAGON: Pair = ("new*", "new*")
-BASELINE_PAIRS: tuple[Pair, ...] = (
-    LOWER_BOUND,
-    ("new*", "old"),
-    ("new-l2", "old"),
-    ("new-lwf", "old"),
-    ("new-bct", "old"),
-    ("new-bct-kd", "old"),
-    ("new-bct-sys", "old"),
-    PARAGON,
-)
+BASELINE_PAIRS: tuple[Pair, ...] = (*((spec.name, "old") for spec in BASELINES), PARAGON)
+"""Table 1: every model of Table 1a, and every method beyond the paper, against the old gallery."""
+_NOT_IN_TABLE_2 = ("new-l2", "new-lwf")
 OWN_PAIRS: tuple[Pair, ...] = (
     LOWER_BOUND,
-    ("new-bct", "new-bct"),
-    ("new-bct-kd", "new-bct-kd"),
-    ("new-bct-sys", "new-bct-sys"),
+    *((spec.name, spec.name) for spec in BASELINES if spec.old and spec.name not in _NOT_IN_TABLE_2),
     PARAGON,
 )
 
@@ -119,3 +112,8 @@ BACKFILL_ORDER_PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("new-bct", "old"), ("new
 
 UPGRADE_PAIRS: tuple[Pair, ...] = (("new-bct-sys", "old"), ("new-deep-256d", "old"), ("new*", "old"))
 """(new model, old model): two that are compatible, one of them wider, and one that is not."""
+
+
+def pairs_at(pairs: Iterable[Pair], lam: float) -> tuple[Pair, ...]:
+    """The pairs by the names that their models have in a run at this lambda."""
+    return tuple((with_lambda(query, lam), with_lambda(gallery, lam)) for query, gallery in pairs)

@@ -25,10 +25,10 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
     several.
     """
     experiment = find_experiment(table)
-    if lam != 1 and any("@" in model for model in experiment.models):
+    if lam != 1 and experiment.has_own_lambdas:
         raise UsageError(f"{table} has lambdas of its own, expected lam 1, got {lam}")
     for bench in (each.for_task(experiment.task) for each in benches):
-        diverged = train_missing(bench, tuple(with_lambda(model, lam) for model in experiment.models))
+        diverged = train_missing(bench, experiment.models_at(lam))
         measured = _measure(experiment, bench, lam, diverged)
         for each in experiment.tables:
             save_rows(_rows(each, bench, measured, lam), bench.scale, each)

@@ -101,15 +101,23 @@ TABLES = (
     TableSpec("long_chain", "A chain of six versions", LONG_CHAIN_MATRIX, LONG_CHAIN_POINTS),
     TableSpec("table5", "Re-identification", REID_PAIRS, REID_POINTS),
     TableSpec("fig3", "Partial backfill", BACKFILL_PAIRS, BACKFILL_POINTS),
-    TableSpec("backfill_orders", "Orders of backfill", BACKFILL_ORDER_PAIRS, BACKFILL_ORDER_POINTS),
+    TableSpec("backfill_orders", "Orders of backfill", BACKFILL_ORDER_PAIRS, BACKFILL_ORDER_POINTS, target="fig3"),
     TableSpec("upgrade", "A live upgrade of a search index", UPGRADE_PAIRS, UPGRADE_POINTS),
     TableSpec("tradeoff", "Own against cross accuracy", TRADEOFF_PAIRS, MAIN_POINTS, ("validation", "test")),
 )
 
 
+_MADE_WITH = {
+    "score_distributions": "table1", "failure_scores": "table3", "coordinates": "table3", "reid_hits": "table5",
+    "upgrade_speed": "upgrade",
+}  # fmt: skip
+"""What a notebook keeps for a figure, and the target whose notebook it is."""
+
+
 def made_by(name: str) -> str:
     """The word of `./reproduce.sh` that makes the table of that name."""
-    return next((table.target for table in TABLES if table.name == name and table.target), name)
+    targets = {table.name: table.target for table in TABLES if table.target} | _MADE_WITH
+    return targets.get(name, name)
 
 
 def find_table(name: str) -> TableSpec:
@@ -118,11 +126,6 @@ def find_table(name: str) -> TableSpec:
         if table.name == name:
             return table
     raise UsageError(f"unknown table {name!r}: expected one of {', '.join(table.name for table in TABLES)}")
-
-
-def pairs_at(table: str, lam: float) -> tuple[Pair, ...]:
-    """The table's pairs by the names that its models have in a run at this lambda."""
-    return tuple((with_lambda(query, lam), with_lambda(gallery, lam)) for query, gallery in find_table(table).pairs)
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,19 @@ class Experiment:
     def models(self) -> tuple[str, ...]:
         """Every model of every pair, once."""
         return tuple(dict.fromkeys(name for pair in self.pairs for name in pair))
+
+    @property
+    def has_own_lambdas(self) -> bool:
+        """Whether some of its models name their lambda: then the run's lambda is not for this experiment."""
+        return any("@" in model for model in self.models)
+
+    def lambda_in(self, lam: float) -> float:
+        """The lambda of its models without one in their name, in a run at lambda `lam`."""
+        return 1.0 if self.has_own_lambdas else lam
+
+    def models_at(self, lam: float) -> tuple[str, ...]:
+        """Every model once, by the name that it has in a run at this lambda."""
+        return tuple(with_lambda(model, self.lambda_in(lam)) for model in self.models)
 
 
 EXPERIMENTS = (

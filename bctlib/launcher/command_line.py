@@ -1,7 +1,6 @@
 """From the words of the command line to a checked request. Nothing runs before all of it is understood."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,11 +9,12 @@ from bctlib.errors import UsageError
 from bctlib.launcher.notebook_parameters import Value, parse_value, read_defaults
 from bctlib.launcher.targets import TARGETS, Target, find_target
 from bctlib.launcher.usage import unknown
+from bctlib.parameter_values import check_device, check_value
 from bctlib.scales import check_scale
 from bctlib.seeds import seeds_of
 
 # Commands with the options that each of them understands; targets understand all but --yes.
-COMMANDS = {"list": (), "plan": ("scale", "seeds"), "figures": (), "clean": ("yes",)}
+COMMANDS = {"list": (), "plan": ("scale", "seeds", "force", "p"), "figures": (), "clean": ("yes",)}
 PASSED_ON = ("test", "lab", "data", "bench")  # whatever follows is for pytest, JupyterLab, the check, a benchmark
 ALL = "all"
 TARGET_OPTIONS = ("scale", "seeds", "device", "processes", "force", "p")
@@ -36,7 +36,7 @@ usage: ./reproduce.sh COMMAND [OPTIONS]
   bench heads        time and memory of the loss with 10^5 and 10^6 classes, whole batch and shares of it
   clean [--yes]      remove trained models and executed notebooks; never results or figures
 
-options of a target (and --scale, --seeds of plan):
+options of a target (and --scale, --seeds, --force, -p of plan):
   --scale SCALE      smoke (a minute), desk (a laptop's CPU, the default), gpu, paper
   --seeds SEEDS      a count (5) or a list (0,3,4)
   --device DEVICE    auto, cpu, cuda or cuda:N
@@ -52,12 +52,17 @@ Exit status: 0 done, 1 a run or check failed, 2 not understood (nothing was run)
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a notebook: what to pass to it and, with its defaults, at which scale and seeds it will run."""
+    """One run of a notebook: what to pass to it and, with its defaults, at which scale and seeds it will run.
+
+    trained: every model that it needs, by its name at the run's lambda. force: whether those are trained again.
+    """
 
     target: Target
     parameters: dict[str, Value]
     scale: str
     seeds: list[int]
+    trained: tuple[str, ...] = ()
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,11 +164,13 @@ def _job(target: Target, options: _Options) -> Job:
         if name in parameters:
             raise UsageError(f"parameter {name} was given twice")
         parameters[name] = parse_value(notebook, defaults, name, text)
+        check_value(name, parameters[name])
     if "seeds" in parameters:
         parameters["seeds"] = seeds_of(dict(given)["seeds"])
     parameters = dict(target.parameters) | parameters
     effective = {"scale": "desk", "seeds": [0]} | defaults | parameters
-    return Job(target, parameters, check_scale(effective["scale"]), list(effective["seeds"]))
+    scale, seeds = check_scale(effective["scale"]), list(effective["seeds"])
+    return Job(target, parameters, scale, seeds, target.trained(effective), bool(effective.get("force")))
 
 
 def _named(options: _Options) -> list[tuple[str, str]]:
@@ -178,10 +185,3 @@ def processes_of(text: str | None) -> int:
     if text is not None and not (text.isdecimal() and int(text)):
         raise UsageError(f"processes: expected a whole number of 1 or more, not {text!r}")
     return int(text or 1)
-
-
-def check_device(device: str) -> str:
-    """Give the device's name back, or raise UsageError."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise UsageError(f"unknown device {device!r}: expected auto, cpu, cuda or cuda:N")
-    return device

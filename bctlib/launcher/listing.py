@@ -1,11 +1,16 @@
 """`list` and `plan`: what can be made, what it costs and what the store already holds. Nothing is trained here."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bctlib.errors import BctError
+from bctlib.launcher.command_line import Job
 from bctlib.launcher.targets import TARGETS, Target
 from bctlib.progress import clock
 from bctlib.scales import SCALES
+
+if TYPE_CHECKING:
+    from bctlib.experiments.plans import PlannedModel
 
 
 def print_targets() -> None:
@@ -23,7 +28,7 @@ def _cost(target: Target, scale: str) -> str:
     from bctlib.experiments.plans import plan  # imports torch
 
     try:
-        models = plan(target.trained, scale, [0], target.task)
+        models = plan(target.trained({}), scale, [0], target.task)
     except BctError as error:
         return f"not here: {error}"
     cached = sum(model.cached for model in models)
@@ -33,31 +38,38 @@ def _cost(target: Target, scale: str) -> str:
     return f"about {total} for {len(models)} models; {cached} already in the store"
 
 
-def print_plan(target: Target, scale: str, seeds: list[int]) -> None:
+def print_plan(job: Job) -> None:
     """Each model of the target: in the store, or to be trained in about so long."""
     from bctlib.experiments.plans import basis, plan
 
-    models = plan(target.trained, scale, seeds, target.task)
+    models = plan(job.trained, job.scale, job.seeds, job.target.task)
     width = max((len(model.name) for model in models), default=0)
-    print(f"{target.name} at {scale} scale, seeds {', '.join(map(str, seeds))}: {target.paper}")
+    print(f"{job.target.name} at {job.scale} scale, seeds {', '.join(map(str, job.seeds))}: {job.target.paper}")
     for model in models:
-        state = "in the store" if model.cached else f"to train, about {clock(model.estimated_s)}"
-        print(f"  {model.name:<{width}}  seed {model.seed}  {state}")
-    print(summary([target], scale, seeds))
-    if models and (note := basis(scale, target.task)):
+        to_train = f"to train{' again' if model.cached else ''}, about {clock(model.estimated_s)}"
+        print(f"  {model.name:<{width}}  seed {model.seed}  {to_train if _is_missing(model, job) else 'in the store'}")
+    print(summary([job]))
+    if models and (note := basis(job.scale, job.target.task)):
         print(note)
 
 
-def summary(targets: Sequence[Target], scale: str, seeds: list[int]) -> str:
-    """One sentence: how many models the targets need together, each counted once, and how long training should take."""
+def _is_missing(model: "PlannedModel", job: Job) -> bool:
+    return job.force or not model.cached
+
+
+def summary(jobs: Sequence[Job]) -> str:
+    """One sentence: how many models the jobs need together, each counted once, and how long training should take.
+
+    jobs: of one command line, thus of one scale, one list of seeds and one `force`.
+    """
     from bctlib.experiments.plans import plan
 
     needed: dict[str, list[str]] = {}
-    for target in targets:
-        needed.setdefault(target.task, []).extend(target.trained)
-    plans = [plan(dict.fromkeys(names), scale, seeds, task) for task, names in needed.items()]
+    for job in jobs:
+        needed.setdefault(job.target.task, []).extend(job.trained)
+    plans = [plan(dict.fromkeys(names), jobs[0].scale, jobs[0].seeds, task) for task, names in needed.items()]
     models = dict.fromkeys(model for models in plans for model in models)  # of glyphs, both tasks have the same ones
-    missing = [model for model in models if not model.cached]
+    missing = [model for model in models if _is_missing(model, jobs[0])]
     if not models:
         return "no models are needed"
     if not missing:

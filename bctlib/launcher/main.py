@@ -4,7 +4,6 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from bctlib import locations
@@ -50,7 +49,7 @@ def _do(request: Request) -> int:
         listing.print_targets()
     elif request.command == "plan":
         for job in request.jobs:
-            listing.print_plan(job.target, job.scale, job.seeds)
+            listing.print_plan(job)
     elif request.command == "figures":
         return _figures()
     elif request.command == "clean":
@@ -110,21 +109,17 @@ def _run(jobs: tuple[Job, ...], processes: int) -> int:
 
     if processes > 1:
         check_processes(processes, jobs)
-    for job in [job for job in jobs if job.target.trained]:
+    for job in [job for job in jobs if job.trained]:
         require_data(job.target.shown, job.scale, job.target.task)
     groups: dict[str, list[Job]] = {}
     for job in jobs:
         groups.setdefault(job.target.notebook, []).append(job)
     if len(groups) > 1:
-        print(f"{len(groups)} notebooks, {len(jobs)} targets: {_need(jobs)}", flush=True)
+        print(f"{len(groups)} notebooks, {len(jobs)} targets: {listing.summary(jobs)}", flush=True)
     for group in groups.values():
         if status := _run_group(group, processes):
             return status
     return 0
-
-
-def _need(jobs: Sequence[Job]) -> str:
-    return listing.summary([job.target for job in jobs], jobs[0].scale, jobs[0].seeds)
 
 
 def _run_group(jobs: list[Job], processes: int) -> int:
@@ -136,8 +131,8 @@ def _run_group(jobs: list[Job], processes: int) -> int:
     notebook = locations.notebooks_dir() / first.target.notebook
     output = runs_dir() / f"{first.target.name}-{first.scale}.ipynb"
     print(f"{' '.join(job.target.name for job in jobs)} at {first.scale} scale: notebooks/{notebook.name} -> {output}")
-    print(_need(jobs), flush=True)
-    if first.target.trained and (note := basis(first.scale, first.target.task)):
+    print(listing.summary(jobs), flush=True)
+    if first.trained and (note := basis(first.scale, first.target.task)):
         print(note, flush=True)
     began = time.time()
     if processes > 1:

@@ -14,7 +14,7 @@ def check_processes(n: int, jobs: Sequence[Job]) -> None:
     from bctlib.training.processes import Processes  # imports torch
     from bctlib.training.scale_settings import scale_settings
 
-    for job in [job for job in jobs if job.target.trained]:
+    for job in [job for job in jobs if job.trained]:
         Processes(0, n).check_batch(scale_settings(job.scale, job.target.task).schedule.batch)
 
 
@@ -24,11 +24,11 @@ def train_in_processes(n: int, jobs: Sequence[Job], parameters: Mapping[str, Val
     parameters: of the notebook. Raises Interrupted as `run_watched` does, when all processes have ended.
     """
     first = jobs[0]
-    names = list(dict.fromkeys(name for job in jobs for name in job.target.trained))
+    names = list(dict.fromkeys(name for job in jobs for name in job.trained))
     if not names:
         return 0
     words = ["--scale", first.scale, "--seeds", f"{','.join(map(str, first.seeds))},", "--task", first.target.task]
-    words += ["--device", str(parameters.get("device", "auto")), "--lam", str(parameters.get("lam", 1.0))]
+    words += ["--device", str(parameters.get("device", "auto"))]
     if parameters.get("force"):
         words.append("--force")
     threads = str(max(1, (os.cpu_count() or 1) // n))  # torchrun's own default is 1

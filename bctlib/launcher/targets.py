@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from bctlib.experiments.table_list import find_experiment
 from bctlib.launcher.usage import unknown
+from bctlib.training.model_list import with_lambda
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class Target:
     notebook: file name in notebooks/; paper: what of the paper this is; yields: what lies there afterwards;
     tables: what is measured and then shown, the target's own name unless given; also: what is shown besides; models:
     those that the notebook uses besides those of its tables; parameters: values for the notebook's parameters cell
-    that belong to this target. in_all: whether `all` makes it too.
+    that belong to this target. in_all: whether `all` makes it too. optional: whether the notebook measures its table
+    only where the parameter of the same name is true.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Target:
     models: tuple[str, ...] = ()
     parameters: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     in_all: bool = True
+    optional: bool = False
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -43,11 +46,20 @@ class Target:
         """Whose data it needs at paper scale: "faces" or "persons"."""
         return find_experiment(self.measured[0]).task if self.measured else "faces"
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Every model that it needs, once; old models that only others are trained against are not listed."""
-        measured = [name for table in self.measured for name in find_experiment(table).models]
-        return tuple(dict.fromkeys([*measured, *self.models]))
+    def trained(self, parameters: Mapping[str, object]) -> tuple[str, ...]:
+        """Every model that its notebook needs in a run with these parameters, by its name at their lambda, once.
+
+        parameters: of the notebook; what is left out is taken from the target. A notebook runs whole, so the models of
+        its other targets belong to it, the optional ones where they are asked for. Old models that only others are
+        trained against are not listed.
+        """
+        given = {**self.parameters, **parameters}
+        lam, names = given.get("lam", 1.0), []
+        for target in (each for each in TARGETS if each.notebook == self.notebook):
+            if not target.optional or given.get(target.name):
+                names += [name for table in target.measured for name in find_experiment(table).models_at(lam)]
+                names += [with_lambda(name, lam) for name in target.models]
+        return tuple(dict.fromkeys(names))
 
 
 _TOUR = "00_tour.ipynb"
@@ -90,6 +102,7 @@ TARGETS = (
         "not in the paper: own against cross accuracy of l2 and BCT over lambda",
         ("accuracies at each lambda", "figure tradeoff_own_cross"),
         parameters=MappingProxyType({"tradeoff": True}),
+        optional=True,
         in_all=False,
     ),
     Target(
@@ -111,6 +124,7 @@ TARGETS = (
         "not in the paper: BCT bound more strongly, where it fails Eq. 2 at lambda 1",
         ("accuracies at lambda 10, and with sys",),
         parameters=MappingProxyType({"stronger": True}),
+        optional=True,
         in_all=False,
     ),
     Target(
@@ -133,6 +147,7 @@ TARGETS = (
         "not in the paper: a chain of six versions",
         ("accuracy of every version against every gallery", "figure long_chain"),
         parameters=MappingProxyType({"long_chain": True}),
+        optional=True,
     ),
     Target(
         "table5",

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bctlib.errors import BctError
 from bctlib.experiments.backfill_curves import IMAGES, LONG_TAILED, SEARCHED_BY_SIZE, curve_name
 from bctlib.experiments.results import mean_and_half_width
-from bctlib.reporting.cells import Cell, measured
+from bctlib.reporting.cells import Cell, measured, not_measured
 from bctlib.training.model_list import with_lambda
 
 Cells = Mapping[tuple[str, ...], Cell]
@@ -102,5 +101,5 @@ def curve_cells(table: str, scale: str, device: str | None, lam: float) -> Cells
     """The cells of `table`. Raises BctError where nothing was measured at this lambda."""
     cells = measured(table, scale, device)
     if not any((with_lambda(query, lam), "old") == key[:2] for key in cells for query in ("new-bct", "new-bct-sys")):
-        raise BctError(f"{table} was not measured at lambda {lam:g}: run `./reproduce.sh fig3 -p lam {lam:g}` first")
+        raise not_measured(table, lam)
     return cells

@@ -90,7 +90,7 @@ def steadiness(scale: str, device: str | None = None, lam: float = 1.0) -> pd.Da
     interval of that step, paired by seed; and how many of the steps fall by more than their interval. Correlation of
     share and accuracy, seed by seed; largest distance of the mean curve from the straight line between its ends, in
     per cent of the gain. End: its last point less the independent model's own accuracy, paired by seed. All of this at
-    FPIR=1e-2, and with one threshold also at 1e-1.
+    FPIR=1e-2, and with one threshold also at 1e-1. A dash where a curve stays at one value or ends where it began.
     """
     cells = curve_cells("fig3", scale, device, lam)
     rows = []
@@ -98,26 +98,34 @@ def steadiness(scale: str, device: str | None = None, lam: float = 1.0) -> pd.Da
         steps = [cell_of(column, curve.seeds) for column in np.diff(curve.values, axis=1).T]
         steepest = min(steps, key=lambda step: step.mean)
         falls = sum(step.mean + step.half_width < 0 for step in steps)
-        correlations = np.array([np.corrcoef(curve.per_cent, row)[0, 1] for row in curve.values])
         rows.append(
             {
                 "query model": query,
                 "gain": curve.gain.text(sign=True),
                 "largest fall": steepest.text(2, sign=True) if steepest.mean < 0 else "none",
                 "falls beyond noise": f"{falls} of {len(steps)} steps",
-                "correlation": cell_of(correlations, curve.seeds).text(3),
-                "off the line": f"{_off_line(curve):+.1f} % of gain",
+                "correlation": _correlation(curve),
+                "off the line": _off_line(curve),
                 "end less paragon": curve.at(100).minus(own_accuracy(cells, "new*", STANDARD, metric)).text(sign=True),
             }
         )
     return pd.DataFrame(rows).set_index("query model")
 
 
-def _off_line(curve: Curve) -> float:
-    """Largest distance of the mean curve from the straight line, in per cent of the gain; above is positive."""
+def _correlation(curve: Curve) -> str:
+    """Of share and accuracy, seed by seed; a dash where the accuracy of a seed never changes."""
+    if (np.ptp(curve.values, axis=1) == 0).any():
+        return DASH
+    return cell_of(np.array([np.corrcoef(curve.per_cent, row)[0, 1] for row in curve.values]), curve.seeds).text(3)
+
+
+def _off_line(curve: Curve) -> str:
+    """Largest distance of the mean curve from the straight line, above is positive; a dash where nothing is gained."""
     mean = curve.mean
+    if mean[-1] == mean[0]:
+        return DASH
     distance = 100 * (mean - mean[0]) / (mean[-1] - mean[0]) - curve.per_cent
-    return float(distance[np.argmax(np.abs(distance))])
+    return f"{distance[np.argmax(np.abs(distance))]:+.1f} % of gain"
 
 
 def orders(

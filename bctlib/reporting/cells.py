@@ -1,12 +1,17 @@
 """One measured quantity over seeds, and how numbers, pairs and operating points are written."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import pandas as pd
 
 from bctlib.errors import BctError
 from bctlib.experiments.pair_list import Pair
 from bctlib.experiments.results import load_rows, mean_and_half_width, summarise
+from bctlib.experiments.table_list import made_by
 from bctlib.metrics import is_compatible
+from bctlib.training.model_list import find_model
 
 DASH = "–"
 PROTOCOLS = {"verification": ("1:1", "TAR@FAR"), "identification": ("1:N", "TPIR@FPIR")}
@@ -46,14 +51,54 @@ def pair_text(pair: Pair) -> str:
     return f"({pair[0]}, {pair[1]})"
 
 
-def measured(table: str, scale: str, device: str | None = None) -> dict[tuple[str, ...], Cell]:
+class MeasuredCells(dict[tuple[str, ...], Cell]):
+    """The cells of a table; raises NotMeasured, naming table and pair, where one is asked for that is not there."""
+
+    def __init__(self, table: str, scale: str, cells: Mapping[tuple[str, ...], Cell]):
+        super().__init__(cells)
+        self.table, self.scale = table, scale
+
+    def __missing__(self, key: tuple[str, ...]) -> Cell:
+        query, gallery, *_, metric, point = key
+        what = f"{metric} {point}".strip()
+        raise NotMeasured(
+            f"{self.table} has no {what} of {pair_text((query, gallery))} at {self.scale} scale: "
+            f"run `./reproduce.sh {made_by(self.table)} --scale {self.scale}` first, if no training diverged"
+        )
+
+
+def measured(table: str, scale: str, device: str | None = None) -> MeasuredCells:
     """Every cell of a table by (query model, gallery model, protocol, metric, operating point)."""
     names = ["query_model", "gallery_model", "protocol", "metric", "operating_point"]
     summary = summarise(load_rows(scale, table, device))
-    return {
+    cells = {
         tuple(row[name] for name in names): Cell(row["mean"], row["half_width"], row["values"], row["seeds"])
         for row in summary.to_dict("records")
     }
+    return MeasuredCells(table, scale, cells)
+
+
+class NotMeasured(BctError):
+    """A number that is not among the results: the run for it was not made, or its training diverged."""
+
+
+def not_measured(table: str, lam: float) -> NotMeasured:
+    """The error where a table has no numbers of a run at this lambda."""
+    return NotMeasured(
+        f"{table} was not measured at lambda {lam:g}: run `./reproduce.sh {made_by(table)} -p lam {lam:g}` first"
+    )
+
+
+def first_seed(rows: pd.DataFrame, pairs: Sequence[Pair], table: str, lam: float) -> pd.DataFrame:
+    """Those rows that are of the first seed of a run at this lambda.
+
+    pairs: by their names at this lambda. Raises NotMeasured where none of those that have a lambda is there.
+    """
+    bound = {pair for pair in pairs if any(find_model(name).old for name in pair)}
+    there = [pair in bound for pair in zip(rows["query_model"], rows["gallery_model"], strict=True)]
+    if not any(there):
+        raise not_measured(table, lam)
+    return rows[rows["seed"] == rows["seed"][there].min()]
 
 
 def number(value: float | None, digits: int = 1) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from bctlib.errors import BctError
 from bctlib.experiments.live_upgrade_names import (
     FLAT,
     RANDOM,
@@ -13,7 +12,7 @@ from bctlib.experiments.live_upgrade_names import (
     upgrade_name,
 )
 from bctlib.experiments.pair_list import Pair
-from bctlib.reporting.cells import Cell, measured
+from bctlib.reporting.cells import Cell, measured, not_measured
 from bctlib.serving.steps import STEPS
 from bctlib.training.model_list import find_model, with_lambda
 
@@ -26,7 +25,7 @@ def upgrade_cells(scale: str, device: str | None = None, lam: float = 1.0) -> Ce
     """The cells of the table. Raises BctError where nothing was measured at this lambda."""
     cells = measured(TABLE, scale, device)
     if not any(pair == key[:2] for key in cells for pair in pairs(lam, True)):
-        raise BctError(f"{TABLE} was not measured at lambda {lam:g}: run `./reproduce.sh {TABLE} -p lam {lam:g}` first")
+        raise not_measured(TABLE, lam)
     return cells
 
 

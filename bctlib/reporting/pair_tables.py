@@ -4,7 +4,6 @@ import math
 
 import pandas as pd
 
-from bctlib.errors import BctError
 from bctlib.experiments.pair_list import Pair
 from bctlib.experiments.table_list import TableSpec, find_table
 from bctlib.metrics import update_gain
@@ -15,6 +14,7 @@ from bctlib.reporting.cells import (
     Cell,
     compatible_text,
     measured,
+    not_measured,
     number,
     pair_text,
     power,
@@ -43,7 +43,7 @@ def compatibility_table(
     # None at a lambda that was not run; a pair alone is missing where its training diverged.
     found = {pair: cell for pair in spec.pairs if (cell := cell_of(pair))}
     if lam != 1 and all(cells.get((*pair, *at)) is found.get(pair) for pair in found):
-        raise BctError(f"{table} was not measured at lambda {lam:g}: run `./reproduce.sh {table} -p lam {lam:g}` first")
+        raise not_measured(table, lam)
     rows = [_row(spec, pair, found, protocol, metric, lam) for pair in found]
     return pd.DataFrame(rows).set_index("pair")
 
@@ -92,13 +92,13 @@ def accuracy_table(
 
 
 def strict_table(scale: str, device: str | None = None) -> pd.DataFrame:
-    """Eq. 1: per cent of the constraints that each pair keeps, for different and for same identities."""
+    """Eq. 1: per cent of the constraints that each measured pair keeps, for different and for same identities."""
     cells = measured("table8", scale, device)
     rows = [
         {"pair": pair_text(pair)}
         | {kind: cells[(*pair, "strict criterion", "constraints kept", kind)].text() for kind in ("different", "same")}
         for pair in find_table("table8").pairs
-        if pair[1] == "old"
+        if pair[1] == "old" and (*pair, "strict criterion", "constraints kept", "same") in cells
     ]
     return pd.DataFrame(rows).set_index("pair")
 

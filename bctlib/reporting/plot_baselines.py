@@ -5,12 +5,13 @@ import math
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from bctlib.experiments.pair_list import BASELINE_PAIRS, LOWER_BOUND, PARAGON
+from bctlib.experiments.pair_list import BASELINE_PAIRS, LOWER_BOUND, PARAGON, Pair
 from bctlib.experiments.table_list import TRADEOFF_MODELS
-from bctlib.reporting.cells import HEADLINE, PROTOCOLS, Cell, measured, power
+from bctlib.reporting.cells import HEADLINE, PROTOCOLS, Cell, measured, not_measured, power
+from bctlib.reporting.model_colours import colour_of
 from bctlib.reporting.paper_numbers import paper_value
 from bctlib.reporting.style import COLOURS, MARKERS, STYLE, new_figure, save_figure
-from bctlib.training.model_list import with_lambda
+from bctlib.training.model_list import find_model, with_lambda
 
 
 def _bar(cell: Cell) -> float:
@@ -22,17 +23,22 @@ def plot_baselines(scale: str, device: str | None = None, lam: float = 1.0) -> F
 
     Bars are the 95 % interval over seeds of the difference to the old model, paired by seed. The dashed line is the
     old model's own accuracy, which Eq. 2 asks to beat, the solid one the paragon's, with all backfilled. What lies
-    far to the left is drawn as an arrow at the edge with its value.
+    far to the left is drawn as an arrow at the edge with its value. A row stays empty where the training diverged, or
+    the paper has no such method. Raises BctError where nothing was measured at this lambda.
     """
-    ours = measured("table1", scale, device)
+    cells = measured("table1", scale, device)
     queries = [query for query, gallery in BASELINE_PAIRS if gallery == "old" and query != "old"]
+    queries = [query for query in queries if any((with_lambda(query, lam), "old") == key[:2] for key in cells)]
+    if not any(find_model(query).old for query in queries):
+        raise not_measured("table1", lam)
     with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=3.6, nrows=2, ncols=2, sharey=True)
+        figure, axes = new_figure(height=3.6 + 0.3 * max(0, len(queries) - 6), nrows=2, ncols=2, sharey=True)
         for column, (protocol, (short, metric)) in enumerate(PROTOCOLS.items()):
             where = (protocol, metric, HEADLINE[metric])
-            here = {pair: ours[(with_lambda(pair[0], lam), pair[1], *where)] for pair in BASELINE_PAIRS}
-            paper = {pair: Cell(paper_value("table1", *pair, *where), math.nan, ()) for pair in BASELINE_PAIRS}
-            _dots(axes[0, column], here, queries)
+            ours = {pair: cells.get((with_lambda(pair[0], lam), pair[1], *where)) for pair in BASELINE_PAIRS}
+            values = {pair: paper_value("table1", *pair, *where) for pair in BASELINE_PAIRS}
+            paper = {pair: Cell(value, math.nan, ()) for pair, value in values.items() if value is not None}
+            _dots(axes[0, column], ours, queries)
             _dots(axes[1, column], paper, queries)
             axes[0, column].set_title(f"{short}, ours: glyph identities, {scale} scale")
             axes[1, column].set(title=f"{short}, the paper: faces", xlabel=f"{metric}={power(HEADLINE[metric])} (%)")
@@ -43,14 +49,16 @@ def plot_baselines(scale: str, device: str | None = None, lam: float = 1.0) -> F
     return save_figure(figure, scale, "table1_baselines")
 
 
-def _dots(ax, cells: dict, queries: list[str]) -> None:
+def _dots(ax, cells: dict[Pair, Cell], queries: list[str]) -> None:
     """One row per query model against the old gallery, between the lower bound and the paragon."""
     old, paragon = cells[LOWER_BOUND].mean, cells[PARAGON].mean
     left, right = max(-2.0, old - 1.2 * (paragon - old)), paragon + 0.3 * (paragon - old)
     ax.axvline(old, color="0.4", linestyle="--", linewidth=1)
     ax.axvline(paragon, color=COLOURS["new*"], linewidth=1)
     for row, query in enumerate(queries):
-        cell, colour = cells[(query, "old")], COLOURS[query]
+        cell, colour = cells.get((query, "old")), colour_of(query)
+        if cell is None:
+            continue
         if cell.mean < left:
             ax.plot(left, row, marker="<", color=colour, markersize=5, clip_on=False)
             ax.annotate(f"{cell.mean:.1f}", (left, row), xytext=(6, -2.5), textcoords="offset points", fontsize=7)

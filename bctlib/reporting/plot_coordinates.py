@@ -6,20 +6,27 @@ from matplotlib.figure import Figure
 
 from bctlib.experiments.coordinates import EDGES, MODELS, TABLE
 from bctlib.experiments.results import load_rows
-from bctlib.reporting.cells import measured
-from bctlib.reporting.style import COLOURS, STYLE, new_figure, save_figure
+from bctlib.reporting.cells import first_seed, measured
+from bctlib.reporting.model_colours import colour_of
+from bctlib.reporting.style import STYLE, new_figure, save_figure
+from bctlib.training.model_list import with_lambda
 
 
-def plot_coordinates(scale: str, device: str | None = None) -> Figure:
-    """Histogram of the coordinates of unit embeddings, one panel per model; first seed, counts on a log scale."""
-    rows = load_rows(scale, TABLE, device)
-    rows = rows[(rows["seed"] == rows["seed"].min()) & (rows["metric"] == "coordinate")]
+def plot_coordinates(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+    """Histogram of the coordinates of unit embeddings, one panel per model; first seed, counts on a log scale.
+
+    lam: of the run whose models are looked at. The panel of a model whose training diverged is empty. Raises BctError
+    where nothing was measured at this lambda.
+    """
+    models = [with_lambda(name, lam) for name in MODELS]
+    rows = first_seed(load_rows(scale, TABLE, device), [(model, model) for model in models], TABLE, lam)
+    rows = rows[rows["metric"] == "coordinate"]
     with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=1.9, ncols=len(MODELS), sharex=True, sharey=True)
-        for ax, model in zip(axes, MODELS, strict=True):
+        figure, axes = new_figure(height=1.9, ncols=len(models), sharex=True, sharey=True)
+        for ax, model in zip(axes, models, strict=True):
             bins = rows[rows["query_model"] == model]
             centres = bins["operating_point"].astype(float).to_numpy()
-            ax.bar(centres, bins["value"].to_numpy(), EDGES[1] - EDGES[0], color=COLOURS[model])
+            ax.bar(centres, bins["value"].to_numpy(), EDGES[1] - EDGES[0], color=colour_of(model))
             ax.axvline(0, color="0.4", linewidth=0.8)
             ax.set(title=model, xlabel="coordinate of the unit embedding", yscale="log")
         axes[0].set_ylabel("share of coordinates (%)")

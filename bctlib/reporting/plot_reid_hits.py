@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bctlib.experiments.pair_list import LOWER_BOUND, Pair
+from bctlib.experiments.pair_list import LOWER_BOUND, Pair, pairs_at
 from bctlib.experiments.reid import TASK, bench_reid_protocol
 from bctlib.experiments.reid_hits import TABLE
 from bctlib.experiments.results import load_rows
@@ -16,7 +16,6 @@ from bctlib.experiments.workbench import Workbench
 from bctlib.reporting.cells import pair_text
 from bctlib.reporting.pictures import pictures
 from bctlib.reporting.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_figure
-from bctlib.training.model_list import with_lambda
 
 PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("old", "new*"), ("old", "new-bct"), ("new-bct", "old"))
 COLUMNS = 2
@@ -25,7 +24,7 @@ COLUMNS = 2
 
 def pairs_shown(lam: float = 1.0) -> tuple[Pair, ...]:
     """The pairs of the picture by the names that their models have in a run at this lambda."""
-    return tuple((with_lambda(query, lam), with_lambda(gallery, lam)) for query, gallery in PAIRS)
+    return pairs_at(PAIRS, lam)
 
 
 def plot_reid_hits(bench: Workbench, lam: float = 1.0, device: str | None = None) -> Figure:

@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from bctlib.experiments.pair_list import LOWER_BOUND, Pair
+from bctlib.experiments.pair_list import LOWER_BOUND, Pair, pairs_at
 from bctlib.experiments.results import load_rows
 from bctlib.experiments.score_distributions import EDGES, TABLE
-from bctlib.reporting.cells import pair_text
+from bctlib.reporting.cells import first_seed, pair_text
 from bctlib.reporting.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_figure
 
 PAIRS: tuple[Pair, ...] = (("old", "old"), ("new*", "old"), ("new-bct", "old"), ("new*", "new*"))
@@ -23,14 +23,17 @@ FAILURE_PAIRS: tuple[Pair, ...] = (
 """What fails in Table 3 beside what works."""
 
 
-def plot_scores(scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None = None, table: str = TABLE) -> Figure:
+def plot_scores(
+    scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None = None, table: str = TABLE, lam: float = 1.0
+) -> Figure:
     """Cosines of genuine and impostor template pairs, one panel per (query model, gallery model); first seed.
 
     Where the two distributions cover each other no threshold can tell who is who. table: where they
-    are kept, and the figure's name.
+    are kept, and the figure's name. lam: of the run whose models are compared. The panel of a pair whose training
+    diverged is empty. Raises BctError where nothing was measured at this lambda.
     """
-    rows = load_rows(scale, table, device)
-    rows = rows[rows["seed"] == rows["seed"].min()]
+    pairs = pairs_at(pairs, lam)
+    rows = first_seed(load_rows(scale, table, device), pairs, table, lam)
     width = EDGES[1] - EDGES[0]
     with plt.rc_context(STYLE):
         figure, axes = new_figure(height=2.0, ncols=len(pairs), sharey=True, sharex=True)
@@ -47,6 +50,6 @@ def plot_scores(scale: str, pairs: tuple[Pair, ...] = PAIRS, device: str | None 
     return save_figure(figure, scale, table)
 
 
-def plot_failure_scores(scale: str) -> Figure:
+def plot_failure_scores(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
     """The same for what fails in Table 3."""
-    return plot_scores(scale, FAILURE_PAIRS, table=FAILURES)
+    return plot_scores(scale, FAILURE_PAIRS, device, FAILURES, lam)

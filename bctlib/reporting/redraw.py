@@ -12,6 +12,7 @@ from bctlib.experiments.results import readable_file
 from bctlib.experiments.retrieval_examples import TABLE as TOUR
 from bctlib.experiments.score_distributions import TABLE as SCORES
 from bctlib.experiments.workbench import Workbench
+from bctlib.reporting.cells import NotMeasured
 from bctlib.reporting.plot_backfill import plot_backfill, plot_orders
 from bctlib.reporting.plot_baselines import plot_baselines, plot_tradeoff
 from bctlib.reporting.plot_chain import plot_fig2, plot_long_chain
@@ -58,8 +59,11 @@ def redraw_all() -> None:
         pictures = pool.submit(_draw_pictures)
         drawn = [(table, scale, pool.submit(_draw, draw, scale)) for table, draw, scale in jobs]
         for table, scale, done in drawn:
-            done.result()
-            progress.say(f"drawn: {table} at {scale} scale")
+            try:
+                done.result()
+                progress.say(f"drawn: {table} at {scale} scale")
+            except NotMeasured as error:  # a run at another lambda alone, or a training that diverged
+                progress.say(f"not drawn: {error}")
         pictures.result()
 
 

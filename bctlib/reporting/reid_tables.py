@@ -5,13 +5,12 @@ import math
 import pandas as pd
 
 from bctlib.data.market1501_names import PUBLISHED
-from bctlib.errors import BctError
 from bctlib.experiments.pair_list import LOWER_BOUND, PARAGON, REID_PAIRS, Pair
 from bctlib.experiments.reid import PROTOCOL, bench_reid_protocol
 from bctlib.experiments.table_list import find_table
 from bctlib.experiments.workbench import Workbench
 from bctlib.metrics import update_gain
-from bctlib.reporting.cells import DASH, Cell, compatible_text, measured, number, pair_text
+from bctlib.reporting.cells import DASH, Cell, compatible_text, measured, not_measured, number, pair_text
 from bctlib.reporting.paper_numbers import paper_value
 from bctlib.training.model_list import with_lambda
 
@@ -45,7 +44,7 @@ def reid_cells(scale: str, device: str | None = None, lam: float = 1.0) -> dict[
                 if (*names, PROTOCOL, metric, point) in cells:
                     found[pair, metric, point] = cells[(*names, PROTOCOL, metric, point)]
     if lam != 1 and all(pair == tuple(with_lambda(name, lam) for name in pair) for pair, *_ in found):
-        raise BctError(f"{TABLE} was not measured at lambda {lam:g}: run `./reproduce.sh {TABLE} -p lam {lam:g}` first")
+        raise not_measured(TABLE, lam)
     return found
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bctlib.experiments.workbench import Workbench
-from bctlib.training.model_list import TABLE_1A, ModelSpec
+from bctlib.training.model_list import BASELINES, ModelSpec
 
 
-def model_table(bench: Workbench, specs: Sequence[ModelSpec] = TABLE_1A) -> pd.DataFrame:
+def model_table(bench: Workbench, specs: Sequence[ModelSpec] = BASELINES) -> pd.DataFrame:
     """One row per model, as Table 1a: data, network, embedding dimension, head, method, old model."""
     rows = [
         {

@@ -4,6 +4,7 @@ import pandas as pd
 
 from bctlib.experiments.compare import DISTINCT
 from bctlib.experiments.results import load_rows, readable_file
+from bctlib.experiments.table_list import find_experiment
 from bctlib.provenance import provenance
 from bctlib.reporting.backfill_tables import fig3_tables, order_tables
 from bctlib.reporting.cells import HEADLINE, PROTOCOLS, power
@@ -61,6 +62,7 @@ def tables_of(
     target: str, scale: str, device: str | None = None, lam: float = 1.0, variant: str = ""
 ) -> list[tuple[str, pd.DataFrame]]:
     """(heading, table) for everything that a table of results is shown as. variant: "" or DISTINCT."""
+    lam = find_experiment(target).lambda_in(lam)
     if target in COMPATIBILITY:
         return [
             (

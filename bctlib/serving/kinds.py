@@ -12,9 +12,10 @@ import numpy as np
 
 POINTS_PER_CELL = 39
 """Vectors that FAISS's k-means wants for each cell of an IVF index."""
-PROBED_CELLS = 16
-LINKS, EF_CONSTRUCTION, EF_SEARCH = 32, 80, 64
-"""HNSW: links of a node, and how many candidates are kept while it is built and searched."""
+PROBED_CELLS, HITS_PER_CELL = 16, 4
+"""IVF: cells that are compared at least, and hits to a cell: above 64 hits k / 4 cells are compared."""
+LINKS, EF_CONSTRUCTION, EF_SEARCH, CANDIDATES_PER_HIT = 32, 80, 64, 2
+"""HNSW: links of a node, and how many candidates are kept while it is built and searched: at least 2 for each hit."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,9 @@ class Kind:
 
     build: (dim, first vectors float32 [n, dim]) -> an empty index, trained on them if the kind needs it.
     append: (index, rows int64 [n], vectors) adds at the end.
-    parameters: (index, selector or None, share of the vectors that it leaves) -> what a search is given. A kind that
-    looks at some candidates only looks at as many more as the selector leaves out.
+    parameters: (index, k, selector or None, share of the vectors that it leaves) -> what a search is given. A kind that
+    looks at some candidates only looks at more of them where k is large or the selector leaves vectors out.
+    exact: (index, selector or None) -> (index to search, parameters) for a search that compares every vector.
     overwrite: (index, rows, vectors) puts other vectors in the place of those; None where the kind cannot: the old ones
     then stay in the index, marked dead, until it is built anew.
     """
@@ -33,7 +35,8 @@ class Kind:
     about: str
     build: Callable[[int, np.ndarray], faiss.Index]
     append: Callable[[faiss.Index, np.ndarray, np.ndarray], None]
-    parameters: Callable[[faiss.Index, faiss.IDSelector | None, float], faiss.SearchParameters]
+    parameters: Callable[[faiss.Index, int, faiss.IDSelector | None, float], faiss.SearchParameters]
+    exact: Callable[[faiss.Index, faiss.IDSelector | None], tuple[faiss.Index, faiss.SearchParameters]]
     overwrite: Callable[[faiss.Index, np.ndarray, np.ndarray], None] | None
 
 
@@ -45,8 +48,12 @@ def _add(index: faiss.Index, rows: np.ndarray, vectors: np.ndarray) -> None:
     index.add(vectors)
 
 
-def _flat_parameters(index: faiss.Index, selector: faiss.IDSelector | None, share: float) -> faiss.SearchParameters:
+def _flat_parameters(index: faiss.Index, k: int, selector: faiss.IDSelector | None, share: float):
     return faiss.SearchParameters(sel=selector)
+
+
+def _flat_exact(index: faiss.Index, selector: faiss.IDSelector | None):
+    return index, faiss.SearchParameters(sel=selector)
 
 
 def _overwrite_flat(index: faiss.Index, rows: np.ndarray, vectors: np.ndarray) -> None:
@@ -72,8 +79,13 @@ def _add_to_ivf(index: faiss.Index, rows: np.ndarray, vectors: np.ndarray) -> No
     index.add_with_ids(vectors, rows)
 
 
-def _ivf_parameters(index: faiss.Index, selector: faiss.IDSelector | None, share: float) -> faiss.SearchParameters:
-    return faiss.SearchParametersIVF(sel=selector, nprobe=min(index.nlist, ceil(PROBED_CELLS / share)))
+def _ivf_parameters(index: faiss.Index, k: int, selector: faiss.IDSelector | None, share: float):
+    probed = max(PROBED_CELLS, k / HITS_PER_CELL)
+    return faiss.SearchParametersIVF(sel=selector, nprobe=min(index.nlist, ceil(probed / share)))
+
+
+def _ivf_exact(index: faiss.Index, selector: faiss.IDSelector | None):
+    return index, faiss.SearchParametersIVF(sel=selector, nprobe=index.nlist)
 
 
 def _overwrite_ivf(index: faiss.Index, rows: np.ndarray, vectors: np.ndarray) -> None:
@@ -87,15 +99,22 @@ def _hnsw(dim: int, first: np.ndarray) -> faiss.Index:
     return index
 
 
-def _hnsw_parameters(index: faiss.Index, selector: faiss.IDSelector | None, share: float) -> faiss.SearchParameters:
-    return faiss.SearchParametersHNSW(sel=selector, efSearch=max(EF_SEARCH, min(index.ntotal, ceil(EF_SEARCH / share))))
+def _hnsw_parameters(index: faiss.Index, k: int, selector: faiss.IDSelector | None, share: float):
+    kept = max(EF_SEARCH, CANDIDATES_PER_HIT * k)
+    return faiss.SearchParametersHNSW(sel=selector, efSearch=max(EF_SEARCH, min(index.ntotal, ceil(kept / share))))
+
+
+def _hnsw_exact(index: faiss.Index, selector: faiss.IDSelector | None):
+    return faiss.downcast_index(index.storage), faiss.SearchParameters(sel=selector)
 
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("flat", "every vector is compared: exact", _flat, _add, _flat_parameters, _overwrite_flat),
-        Kind("ivf", "the nearest of k-means' cells are compared", _ivf, _add_to_ivf, _ivf_parameters, _overwrite_ivf),
-        Kind("hnsw", "a graph of neighbours is walked; nothing can be deleted", _hnsw, _add, _hnsw_parameters, None),
+        Kind("flat", "every vector is compared: exact", _flat, _add, _flat_parameters, _flat_exact, _overwrite_flat),
+        Kind("ivf", "the nearest of k-means' cells are compared",
+             _ivf, _add_to_ivf, _ivf_parameters, _ivf_exact, _overwrite_ivf),
+        Kind("hnsw", "a graph of neighbours is walked; nothing can be deleted",
+             _hnsw, _add, _hnsw_parameters, _hnsw_exact, None),
     )
-}
+}  # fmt: skip

@@ -65,6 +65,13 @@ TABLE_4A = (
     ModelSpec("phi3*"),
 )
 
+FOLLOW_UPS: tuple[ModelSpec, ...] = ()
+"""Methods beyond the paper, a row each: `ModelSpec("new-NAME", method="NAME", old="old")` for a file of `methods`.
+
+They are measured and drawn beside the paper's methods in Tables 1, 2 and 8, without a number of the paper.
+"""
+BASELINES = (*TABLE_1A, *FOLLOW_UPS)
+
 REMEDIES = (ModelSpec("new-from-25-sys", method="bct-sys", old="old-25"),)
 """Not in the paper: the old model of Table 7 on 25 % of the data, with the influence loss on every image."""
 
@@ -77,7 +84,7 @@ LONG_CHAIN = tuple(
 )
 """Beyond the paper: six versions, each made compatible with the one before it."""
 
-MODELS = {spec.name: spec for spec in (*TABLE_1A, *TABLE_3A, *REMEDIES, *TABLE_4A, *LONG_CHAIN)}
+MODELS = {spec.name: spec for spec in (*TABLE_1A, *TABLE_3A, *REMEDIES, *TABLE_4A, *LONG_CHAIN, *FOLLOW_UPS)}
 
 
 def find_model(name: str) -> ModelSpec:
