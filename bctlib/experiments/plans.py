@@ -10,6 +10,7 @@ from bctlib.errors import UsageError
 from bctlib.experiments.table_list import find_table
 from bctlib.experiments.workbench import Workbench, with_ancestors
 from bctlib.training import store
+from bctlib.training.methods import METHODS
 from bctlib.training.model_list import find_model
 
 # Training images per second: measured on 2 cores of a 2023 server processor with bfloat16 for the glyph nets; for the
@@ -19,8 +20,6 @@ IMAGES_PER_S = {
     "rehearsal-net": 4300, "rehearsal-net-deep": 2600,
     "resnet18": 12000, "resnet50": 4000, "resnet101": 2000, "resnet152": 1400,
 }  # fmt: skip
-OLD_PASS = {"l2": 1.2, "lwf": 1.2, "bct-kd": 1.2}
-"""What a method that also runs the old network costs, relative to one that does not."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def plan(models: Iterable[str], scale: str, seeds: Iterable[int], task: str = "f
 def _planned(bench: Workbench, name: str) -> PlannedModel:
     spec, settings = find_model(name), bench.settings
     images = bench.data.n_images(spec.share) * settings.schedule.epochs * _pixels(bench)
-    seconds = images / IMAGES_PER_S[settings.backbones[spec.backbone]] * OLD_PASS.get(spec.method, 1.0)
+    seconds = images / IMAGES_PER_S[settings.backbones[spec.backbone]] * METHODS[spec.method].cost
     cached = bench.data.is_here and store.is_trained(bench.recipe(name))
     return PlannedModel(name, bench.seed, cached, seconds)
 

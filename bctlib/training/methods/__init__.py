@@ -1,26 +1,35 @@
 """The ways to train a new model in view of an old one.
 
-A method is one small class in one file of this package, entered in METHODS below; nothing else changes.
+A new method is one file and one row. The file lies in this package and holds a subclass of Method with a `name`; the
+row stands in FOLLOW_UPS of `bctlib.training.model_list`. Nothing else changes: the method is found here by its name,
+and appears in tables, figures, estimates and benchmarks.
 """
 
+import importlib
 import inspect
+import pkgutil
 
 from bctlib.training.heads import distillation_loss, influence_loss
-from bctlib.training.methods.base import Batch, Independent, Method, OldModel, Preparation
-from bctlib.training.methods.distance import L2Distance
-from bctlib.training.methods.forgetting import LearningWithoutForgetting
-from bctlib.training.methods.influence import BCT, BCTDistilled, BCTSynthesised
-from bctlib.training.methods.linear_map import BCTLinearMap
+from bctlib.training.methods.base import Batch, Method, OldModel, Preparation
 
-METHODS: dict[str, type[Method]] = {
-    "independent": Independent,
-    "l2": L2Distance,
-    "lwf": LearningWithoutForgetting,
-    "bct": BCT,
-    "bct-kd": BCTDistilled,
-    "bct-sys": BCTSynthesised,
-    "bct-map": BCTLinearMap,
-}
+_PAPER = ("independent", "l2", "lwf", "bct", "bct-kd", "bct-sys", "bct-map")
+
+
+def _found() -> dict[str, type[Method]]:
+    """Every class with a name of its own in the modules of this package: the paper's first, then the others by name."""
+    found: dict[str, type[Method]] = {}
+    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+        classes = [each for each in vars(importlib.import_module(module.name)).values() if isinstance(each, type)]
+        for each in (each for each in classes if issubclass(each, Method) and "name" in vars(each)):
+            other = found.setdefault(each.name, each)
+            if other is not each:  # a class that another module imports is met twice
+                places = f"{other.__module__}.{other.__name__} and {each.__module__}.{each.__name__}"
+                raise ValueError(f"two methods are called {each.name!r}, {places}: expected different names")
+    return {name: found[name] for name in [*_PAPER, *sorted(found.keys() - {*_PAPER})]}
+
+
+METHODS: dict[str, type[Method]] = _found()
+"""Every method by its name."""
 
 __all__ = [
     "METHODS", "Batch", "Method", "OldModel", "Preparation", "build_method", "distillation_loss", "influence_loss",

@@ -20,6 +20,9 @@ from torch import nn
 from bctlib.training.class_means import class_means
 from bctlib.training.heads import Head
 
+RUNS_OLD = 1.2
+"""Cost of a training step that also runs the old network on the batch, without gradient; 1 is one that does not."""
+
 
 @dataclass
 class OldModel:
@@ -116,11 +119,15 @@ class Batch:
 class Method:
     """Base of all methods; alone it is independent training (Eq. 6).
 
-    needs_old: there must be an old model. needs_shared: it must know some class of the new data, or nothing is bound.
+    name: what recipes and command lines call the method; a class without one of its own is no method. needs_old: there
+    must be an old model. needs_shared: it must know some class of the new data, or nothing is bound. cost: seconds of
+    a training step relative to independent training, for estimates; RUNS_OLD where the old network is run in each.
     """
 
+    name: str
     needs_old = True
     needs_shared = True
+    cost = 1.0
 
     def runs_old(self, unseen: int) -> bool:
         """Whether phi_old itself is run, not its head alone. unseen: new classes that the old head does not know."""
@@ -163,5 +170,6 @@ class Method:
 class Independent(Method):
     """phi*_new: no old model at all, the paragon when the gallery is backfilled (Sec. 2.3, 3.4)."""
 
+    name = "independent"
     needs_old = False
     needs_shared = False

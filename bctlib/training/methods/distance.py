@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from bctlib.training.methods.base import Batch, Method
+from bctlib.training.methods.base import RUNS_OLD, Batch, Method
 
 
 class L2Distance(Method):
@@ -12,6 +12,9 @@ class L2Distance(Method):
     lam: lambda. unit_norm: measure the distance between unit vectors, a variant of public re-implementations;
     Eq. 3 itself uses the embeddings as they are.
     """
+
+    name = "l2"
+    cost = RUNS_OLD
 
     def __init__(self, lam: float = 1.0, unit_norm: bool = False):
         self.lam, self.unit_norm = lam, unit_norm

@@ -3,7 +3,7 @@
 import torch
 
 from bctlib.training.heads import Head
-from bctlib.training.methods.base import Batch, Method, Preparation
+from bctlib.training.methods.base import RUNS_OLD, Batch, Method, Preparation
 from bctlib.training.methods.influence import distillation
 
 
@@ -14,6 +14,9 @@ class LearningWithoutForgetting(Method):
     with what the frozen old head answers to the new embedding, at the old head's own scale.
     lam: weight of the soft labels.
     """
+
+    name = "lwf"
+    cost = RUNS_OLD
 
     def __init__(self, lam: float = 1.0):
         self.lam = lam

@@ -8,7 +8,7 @@ The three forms differ in T_BCT and in what stands for classes that the old head
 import torch
 
 from bctlib.training.heads import Head, distillation_loss, influence_loss
-from bctlib.training.methods.base import Batch, Method, Preparation
+from bctlib.training.methods.base import RUNS_OLD, Batch, Method, Preparation
 
 
 def distillation(batch: Batch, chosen: torch.Tensor) -> torch.Tensor:
@@ -22,6 +22,8 @@ class BCT(Method):
 
     lam: lambda. old_margin: keep the old head's own margin in the influence loss (the settled default) or drop it.
     """
+
+    name = "bct"
 
     def __init__(self, lam: float = 1.0, old_margin: bool = True):
         self.lam, self.old_margin = lam, old_margin
@@ -37,6 +39,8 @@ class BCT(Method):
 class BCTDistilled(BCT):
     """phi_new-beta-kd: as BCT on T_old; on new classes the old head's answers to phi_old are the target (App. A)."""
 
+    name = "bct-kd"
+    cost = RUNS_OLD
     needs_shared = False
 
     def runs_old(self, unseen: int) -> bool:
@@ -54,6 +58,7 @@ class BCTSynthesised(BCT):
     concatenated to the existing w_c old, computed once, without gradient.
     """
 
+    name = "bct-sys"
     needs_shared = False
 
     def runs_old(self, unseen: int) -> bool:

@@ -19,6 +19,8 @@ class BCTLinearMap(BCT):
     A [d_old, d_new] and b are trained along with phi_new, and map its queries when they meet an old gallery.
     """
 
+    name = "bct-map"
+
     def prepare(self, preparation: Preparation) -> None:
         self.old_dim, self.device = preparation.old.dim, preparation.device
 
