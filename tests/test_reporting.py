@@ -75,6 +75,28 @@ def test_a_run_at_another_lambda_is_not_taken_for_this_one():
         pair_tables.compatibility_table("table1", "smoke", "verification", lam=0.5)
 
 
+def test_the_figure_of_table_1_goes_without_what_diverged_and_without_a_number_of_the_paper(monkeypatch, results):
+    lwf = [row for row in rows("table1") if row["query_model"] != "new-l2"]
+    (results / "results/smoke/table1.csv").unlink()
+    save_rows(lwf, "smoke", "table1")
+    printed = plot_baselines.paper_value
+    monkeypatch.setattr(
+        plot_baselines, "paper_value", lambda t, q, *key: None if q == "new-lwf" else printed(t, q, *key)
+    )
+    figure = plot_baselines.plot_baselines("smoke")
+    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert shown == ["new*", "new-lwf", "new-bct", "new-bct-kd", "new-bct-sys"]
+    with pytest.raises(BctError, match="table1 was not measured at lambda 0.5: run `./reproduce.sh table1 -p lam 0.5`"):
+        plot_baselines.plot_baselines("smoke", lam=0.5)
+
+
+def test_a_number_that_is_not_there_is_named_with_the_run_that_makes_it():
+    with pytest.raises(
+        cells.NotMeasured, match=r"table1 has no TAR@FAR 0.0001 of \(new-bct@3, old\) at smoke scale: run"
+    ):
+        cells.measured("table1", "smoke")["new-bct@3", "old", "verification", "TAR@FAR", "0.0001"]
+
+
 def test_results_that_are_not_there_are_asked_for_in_a_sentence():
     with pytest.raises(BctError, match=r"run `./reproduce.sh table9 --scale smoke` first"):
         cells.measured("table9", "smoke")

@@ -23,8 +23,9 @@ def plot_baselines(scale: str, device: str | None = None, lam: float = 1.0) -> F
 
     Bars are the 95 % interval over seeds of the difference to the old model, paired by seed. The dashed line is the
     old model's own accuracy, which Eq. 2 asks to beat, the solid one the paragon's, with all backfilled. What lies
-    far to the left is drawn as an arrow at the edge with its value. A row stays empty where the training diverged, or
-    the paper has no such method. Raises BctError where nothing was measured at this lambda.
+    far to the left is drawn as an arrow at the edge with its value. A method whose training diverged has no
+    row; of one that the paper does not have the row below stays empty. Raises BctError where nothing was measured at
+    this lambda.
     """
     cells = measured("table1", scale, device)
     queries = [query for query, gallery in BASELINE_PAIRS if gallery == "old" and query != "old"]
