@@ -77,10 +77,10 @@ make_environment() {
 
 for python in python python3; do
     if holds_bctlib "$python"; then
-        exec "$python" -P -m bctlib.launcher.main "$@"
+        exec "$python" -P -m companion.launcher.main "$@"
     fi
 done
 if [[ ! -x "$venv/bin/python" || ! -f "$stamp" || "$(fingerprint)" != "$(cat "$stamp")" ]]; then
     make_environment
 fi
-exec "$venv/bin/python" -P -m bctlib.launcher.main "$@"
+exec "$venv/bin/python" -P -m companion.launcher.main "$@"

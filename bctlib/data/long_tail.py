@@ -11,7 +11,7 @@ import numpy as np
 
 from bctlib.data.protocols import GlyphProtocols
 from bctlib.data.templates import TemplateSet
-from bctlib.errors import BctError
+from bctlib.base.errors import BctError
 
 
 def zipf_sizes(count: int, most: int) -> np.ndarray:

@@ -8,8 +8,8 @@ averages, and mark the share of identities whose highest correlation with anothe
 
 import numpy as np
 
-from bctlib.data.glyph_set import GlyphSet
-from bctlib.errors import BctError
+from bctlib.data.glyphs import GlyphSet
+from bctlib.base.errors import BctError
 
 
 def nearest_identities(glyphs: GlyphSet, identities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

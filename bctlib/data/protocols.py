@@ -31,9 +31,9 @@ from functools import cached_property
 import numpy as np
 
 from bctlib.data.distortion import CAPTURE_CONDITIONS, capture
-from bctlib.data.glyph_set import GlyphSet
+from bctlib.data.glyphs import GlyphSet
 from bctlib.data.templates import ImagePool, TemplateSet, digest
-from bctlib.errors import BctError
+from bctlib.base.errors import BctError
 
 TEMPLATE_SIZES = (4, 2, 1, 1)
 PROBE_SIZES = (3, 3, 2, 2, 2) + (1,) * 16

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bctlib.errors import BctError
+from bctlib.base.errors import BctError
 
 LEVELS = 16
 # Pillow writes 4 bits a pixel only with a palette; this one is plain grey, with the ink level as its index.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bctlib.errors import BctError
+from bctlib.base.errors import BctError
 
 
 @dataclass(frozen=True)

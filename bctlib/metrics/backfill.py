@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bctlib.metrics import checks
-from bctlib.metrics.features import prefix, ranges, row_blocks, unit_rows
+from bctlib.metrics.blocks import prefix, ranges, row_blocks, unit_rows
 from bctlib.metrics.identification import tpir_at_fpir
 from bctlib.metrics.tiles import tile_edges, tile_of
 from bctlib.metrics.verification import common_codes_of

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bctlib.metrics import checks
-from bctlib.metrics.features import unit_rows
+from bctlib.metrics.blocks import unit_rows
 
 
 def random_order(identities, seed) -> np.ndarray:

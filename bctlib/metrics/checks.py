@@ -17,7 +17,7 @@ def same_width(first_name: str, first: np.ndarray, second_name: str, second: np.
     if first.shape[1] != second.shape[1]:
         raise ValueError(
             f"{first_name} has {first.shape[1]} dimensions and {second_name} {second.shape[1]}: "
-            "shorten the wider one with bctlib.metrics.features.prefix first"
+            "shorten the wider one with bctlib.metrics.blocks.prefix first"
         )
 
 

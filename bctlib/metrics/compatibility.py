@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bctlib.metrics import checks
-from bctlib.metrics.features import matching_pairs, row_blocks, unit_rows
+from bctlib.metrics.blocks import matching_pairs, row_blocks, unit_rows
 
 
 class StrictCriterion(NamedTuple):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bctlib.metrics import checks
-from bctlib.metrics.features import ranges
+from bctlib.metrics.blocks import ranges
 from bctlib.metrics.operating_points import OperatingPoint, operating_points
 from bctlib.metrics.tiles import Scores, Sorted, tiled_scores
 from bctlib.metrics.verification import common_codes_of

@@ -7,7 +7,7 @@ beat a product per pair until fewer than about one in DENSITY of the rectangle's
 import numpy as np
 
 from bctlib.metrics import checks
-from bctlib.metrics.features import row_blocks, unit_rows
+from bctlib.metrics.blocks import row_blocks, unit_rows
 
 DENSITY = 32
 

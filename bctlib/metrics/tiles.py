@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bctlib.metrics import features
+from bctlib.metrics import blocks as features
 
 
 class Sorted(NamedTuple):

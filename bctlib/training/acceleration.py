@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bctlib import progress
+from bctlib.base import progress
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 

@@ -13,15 +13,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from bctlib import progress
-from bctlib.errors import BctError, UsageError
-from bctlib.files import check_seal, seal
-from bctlib.training.backbones import build_backbone
+from bctlib.base import progress
+from bctlib.base.errors import BctError, UsageError
+from bctlib.base.files import check_seal, seal
+from bctlib.networks import build_backbone
 from bctlib.training.devices import autocast
-from bctlib.training.heads import Head, build_head
-from bctlib.training.methods import OldModel
-from bctlib.training.network_code import code_of
-from bctlib.training.own_networks import is_import_path, split_size
+from bctlib.losses import Head, build_head
+from bctlib.methods import OldModel
+from bctlib.base.network_code import code_of
+from bctlib.base.foreign_networks import is_import_path, split_size
 from bctlib.training.recipe import Recipe
 
 FORMAT = "bctlib-model-1"
@@ -79,7 +79,7 @@ class Artefact:
 
 
 def save_artefact(path: Path, artefact: Artefact) -> None:
-    """Write and seal the file (`bctlib.files`): until the last moment nothing there looks finished.
+    """Write and seal the file (`bctlib.base.files`): until the last moment nothing there looks finished.
 
     Raises BctError when it cannot be written.
     """

@@ -15,8 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from bctlib.errors import BctError
-from bctlib.files import remove_leftovers, replace_atomically
+from bctlib.base.errors import BctError
+from bctlib.base.files import remove_leftovers, replace_atomically
 
 FORMAT = "bctlib-checkpoint-1"
 

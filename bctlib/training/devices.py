@@ -5,7 +5,7 @@ import contextlib
 import torch
 from torch import nn
 
-from bctlib.errors import UsageError
+from bctlib.base.errors import UsageError
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -7,15 +7,15 @@ from functools import partial
 import torch
 from torch import nn
 
-from bctlib import progress
+from bctlib.base import progress
 from bctlib.data.training_set import TrainingData
-from bctlib.errors import BctError, as_user_error
+from bctlib.base.errors import BctError, as_user_error
 from bctlib.training.acceleration import accelerated
-from bctlib.training.backbones import build_backbone
+from bctlib.networks import build_backbone
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.devices import InTrainingPrecision
-from bctlib.training.heads import Head, build_head
-from bctlib.training.methods import OldModel, Preparation, build_method
+from bctlib.losses import Head, build_head
+from bctlib.methods import OldModel, Preparation, build_method
 from bctlib.training.objective import Objective
 from bctlib.training.processes import here
 from bctlib.training.recipe import Recipe, Schedule

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from bctlib.data.transfer import to_device
+from bctlib.base.transfer import to_device
 from bctlib.training.devices import autocast
-from bctlib.training.heads import Head
-from bctlib.training.methods import Batch, Method, Preparation
+from bctlib.losses import Head
+from bctlib.methods import Batch, Method, Preparation
 
 
 class Objective(nn.Module):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bctlib.errors import UsageError
+from bctlib.base.errors import UsageError
 from bctlib.training.recipe import Schedule
 from bctlib.training.rehearsal import is_rehearsal, one_step
 

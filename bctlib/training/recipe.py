@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from bctlib.errors import BctError
+from bctlib.base.errors import BctError
 
 # Raised by hand when the same recipe would train to other numbers because the code has changed.
 ALGORITHM = 1

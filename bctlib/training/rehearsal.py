@@ -6,7 +6,7 @@ The models have recipes, and so keys, of their own.
 import os
 from dataclasses import replace
 
-from bctlib.errors import UsageError
+from bctlib.base.errors import UsageError
 from bctlib.training.recipe import Schedule
 
 REHEARSAL = "BCT_REHEARSAL"

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from bctlib import progress
-from bctlib.errors import BctError, Diverged
+from bctlib.base import progress
+from bctlib.base.errors import BctError, Diverged
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.processes import here
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from bctlib import locations, progress
+from bctlib.base import locations, progress
 from bctlib.data.training_set import TrainingData
-from bctlib.errors import BctError, UsageError
-from bctlib.files import is_sealed, remove_leftovers, set_aside
-from bctlib.provenance import provenance
+from bctlib.base.errors import BctError, UsageError
+from bctlib.base.files import is_sealed, remove_leftovers, set_aside
+from bctlib.base.provenance import provenance
 from bctlib.training.artefact import Artefact, Training, load_artefact, save_artefact
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.loop import train

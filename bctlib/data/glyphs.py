@@ -1,0 +1,150 @@
+"""The glyph data in memory, loaded from a folder of sprite sheets that is verified against its manifest."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bctlib.base import locations
+from bctlib.data.sheets import read_sheet
+from bctlib.base.text_lines import text_lines
+from bctlib.base.errors import BctError
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+IDENTITIES = "identities.tsv"
+_FILE_ENTRY = {"bytes": int, "sha256": str}
+IDENTITY_COLUMNS = ("index", "character", "code_point", "row_cell", "level")
+_FIELDS = {
+    "schema": int,
+    "set": str,
+    "size": int,
+    "columns": int,
+    "n_identities": int,
+    "n_typefaces": int,
+    "typefaces": list,
+    "files": dict,
+}
+LARGEST = 10**5
+"""Of any count in a manifest, far beyond what there is: a damaged one must not cost gigabytes."""
+_INK = 17  # 15 levels of ink onto 0 to 255
+
+
+@dataclass(frozen=True)
+class GlyphSet:
+    """Every kanji in every typeface.
+
+    characters: the identities, one kanji each; typefaces: their names.
+    images: uint8 [n_identities, n_typefaces, S, S], 0 = paper, 255 = ink, in steps of 17.
+    present: bool [n_identities, n_typefaces], False where the typeface lacks the kanji (its picture is then empty).
+    version: 12 hexadecimal digits that change with any picture or identity, but not with the wording of licences;
+    names the data in results and store keys.
+    """
+
+    characters: tuple[str, ...]
+    typefaces: tuple[str, ...]
+    images: np.ndarray
+    present: np.ndarray
+    version: str
+
+
+def _read_manifest(folder: Path) -> dict:
+    path = folder / MANIFEST
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise BctError(f"{path} is missing: expected a folder made by `python -m dev.glyphs.build`.") from error
+    try:
+        manifest = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise BctError(f"{path} is not valid JSON ({error}); the glyph data are damaged.") from error
+    if not isinstance(manifest, dict):
+        raise BctError(f"{path}: expected a JSON object.")
+    for field, kind in _FIELDS.items():
+        value = manifest.get(field)
+        if type(value) is not kind or (kind is int and not 0 < value <= LARGEST):
+            limits = f" from 1 to {LARGEST}" if kind is int else ""
+            raise BctError(f"{path}: expected the field '{field}' of type {kind.__name__}{limits}.")
+    if manifest["schema"] != SCHEMA:
+        raise BctError(f"{path}: expected schema {SCHEMA}, found {manifest['schema']}.")
+    for entry in manifest["typefaces"]:
+        named = isinstance(entry, dict) and set(entry) == {"name", "sheet", "missing"}
+        named = named and all(isinstance(text, str) for text in entry.values())
+        if not named or entry["sheet"] not in manifest["files"]:
+            raise BctError(f"{path}: each entry of 'typefaces' needs name, sheet (a listed file) and missing.")
+    if len(manifest["typefaces"]) != manifest["n_typefaces"]:
+        raise BctError(f"{path}: expected {manifest['n_typefaces']} typefaces, found {len(manifest['typefaces'])}.")
+    for name, entry in manifest["files"].items():
+        if not isinstance(entry, dict) or {key: type(value) for key, value in entry.items()} != _FILE_ENTRY:
+            raise BctError(f"{path}: expected bytes (a number) and sha256 (a text) for {name!r}.")
+        if name in ("", ".", "..") or not name.isprintable() or "/" in name or "\\" in name:
+            raise BctError(f"{path}: lists the file {name!r}, expected the name of one in this folder.")
+    if IDENTITIES not in manifest["files"]:
+        raise BctError(f"{path}: expected {IDENTITIES} among its files.")
+    return manifest
+
+
+def verify_files(folder: Path, files: dict) -> None:
+    """Check byte length and sha256 of every file that the manifest lists; BctError names the first that differs."""
+    for name, expected in files.items():
+        path = folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BctError(f"{path} is missing, but {folder / MANIFEST} lists it.") from error
+        if len(content) != expected["bytes"]:
+            raise BctError(f"{path} is damaged: expected {expected['bytes']} bytes, found {len(content)}.")
+        if hashlib.sha256(content).hexdigest() != expected["sha256"]:
+            raise BctError(f"{path} is damaged: its sha256 is not the one in {folder / MANIFEST}.")
+
+
+def _read_characters(folder: Path, expected: int) -> tuple[str, ...]:
+    path = folder / IDENTITIES
+    header, *lines = list(text_lines(path)) or [""]
+    if tuple(header.split("\t")) != IDENTITY_COLUMNS:
+        raise BctError(f"{path} line 1: expected the columns {', '.join(IDENTITY_COLUMNS)}.")
+    if len(lines) != expected:
+        raise BctError(f"{path}: expected {expected} identities, found {len(lines)}.")
+    rows = [line.split("\t") for line in lines]
+    for number, cells in enumerate(rows, 2):
+        if len(cells) != len(IDENTITY_COLUMNS) or len(cells[1]) != 1:
+            raise BctError(f"{path} line {number}: expected {len(IDENTITY_COLUMNS)} fields, the second one character.")
+    return tuple(cells[1] for cells in rows)
+
+
+def _sheets(folder: Path, manifest: dict) -> Iterator[np.ndarray]:
+    for entry in manifest["typefaces"]:
+        yield read_sheet(folder / entry["sheet"], manifest["n_identities"], manifest["size"], manifest["columns"])
+
+
+def _version(manifest: dict) -> str:
+    """Digest of what decides the pictures: the files' digests, their order, and which glyphs are missing."""
+    pictures = {name: entry["sha256"] for name, entry in manifest["files"].items() if name.endswith(".png")}
+    decisive = [manifest["size"], manifest["typefaces"], pictures, manifest["files"][IDENTITIES]["sha256"]]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def load_glyphs(folder: Path | None = None) -> GlyphSet:
+    """Load and verify a glyph folder (default: `glyphs` in the data folder, the committed desk set).
+
+    Raises BctError, naming the file, when the manifest or any listed file is missing, cut, altered or malformed.
+    """
+    folder = Path(folder) if folder is not None else locations.data_dir() / "glyphs"
+    manifest = _read_manifest(folder)
+    verify_files(folder, manifest["files"])
+    characters = _read_characters(folder, manifest["n_identities"])
+    size, n_faces = manifest["size"], manifest["n_typefaces"]
+    images = np.empty(0, np.uint8)
+    present = np.ones((len(characters), n_faces), bool)
+    for face, levels in enumerate(_sheets(folder, manifest)):
+        if face == 0:  # now a sheet has shown that the size is what the manifest says
+            images = np.empty((len(characters), n_faces, size, size), np.uint8)
+        np.multiply(levels, _INK, out=images[:, face])
+        missing = set(manifest["typefaces"][face]["missing"])
+        if missing:
+            present[:, face] = [character not in missing for character in characters]
+    names = tuple(entry["name"] for entry in manifest["typefaces"])
+    return GlyphSet(characters, names, images, present, _version(manifest))

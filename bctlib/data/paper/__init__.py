@@ -1,0 +1,1 @@
+"""The paper's own data sets, for those who hold them: layouts, lists, checks."""

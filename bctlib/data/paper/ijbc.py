@@ -1,0 +1,160 @@
+"""IJB-C's metadata as it is usually distributed: images with template and medium, pairs, galleries and probes.
+
+The six text files of `meta/` are joined by the order of their lines, as everybody joins them; here the names must
+agree as well, and every identifier must be known where it is used. A fault is named with its file and line.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bctlib.data.paper.ijbc_text import read_images, read_list, read_points
+from bctlib.data.paper.integer_lines import read_integer_lines
+from bctlib.data.photos.parsed_cache import cached_arrays
+from bctlib.base.errors import BctError
+from bctlib.base.files import digest_of
+
+FILES = {
+    "images": "ijbc_face_tid_mid.txt",
+    "points": "ijbc_name_5pts_score.txt",
+    "pairs": "ijbc_template_pair_label.txt",
+    "G1": "ijbc_1N_gallery_G1.csv",
+    "G2": "ijbc_1N_gallery_G2.csv",
+    "probes": "ijbc_1N_probe_mixed.csv",
+}
+GALLERIES = ("G1", "G2")
+LARGEST_ID = 10**8
+"""The published ids go up to some 188,000; a damaged one must not cost gigabytes."""
+PUBLISHED = {
+    "images": 469_375, "templates": 23_124, "pairs": 15_658_489, "genuine pairs": 19_557,
+    "G1 templates": 1_772, "G2 templates": 1_759, "probe templates": 19_593,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class IjbcMeta:
+    """Everything of IJB-C that evaluation from features needs. n images, t templates, p pairs.
+
+    image_name: str [n], in the order of the files, which is the order of the rows of a feature file.
+    image_template: int32 [n], positions in template_id. image_medium: int32 [n]. landmarks: float32 [n, 5, 2], pixels
+    of the loose crop. detector_score: float32 [n]. template_id: int32 [t], ascending, as in the files.
+    pair_first, pair_second: int32 [p], positions in template_id. pair_genuine: bool [p].
+    lists: for "G1", "G2", "probes" (templates as positions in template_id, subjects), int32 [k] each, one entry a
+    template, in the order of the files. sha256: of each file, by its key in FILES.
+    """
+
+    folder: Path
+    image_name: np.ndarray
+    image_template: np.ndarray
+    image_medium: np.ndarray
+    landmarks: np.ndarray
+    detector_score: np.ndarray
+    template_id: np.ndarray
+    pair_first: np.ndarray
+    pair_second: np.ndarray
+    pair_genuine: np.ndarray
+    lists: dict[str, tuple[np.ndarray, np.ndarray]]
+    sha256: dict[str, str] = field(repr=False)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was read, under the names of PUBLISHED."""
+        sizes = {f"{name} templates": len(self.lists[name][0]) for name in GALLERIES}
+        return {
+            "images": len(self.image_name), "templates": len(self.template_id), "pairs": len(self.pair_first),
+            "genuine pairs": int(np.count_nonzero(self.pair_genuine)), **sizes,
+            "probe templates": len(self.lists["probes"][0]),
+        }  # fmt: skip
+
+    def differs_from_published(self) -> str:
+        """One sentence on the counts that are not those of the published IJB-C; "" where all are."""
+        other = [f"{n:,} {name} ({PUBLISHED[name]:,})" for name, n in self.counts.items() if n != PUBLISHED[name]]
+        if not other:
+            return ""
+        return f"{self.folder} is not the whole published IJB-C; it holds (published): {', '.join(other)}"
+
+
+def read_ijbc_meta(folder: Path | str) -> IjbcMeta:
+    """Read and check the six files of `folder`; the second reading of unchanged files comes from a cache.
+
+    Raises BctError naming the file, and where there is one the line, for: a file that is missing; a wrong number of
+    fields; a field that is no number; names that differ between the two lists of images; a template without images;
+    a label other than 0 and 1; a template with two subjects or media lists of different lengths; a probe whose
+    subject is in neither gallery.
+    """
+    folder = Path(folder)
+    paths = {key: folder / name for key, name in FILES.items()}
+    missing = [path.name for path in paths.values() if not path.is_file()]
+    if missing:
+        raise BctError(f"{folder} lacks {', '.join(missing)}: expected the meta/ folder of IJB-C's usual distribution")
+    arrays, _ = cached_arrays("ijbc", list(paths.values()), lambda: _parse(paths))
+    sha256 = dict(zip(FILES, map(str, arrays.pop("sha256")), strict=True))
+    lists = {key: (arrays.pop(f"{key}_template"), arrays.pop(f"{key}_subject")) for key in (*GALLERIES, "probes")}
+    return IjbcMeta(folder=folder, lists=lists, sha256=sha256, **arrays)
+
+
+def _parse(paths: dict[str, Path]) -> dict[str, np.ndarray]:
+    with ThreadPoolExecutor(2) as pool:  # the pairs are most of the work, and hashing needs no interpreter
+        pairs = pool.submit(read_integer_lines, paths["pairs"], ("template", "template", "label"))
+        sha256 = pool.submit(lambda: [digest_of(path) for path in paths.values()])
+        return _joined(paths, pairs.result) | {"sha256": np.array(sha256.result())}
+
+
+def _joined(paths: dict[str, Path], pairs: Callable[[], list[np.ndarray]]) -> dict[str, np.ndarray]:
+    names, template, medium = read_images(paths["images"])
+    template_id, image_template = np.unique(template, return_inverse=True)
+    landmarks, score = read_points(paths["points"], names, paths["images"])
+    position = _Positions(template_id, paths["images"])
+    arrays = {
+        "image_name": np.array(names), "image_template": image_template.astype(np.int32), "image_medium": medium,
+        "landmarks": landmarks, "detector_score": score, "template_id": template_id,
+    }  # fmt: skip
+    first, second, label = pairs()
+    if (label > 1).any():
+        line = int(np.flatnonzero(label > 1)[0])
+        raise BctError(f"{paths['pairs']}, line {line + 1}: the label is {label[line]}, expected 0 or 1")
+    if label.all() or not label.any():
+        raise BctError(f"{paths['pairs']} has {label.sum()} genuine pairs of {len(label)}: expected labels 0 and 1")
+    arrays["pair_first"] = position.of(first, paths["pairs"])
+    arrays["pair_second"] = position.of(second, paths["pairs"])
+    arrays["pair_genuine"] = label.astype(bool)
+    for key in (*GALLERIES, "probes"):
+        templates, subjects, lines = read_list(paths[key])
+        arrays[f"{key}_template"] = position.of(templates, paths[key], lines)
+        arrays[f"{key}_subject"] = subjects
+        if key == "probes":
+            _check_mates(paths, subjects, lines, np.concatenate([arrays[f"{g}_subject"] for g in GALLERIES]))
+    return arrays
+
+
+class _Positions:
+    """From template ids, which have gaps, to positions among the templates that have images."""
+
+    def __init__(self, template_id: np.ndarray, source: Path):
+        if template_id[-1] > LARGEST_ID:
+            raise BctError(f"{source} has a template {template_id[-1]}: expected ids up to {LARGEST_ID}")
+        self.table = np.full(int(template_id[-1]) + 2, -1, np.int32)
+        self.table[template_id] = np.arange(len(template_id), dtype=np.int32)
+        self.source = source
+
+    def of(self, ids: np.ndarray, path: Path, lines: np.ndarray | None = None) -> np.ndarray:
+        """lines: the line of each id, where that is not simply its place."""
+        positions = self.table[np.minimum(ids, len(self.table) - 1)]
+        if len(positions) and positions.min() < 0:
+            bad = int(np.flatnonzero(positions < 0)[0])
+            line = bad + 1 if lines is None else lines[bad]
+            raise BctError(f"{path}, line {line}: template {ids[bad]} has no image in {self.source.name}")
+        return positions
+
+
+def _check_mates(paths: dict[str, Path], subjects: np.ndarray, lines: np.ndarray, enrolled: np.ndarray) -> None:
+    unknown = ~np.isin(subjects, enrolled)
+    if unknown.any():
+        bad = int(np.flatnonzero(unknown)[0])
+        raise BctError(
+            f"{paths['probes']}, line {lines[bad]}: subject {subjects[bad]} is in neither {paths['G1'].name} "
+            f"nor {paths['G2'].name}"
+        )

@@ -1,0 +1,85 @@
+"""Labelled training images that stay on disk and are decoded by worker processes, batch by batch."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from bctlib.data.photos.distortion import ColourDistortion, normalise_colour
+from bctlib.data.photos.framing import Framing, WholeImage
+from bctlib.data.photos.index import ImageIndex
+from bctlib.data.photos.reading import ImageList, ReadingSpeed, default_workers, read_batches, reading_speed
+from bctlib.base.share import Share
+from bctlib.base.errors import BctError
+
+
+@dataclass(frozen=True)
+class ImageFolderSet:
+    """`TrainingData` whose images come from files.
+
+    images: what to read. labels: int64 [N] into `classes`, whose names are sorted. workers: processes that decode (0:
+    none); they change the speed, never a number. device: where batches go.
+    """
+
+    images: ImageList
+    labels: torch.Tensor
+    classes: tuple[str, ...]
+    workers: int
+    device: torch.device = torch.device("cpu")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "ImageFolderSet":
+        """The same set, whose images come on `device`."""
+        return replace(self, device=torch.device(device))
+
+    def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(uint8 [n,3,H,W], int64 [n]) for each `size` positions of `order` (int64 [m]); the last may be shorter.
+
+        Distortion is left to the caller, who has whole batches. Raises BctError that names a file that cannot be read.
+        """
+        labels = self.labels[order].split(size)
+        images = read_batches(self.images, order.numpy(), size, self.workers, self.device)
+        yield from zip(images, labels, strict=True)
+
+    def distortion(self, settings: Mapping[str, Any]) -> ColourDistortion:
+        """What distorts a batch of these images for training. Raises BctError for a magnitude that makes no sense."""
+        return ColourDistortion(**settings)
+
+    def plain_batches(self, size: int = 256, share: Share | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(float32 [n,3,H,W] in the evaluation transform, int64 [n]) in order, each image of the share once."""
+        share = share or Share.whole(len(self))
+        for images, labels in self.batches(torch.arange(share.start, share.stop), size):
+            yield normalise_colour(images), labels
+
+    def measure_reading(self, n: int = 2000) -> ReadingSpeed:
+        """How fast images at random are read and decoded, printed as a line and returned."""
+        speed = reading_speed(self.images, n, self.workers)
+        print(speed.line())
+        return speed
+
+
+def image_folder_set(
+    index: ImageIndex,
+    classes: np.ndarray | None = None,
+    framing: Framing | None = None,
+    workers: int | None = None,
+) -> ImageFolderSet:
+    """The training set over an index, or over a share of its identities.
+
+    classes: positions in index.classes, by default all. framing: what of each image of the whole index is seen, by
+    default all of it at 112 x 112. workers: by default one for each CPU core. Raises BctError where no identity is
+    left and naming a file of 0 bytes.
+    """
+    framing = framing or WholeImage()
+    if classes is not None:
+        framing, index = framing.take(index.rows_of(classes)), index.restricted(classes)
+    empty = np.flatnonzero(index.sizes == 0)
+    if len(empty):
+        raise BctError(f"{index.path(empty[0])}: is empty (0 bytes), as are {len(empty) - 1} other images")
+    labels = torch.from_numpy(index.labels.astype(np.int64))
+    workers = default_workers() if workers is None else workers
+    return ImageFolderSet(ImageList(index.root, index.paths, framing), labels, index.classes, workers)

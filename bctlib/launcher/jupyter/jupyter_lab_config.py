@@ -1,7 +1,0 @@
-# What JupyterLab is told before the words of `./reproduce.sh lab`, which win. `c` is Jupyter's configuration.
-# ruff: noqa: F821
-from bctlib import locations
-
-c.ServerApp.root_dir = str(locations.PROJECT)
-c.LabApp.default_url = "/lab/tree/notebooks/README.md"
-c.LabApp.news_url = None

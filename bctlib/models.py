@@ -1,0 +1,114 @@
+"""The paper's models as data: the lists below read like its Tables 1a, 3a and 4a."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bctlib.base.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One row of a training table.
+
+    share: of the training identities. backbone: `base` or `deep`, which each scale makes a network of (at paper scale
+    ResNet-101 and ResNet-152). old: name of the model it is made compatible with. options: lambda and switches.
+    """
+
+    name: str
+    share: float = 1.0
+    backbone: str = "base"
+    dim: int = 128
+    head: str = "cosine-margin"
+    method: str = "independent"
+    old: str | None = None
+    relu: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+TABLE_1A = (
+    ModelSpec("old", share=0.5),
+    ModelSpec("new*"),
+    ModelSpec("new-l2", method="l2", old="old"),
+    ModelSpec("new-lwf", method="lwf", old="old"),
+    ModelSpec("new-bct", method="bct", old="old"),
+    ModelSpec("new-bct-kd", method="bct-kd", old="old"),
+    ModelSpec("new-bct-sys", method="bct-sys", old="old"),
+)
+
+# The settings of Table 7 that Table 3 leaves out (25 % and 90 %), and 256 dimensions on the base network, are here too.
+# The paper's ReLU model has the deeper network, its Norm-Softmax and SoftMax old models all of the data.
+TABLE_3A = (
+    ModelSpec("new-deep", backbone="deep", method="bct", old="old"),
+    ModelSpec("new-256d", dim=256, method="bct", old="old"),
+    ModelSpec("new-deep-256d", backbone="deep", dim=256, method="bct", old="old"),
+    ModelSpec("new-256d-map", dim=256, method="bct-map", old="old"),
+    ModelSpec("new-relu", backbone="deep", method="bct", old="old", relu=True),
+    ModelSpec("old-ns", head="norm-softmax"),
+    ModelSpec("new-from-ns", method="bct", old="old-ns"),
+    ModelSpec("old-softmax", head="softmax"),
+    ModelSpec("new-from-softmax", method="bct", old="old-softmax"),
+    ModelSpec("old-25", share=0.25),
+    ModelSpec("new-from-25", method="bct", old="old-25"),
+    ModelSpec("old-90", share=0.9),
+    ModelSpec("new-from-90", method="bct", old="old-90"),
+)
+
+# Three of these have the recipe of another row, and are therefore the same trained model: phi1 is old-25, phi2* is
+# old, phi3* is new*.
+TABLE_4A = (
+    ModelSpec("phi1", share=0.25),
+    ModelSpec("phi2", share=0.5, method="bct", old="phi1"),
+    ModelSpec("phi3", method="bct", old="phi2"),
+    ModelSpec("phi2*", share=0.5),
+    ModelSpec("phi3*"),
+)
+
+FOLLOW_UPS: tuple[ModelSpec, ...] = ()
+"""Methods beyond the paper, a row each: `ModelSpec("new-NAME", method="NAME", old="old")` for a file of `methods`.
+
+They are measured and drawn beside the paper's methods in Tables 1, 2 and 8, without a number of the paper.
+"""
+BASELINES = (*TABLE_1A, *FOLLOW_UPS)
+
+REMEDIES = (ModelSpec("new-from-25-sys", method="bct-sys", old="old-25"),)
+"""Not in the paper: the old model of Table 7 on 25 % of the data, with the influence loss on every image."""
+
+CHAIN_LENGTH = 6
+LONG_CHAIN = tuple(
+    ModelSpec(f"chain{i}", share=i / CHAIN_LENGTH, method="bct", old=f"chain{i - 1}")
+    if i > 1
+    else ModelSpec("chain1", share=1 / CHAIN_LENGTH)
+    for i in range(1, CHAIN_LENGTH + 1)
+)
+"""Beyond the paper: six versions, each made compatible with the one before it."""
+
+MODELS = {spec.name: spec for spec in (*TABLE_1A, *TABLE_3A, *REMEDIES, *TABLE_4A, *LONG_CHAIN, *FOLLOW_UPS)}
+
+
+def find_model(name: str) -> ModelSpec:
+    """The model of that name; `new-l2@0.1` is `new-l2` with lambda 0.1, and so is every model of the chain before it.
+
+    Raises UsageError for an unknown name, or a lambda for a model whose method has none.
+    """
+    plain, at, lam = name.partition("@")
+    if plain not in MODELS:
+        raise UsageError(f"unknown model {name!r}: expected one of {', '.join(MODELS)}")
+    spec = MODELS[plain]
+    if not at:
+        return spec
+    if spec.old is None:
+        raise UsageError(f"model {name!r}: {plain} is trained without an old model and has no lambda")
+    try:
+        value = float(lam)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise UsageError(f"model {name!r}: expected a number of 0 or more after @, found {lam!r}")
+    return replace(spec, name=name, old=with_lambda(spec.old, value), options={**spec.options, "lam": value})
+
+
+def with_lambda(name: str, lam: float) -> str:
+    """The model's name in a run at lambda `lam`: the plain name at 1, and where it has no lambda or names its own."""
+    return name if lam == 1 or "@" in name or find_model(name).old is None else f"{name}@{lam:g}"

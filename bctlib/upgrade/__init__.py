@@ -1,0 +1,1 @@
+"""A system of one's own: train, embed, evaluate, report, serve."""

@@ -1,0 +1,27 @@
+"""The benchmarks' protocols on features computed anywhere: files or arrays in, a report out.
+
+    from bctlib.upgrade.evaluate import evaluate_ijbc
+    report = evaluate_ijbc("IJBC/meta", query_features="new.npy", gallery_features="old.npy")
+    print(report.table())
+
+`evaluate_market1501`, `evaluate_pairs` and `evaluate_search` do the same for re-identification and for anybody's own
+arrays; `report.save(folder)` writes everything as JSON, `bctlib.upgrade.evaluate.curves.draw(report, folder)` the
+curves, and `bctlib evaluate` is all of it as a command.
+"""
+
+from bctlib.upgrade.evaluate.inputs import load_features
+from bctlib.upgrade.evaluate.ijbc import evaluate_ijbc
+from bctlib.upgrade.evaluate.market1501 import evaluate_market1501
+from bctlib.upgrade.evaluate.arrays import evaluate_pairs, evaluate_search
+from bctlib.upgrade.evaluate.result import Measurement, Report, Verdict
+
+__all__ = [
+    "Measurement",
+    "Report",
+    "Verdict",
+    "evaluate_ijbc",
+    "evaluate_market1501",
+    "evaluate_pairs",
+    "evaluate_search",
+    "load_features",
+]

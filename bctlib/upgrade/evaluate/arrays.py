@@ -1,0 +1,137 @@
+"""The paper's two protocols on anybody's own arrays: a list of labelled pairs, or searches by identity."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bctlib.base.errors import BctError
+from bctlib.upgrade.evaluate.comparisons import FARS, FPIRS, RANKS, identification_curve, identification_rows, verification_curve, verification_rows
+from bctlib.upgrade.evaluate.inputs import FeatureSource, faults_named, open_features
+from bctlib.upgrade.evaluate.four_sides import Sides, open_sides
+from bctlib.upgrade.evaluate.label_files import of_one_kind, read_identities, read_pairs
+from bctlib.upgrade.evaluate.result import BackfillCurve, Report
+from bctlib.metrics.backfill import backfill_curve
+from bctlib.metrics.blocks import prefix
+from bctlib.metrics.identification import search
+from bctlib.metrics.pairs import pair_scores
+
+
+def evaluate_pairs(
+    pairs: np.ndarray | str | Path,
+    query_features: FeatureSource,
+    gallery_features: FeatureSource | None = None,
+    *,
+    old_query_features: FeatureSource | None = None,
+    new_gallery_features: FeatureSource | None = None,
+    paragon_query_features: FeatureSource | None = None,
+    paragon_gallery_features: FeatureSource | None = None,
+    far: Sequence[float] = FARS,
+    rule: str = "strict",
+    curves: bool = False,
+) -> Report:
+    """TAR at each FAR over listed pairs (query row, gallery row, label); rows count from 0, label 1 is genuine.
+
+    pairs: int [p, 3], a .npy file of it, or a text file of such lines. query_features: of the new model [a, d];
+    gallery_features: of the old one [b, d]; without it the new model is tested with itself. The other
+    features are as for `evaluate_market1501`; where both columns count the rows of one list, give the same file for
+    query and gallery of a model. Raises BctError naming the file, and line or row, for whatever does not fit.
+    """
+    report = Report(
+        "pairs", rule, "the first model on the first row of a pair, the second on the second row",
+        settings={"far": list(far)},
+    )  # fmt: skip
+    query = open_features("query_features", query_features)
+    gallery = open_features("gallery_features", gallery_features) or query
+    shape = len(query.array), len(gallery.array), f"row of {query.label}", f"row of {gallery.label}"
+    sources = {
+        "query": query_features, "gallery": gallery_features, "old_query": old_query_features,
+        "new_gallery": new_gallery_features, "paragon_query": paragon_query_features,
+        "paragon_gallery": paragon_gallery_features,
+    }  # fmt: skip
+    sides = open_sides(sources, *shape)
+    report.add_inputs(*sides)
+    first, second, genuine, record = read_pairs(pairs, *shape[:2])
+    report.inputs.append(record)
+    began = time.perf_counter()
+    with faults_named(*sides):
+        for comparison in sides.comparisons():
+            pair, note = comparison.of_one_width()
+            report.notes += [note] if note else []
+            models = pair.query_model, pair.gallery_model
+            scores = pair_scores(pair.query, first, pair.gallery, second)
+            report.measurements += verification_rows(models, scores[genuine], scores[~genuine], far, rule)
+            if curves:
+                report.curves.append(verification_curve(models, scores[genuine], scores[~genuine]))
+    report.seconds["1:1"] = time.perf_counter() - began
+    report.judge()
+    return report
+
+
+def evaluate_search(
+    query_features: FeatureSource,
+    gallery_features: FeatureSource,
+    query_identity: np.ndarray | str | Path,
+    gallery_identity: np.ndarray | str | Path,
+    *,
+    old_query_features: FeatureSource | None = None,
+    new_gallery_features: FeatureSource | None = None,
+    paragon_query_features: FeatureSource | None = None,
+    paragon_gallery_features: FeatureSource | None = None,
+    fpir: Sequence[float] = FPIRS,
+    ranks: Sequence[int] = RANKS,
+    rule: str = "strict",
+    curves: bool = False,
+) -> Report:
+    """TPIR at each FPIR and rank-k of query rows searched in the gallery; with new_gallery_features also backfill.
+
+    query_features: of the new model [q, d]; gallery_features: of the old one [n, d]. query_identity [q] and
+    gallery_identity [n]: integers or strings, arrays, .npy files or text files with one on each line; a query whose
+    identity is not in the gallery is a non-mated search, and without any only rank-k is defined. The other features
+    are as for `evaluate_market1501`. Raises BctError naming the file, and line or row, for whatever does not fit.
+    """
+    report = Report(
+        "search", rule, "the first model on the queries, the second on the gallery",
+        settings={"fpir": list(fpir), "ranks": list(ranks)},
+    )  # fmt: skip
+    wanted, record = read_identities("query_identity", query_identity)
+    enrolled, other = read_identities("gallery_identity", gallery_identity)
+    report.inputs += [record, other]
+    sources = {
+        "query": query_features, "gallery": gallery_features, "old_query": old_query_features,
+        "new_gallery": new_gallery_features, "paragon_query": paragon_query_features,
+        "paragon_gallery": paragon_gallery_features,
+    }  # fmt: skip
+    names = record["path"] or record["name"], other["path"] or other["name"]
+    places = f"identity of {names[0]}", f"identity of {names[1]}"
+    sides = open_sides(sources, len(wanted), len(enrolled), *places)
+    report.add_inputs(*sides)
+    wanted, enrolled = of_one_kind(wanted, enrolled, names)
+    mated = np.isin(wanted, enrolled)
+    if not mated.any():
+        raise BctError(f"no {places[0]} occurs among the identities of the gallery: nothing can be found")
+    if mated.all():
+        report.notes.append("every query has a mate in the gallery: TPIR@FPIR is undefined, rank-k is shown")
+    began = time.perf_counter()
+    with faults_named(*sides):
+        for comparison in sides.comparisons():
+            pair, note = comparison.of_one_width()
+            report.notes += [note] if note else []
+            models = pair.query_model, pair.gallery_model
+            result = search(pair.query, wanted, pair.gallery, enrolled)
+            report.measurements += identification_rows(models, {"": result}, fpir, ranks, rule)
+            if curves and not mated.all():
+                report.curves.append(identification_curve(models, [result]))
+        if sides.new_gallery is not None and not mated.all():
+            report.backfill = _backfill(sides, wanted, enrolled, fpir, rule)
+    report.seconds["1:N"] = time.perf_counter() - began
+    report.judge()
+    return report
+
+
+def _backfill(sides: Sides, wanted, enrolled, fpir: Sequence[float], rule: str) -> BackfillCurve:
+    new, old = sides.query.array, sides.gallery.array
+    old = prefix(old, new.shape[1]) if old.shape[1] > new.shape[1] else old
+    share, tpir = backfill_curve(new, wanted, old, sides.new_gallery.array, enrolled, list(fpir), rule=rule)
+    return BackfillCurve(list(fpir), share.tolist(), tpir.tolist())

@@ -1,0 +1,135 @@
+"""IJB-C from image features: 1:1 over its list of pairs, 1:N over its two galleries, backfill."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from bctlib.data.paper.ijbc import FILES, GALLERIES, IjbcMeta, read_ijbc_meta
+from bctlib.base.errors import BctError
+from bctlib.upgrade.evaluate.comparisons import FARS, FPIRS, RANKS, Comparison, identification_curve, identification_rows, verification_curve, verification_rows
+from bctlib.upgrade.evaluate.inputs import Features, FeatureSource, faults_named, open_features
+from bctlib.upgrade.evaluate.result import BackfillCurve, Report
+from bctlib.data.media_templates import templates_by_media
+from bctlib.metrics.backfill import backfill_curve
+from bctlib.metrics.blocks import prefix
+from bctlib.metrics.identification import search
+from bctlib.metrics.pairs import pair_scores
+
+DIRECTION = "the first model on the first template and the probes, the second on the second template and the galleries"
+
+
+def evaluate_ijbc(
+    meta: IjbcMeta | str | Path,
+    query_features: FeatureSource,
+    gallery_features: FeatureSource | None = None,
+    paragon_features: FeatureSource | None = None,
+    *,
+    far: Sequence[float] = FARS,
+    fpir: Sequence[float] = FPIRS,
+    ranks: Sequence[int] = RANKS,
+    rule: str = "strict",
+    normalise_images: bool = False,
+    detector_score: bool = True,
+    halves: bool = False,
+    curves: bool = False,
+) -> Report:
+    """Tables 1, 2 and 7 to 9 on IJB-C for features of its images.
+
+    meta: the meta/ folder, or what `read_ijbc_meta` made of it. The features are arrays [images, d] or .npy files,
+    one row per line of ijbc_face_tid_mid.txt; d may differ between models (the first elements of the wider are used).
+    query_features: of the new model; alone, it is tested with itself. gallery_features: of the old model, which
+    gives new/old, old/old, new/new, the verdict of Eq. 2 for each measure, and the curve of partial backfill.
+    paragon_features: of the independently trained new model (new*), for the update gain of Eq. 9.
+    far, fpir, ranks: operating points. rule: "strict" or "nearest". normalise_images, detector_score, halves: N, D
+    and F of the benchmark, as `templates_by_media` explains them. curves: also the points of ROC and DET.
+    Raises BctError naming the file, and line or row, for whatever does not fit.
+    """
+    began = time.perf_counter()
+    meta = meta if isinstance(meta, IjbcMeta) else read_ijbc_meta(meta)
+    report = Report("IJB-C", rule, DIRECTION, settings={
+        "far": list(far), "fpir": list(fpir), "ranks": list(ranks), "normalise_images": normalise_images,
+        "detector_score": detector_score, "halves": halves,
+    })  # fmt: skip
+    report.seconds["metadata"] = time.perf_counter() - began
+    report.inputs = [
+        {"name": key, "path": str(meta.folder / FILES[key]), "sha256": digest} for key, digest in meta.sha256.items()
+    ]
+    if note := meta.differs_from_published():
+        report.notes.append(note)
+    given = {"new": ("query_features", query_features), "old": ("gallery_features", gallery_features),
+             "new*": ("paragon_features", paragon_features)}  # fmt: skip
+    opened = {
+        model: features
+        for model, (name, source) in given.items()
+        if (features := open_features(name, source, len(meta.image_name), f"image of {FILES['images']}")) is not None
+    }
+    report.add_inputs(*opened.values())
+    for gallery in GALLERIES:
+        mated = np.isin(meta.lists["probes"][1], meta.lists[gallery][1])
+        if mated.all() or not mated.any():
+            which = "all" if mated.all() else "none"
+            raise BctError(f"{which} of the subjects of {FILES['probes']} are in {FILES[gallery]}: expected some")
+    with faults_named(*opened.values()):
+        templates = {}
+        for model, features in opened.items():
+            with _timed(report, "templates"):
+                templates[model] = _pool(meta, features, normalise_images, detector_score, halves)
+        for names in (("new", "old"), ("old", "old"), ("new", "new"), ("new*", "new*")):
+            if all(name in templates for name in names):
+                _compare(report, meta, names, templates, (far, fpir, ranks), rule, curves)
+        if "old" in templates:
+            with _timed(report, "backfill"):
+                report.backfill = _backfill(meta, templates["new"], templates["old"], fpir, rule)
+    report.judge()
+    return report
+
+
+def _pool(meta: IjbcMeta, features: Features, normalise_images: bool, detector_score: bool, halves: bool) -> np.ndarray:
+    weight = meta.detector_score if detector_score else None
+    return templates_by_media(
+        features.array, meta.image_template, meta.image_medium, len(meta.template_id), weight, normalise_images, halves
+    )
+
+
+def _compare(report: Report, meta: IjbcMeta, names, templates, points, rule: str, curves: bool) -> None:
+    far, fpir, ranks = points
+    pair, note = Comparison(*names, *(templates[name] for name in names)).of_one_width()
+    report.notes += [note] if note else []
+    with _timed(report, "1:1"):
+        scores = pair_scores(pair.query, meta.pair_first, pair.gallery, meta.pair_second)
+        genuine, impostor = scores[meta.pair_genuine], scores[~meta.pair_genuine]
+        report.measurements += verification_rows(names, genuine, impostor, far, rule)
+    with _timed(report, "1:N"):
+        probes, probe_subject = meta.lists["probes"]
+        results = {}
+        for gallery in GALLERIES:
+            enrolled, subject = meta.lists[gallery]
+            results[gallery] = search(pair.query[probes], probe_subject, pair.gallery[enrolled], subject)
+        report.measurements += identification_rows(names, results, fpir, ranks, rule)
+    if curves:
+        with _timed(report, "curves"):
+            report.curves.append(verification_curve(names, genuine, impostor))
+            report.curves.append(identification_curve(names, results.values()))
+
+
+def _backfill(meta: IjbcMeta, new: np.ndarray, old: np.ndarray, fpir: Sequence[float], rule: str) -> BackfillCurve:
+    probes, probe_subject = meta.lists["probes"]
+    curves = []
+    old = prefix(old, new.shape[1]) if old.shape[1] > new.shape[1] else old
+    for gallery in GALLERIES:
+        enrolled, subject = meta.lists[gallery]
+        share, tpir = backfill_curve(
+            new[probes], probe_subject, old[enrolled], new[enrolled], subject, list(fpir), rule=rule
+        )
+        curves.append(tpir)
+    return BackfillCurve(list(fpir), share.tolist(), np.mean(curves, axis=0).tolist())
+
+
+@contextmanager
+def _timed(report: Report, stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    report.seconds[stage] = report.seconds.get(stage, 0.0) + time.perf_counter() - began

@@ -1,0 +1,206 @@
+"""All of a judgement: from features, labels and perhaps pictures of both models to the answer and its evidence."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bctlib.base import progress
+from bctlib.upgrade.evaluate.inputs import faults_named
+from bctlib.upgrade.evaluate.result import Report
+from bctlib.upgrade.report.backfill_band import BackfillBand, affordable_orders, backfill_bands
+from bctlib.upgrade.report.evidence import Change, telling_changes
+from bctlib.upgrade.report.classes import ClassChange, class_changes, worse_sentence
+from bctlib.upgrade.report.inputs import Inputs
+from bctlib.upgrade.report.measures import RULE as THRESHOLD_RULE
+from bctlib.upgrade.report.measures import Measured, Points, choose_points, draw_identities, measure
+from bctlib.upgrade.report.resampling import RESAMPLES, Interval, interval
+from bctlib.upgrade.report.score_histograms import EDGES, ScoreHistogram, draw_pairs, histograms
+from bctlib.upgrade.report.searches import Searches, search_gallery
+from bctlib.upgrade.report.thumbnails import thumbnail
+from bctlib.upgrade.report.verdict import RULE, Answer, JudgedPoint, answer, judge_points, loss_sentence
+from bctlib.metrics.blocks import BLOCK_ELEMENTS
+
+SCHEMA = "bctlib.report/1"
+ENOUGH_IDENTITIES = 30
+PASSES, PASSES_OF_AN_ORDER, RESAMPLING_SECONDS = 7, 3, 1.0
+"""For the estimate: passes over all scores for a pair of models and for an order of backfill, and what comes on top."""
+
+
+@dataclass
+class Judgement:
+    """What was found; `as_dict` is what the JSON holds.
+
+    evaluation: accuracies of all pairs of models, with inputs, notes and warnings. accuracies: the same with their
+    intervals, in the order of evaluation.measurements. pictures: `data:` addresses by ("query" or "gallery", row).
+    """
+
+    answer: Answer
+    points: list[JudgedPoint]
+    evaluation: Report
+    accuracies: list[Interval]
+    counts: dict[str, int]
+    one_list: bool
+    backfill: list[BackfillBand] = field(default_factory=list)
+    scores: list[ScoreHistogram] = field(default_factory=list)
+    classes: list[ClassChange] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    pictures: dict[tuple[str, int], str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict:
+        """Plain types for JSON; pictures are only on the page."""
+        evaluated = self.evaluation.as_dict()
+        spreads = [{"low": each.low, "high": each.high} for each in self.accuracies]
+        return {
+            "schema": SCHEMA,
+            "answer": asdict(self.answer) | {"rule": RULE},
+            "form": "one list of images" if self.one_list else "queries and gallery",
+            "counts": self.counts,
+            "settings": evaluated["settings"],
+            "points": [_flat(point) for point in self.points],
+            "accuracies": [row | spread for row, spread in zip(evaluated["measurements"], spreads, strict=True)],
+            "backfill": [asdict(each) for each in self.backfill],
+            "scores": {"edges": [round(edge, 10) for edge in EDGES.tolist()], "rows": [asdict(s) for s in self.scores]},
+            "classes": [asdict(each) for each in self.classes],
+            "changes": [asdict(each) for each in self.changes],
+            "notes": evaluated["notes"], "warnings": evaluated["warnings"],
+            "provenance": evaluated["provenance"], "inputs": evaluated["inputs"], "seconds": evaluated["seconds"],
+        }  # fmt: skip
+
+
+def judge(
+    inputs: Inputs,
+    far: Sequence[float] | None = None,
+    fpir: Sequence[float] | None = None,
+    ranks: Sequence[int] | None = None,
+    resamples: int = RESAMPLES,
+    orders: int | None = None,
+    seed: int = 0,
+) -> Judgement:
+    """Measure, draw identities again, decide, and gather the evidence; arguments as for `bctlib.upgrade.report.report`."""
+    points = choose_points(inputs, far, fpir, ranks)
+    orders = affordable_orders(inputs) if orders is None else orders
+    evaluation = Report(
+        "report", THRESHOLD_RULE, "the first model on the queries, the second on the gallery",
+        settings={
+            "far": points.far, "fpir": points.fpir, "ranks": points.ranks, "resamples": resamples,
+            "orders": orders if inputs.sides.new_gallery is not None else 0, "seed": seed,
+        },
+        notes=[*points.notes, *_notes(inputs)], inputs=list(inputs.records),
+    )  # fmt: skip
+    evaluation.add_inputs(*inputs.given())
+    _say_what_comes(inputs, orders)
+    with faults_named(*inputs.given()):
+        found, scores, searches = _measure_all(inputs, points, resamples, seed, evaluation)
+        began = time.perf_counter()
+        bands = backfill_bands(inputs, points.fpir, orders, seed)
+        evaluation.seconds["backfill"] = time.perf_counter() - began
+    evaluation.judge()
+    n_identities = len(np.unique(inputs.query_class[inputs.mated]))
+    if n_identities < ENOUGH_IDENTITIES:
+        evaluation.warnings.append(f"intervals over {n_identities} identities are rough: expected some hundred")
+    judged = judge_points(found, points.deciding, n_identities)
+    before, after = searches["old/old"], searches["new/old"]
+    changes = telling_changes(before, after, inputs)
+    accuracies = [
+        interval(row.value, replicates)
+        for each in found.values()
+        for row, replicates in zip(each.rows, each.replicates, strict=True)
+    ]
+    by_class = class_changes(before, after, inputs)
+    found_answer = answer(judged, n_identities)
+    found_answer.reasons.extend([*loss_sentence(judged), *worse_sentence(by_class)])
+    return Judgement(
+        found_answer, judged, evaluation, accuracies, _counts(inputs, n_identities), inputs.one_list,
+        bands, scores, by_class, changes, _pictures(changes, inputs),
+    )  # fmt: skip
+
+
+def _measure_all(
+    inputs: Inputs, points: Points, resamples: int, seed: int, evaluation: Report
+) -> tuple[dict[str, Measured], list[ScoreHistogram], dict[str, Searches]]:
+    """Measures and searches by "query model/gallery model", and score histograms; rows and notes go to `evaluation`."""
+    weights = draw_identities(inputs, resamples, seed)
+    drawn = draw_pairs(inputs, seed)
+    comparisons = inputs.sides.comparisons()
+    found, scores, searches = {}, [], {}
+    with progress.task("report", len(comparisons), unit="pair of models") as task:
+        for number, comparison in enumerate(comparisons):
+            began = time.perf_counter()
+            pair, note = comparison.of_one_width()
+            evaluation.notes += [note] if note else []
+            name = f"{pair.query_model}/{pair.gallery_model}"
+            searches[name] = search_gallery(pair, inputs)
+            found[name] = measure(pair, searches[name], inputs, points, weights)
+            evaluation.measurements += found[name].rows
+            scores += histograms(pair, drawn)
+            evaluation.seconds[name] = time.perf_counter() - began
+            task.step(number + 1, pair=name)
+    return found, scores, searches
+
+
+def _say_what_comes(inputs: Inputs, orders: int) -> None:
+    """What is searched and how long it should take, from one timed block of scores."""
+    query, gallery = inputs.sides.query.array, inputs.sides.gallery.array
+    d, n_models = gallery.shape[1], len(inputs.sides.comparisons())
+    rows = min(len(query), max(1, BLOCK_ELEMENTS // 4 // len(gallery)))
+    began = time.perf_counter()
+    with np.errstate(all="ignore"):  # whatever is not finite is refused later, by its file
+        np.count_nonzero(np.asarray(query[:rows, :d], np.float32) @ np.asarray(gallery, np.float32).T > 0)
+    scores = (time.perf_counter() - began) * len(query) / rows
+    passes = n_models * PASSES + (orders * PASSES_OF_AN_ORDER if inputs.sides.new_gallery is not None else 0)
+    seconds = scores * passes + n_models * RESAMPLING_SECONDS
+    progress.say(
+        f"{len(query):,} queries, {len(gallery):,} gallery images, {n_models} pairs of models: "
+        f"about {progress.clock(seconds)}"
+    )
+
+
+def _notes(inputs: Inputs) -> list[str]:
+    if inputs.mated.all():
+        return []
+    lonely = np.unique(inputs.query_class[~inputs.mated])
+    n = int(np.count_nonzero(~inputs.mated))
+    where = "have no other image" if inputs.one_list else "have no image in the gallery"
+    said = f"{len(lonely):,} class{'es' if len(lonely) > 1 else ''} of the queries {where}"
+    said = said.replace("have", "has") if len(lonely) == 1 else said
+    return [f"{said} ({_some(inputs.classes[lonely])}): {n:,} queries are non-mated searches, to be answered by nobody"]
+
+
+def _some(names: np.ndarray, shown: int = 3) -> str:
+    return ", ".join(map(str, names[:shown])) + (", ..." if len(names) > shown else "")
+
+
+def _counts(inputs: Inputs, n_identities: int) -> dict[str, int]:
+    return {
+        "queries": len(inputs.query_class), "gallery": len(inputs.gallery_class), "classes": len(inputs.classes),
+        "mated_queries": int(np.count_nonzero(inputs.mated)),
+        "nonmated_queries": int(np.count_nonzero(~inputs.mated)), "mated_classes": n_identities,
+        "impostor_pairs": inputs.n_impostors,
+    }  # fmt: skip
+
+
+def _pictures(changes: list[Change], inputs: Inputs) -> dict[tuple[str, int], str]:
+    wanted = {("query", change.query_row) for change in changes}
+    wanted |= {
+        ("gallery", row)
+        for change in changes
+        for each in (change.old, change.new)
+        for row in (each.top_row, each.mate_row)
+    }
+    lists: dict[str, list[Path] | None] = {"query": inputs.query_images, "gallery": inputs.gallery_images}
+    return {(kind, row): thumbnail(lists[kind][row]) for kind, row in sorted(wanted) if lists[kind] is not None}
+
+
+def _flat(point: JudgedPoint) -> dict:
+    """A tidy row: intervals as three columns each, losses by what they are lost against."""
+    row = {"name": point.name, "protocol": point.protocol, "metric": point.metric, "point": point.point}
+    row |= {"decides": point.decides, "eq2": point.eq2, "decision": point.decision, "saturated": point.saturated}
+    lost = {f"lost_against_{loss.against}": loss.lost for loss in point.losses}
+    spans = {"old_old": point.old_old, "new_old": point.new_old, "difference": point.difference}
+    for name, span in (spans | {"update_gain": point.gain} | lost).items():
+        values = span or (None, None, None)
+        row |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+    return row | {"update_gain_against": point.gain_against}

@@ -1,0 +1,109 @@
+"""What every query finds in the gallery: its best mate, its best stranger, and where its mates rank."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bctlib.upgrade.evaluate.comparisons import Comparison
+from bctlib.upgrade.report.inputs import Inputs
+from bctlib.metrics.blocks import ranges
+from bctlib.metrics.identification import SearchResult
+from bctlib.metrics.retrieval import PositiveRanks, average_precisions, rank_gallery
+from bctlib.metrics.tiles import Scores, Sorted, tiled_scores
+
+
+@dataclass(frozen=True)
+class Searches:
+    """The searches of q queries, blockwise and exact; a query's own image is no candidate.
+
+    mate, other: float32 [q], highest score of a gallery image of the query's class and of another one (-inf where
+    there is none). mate_row, other_row: int64 [q], which gallery row that is, the first of equals (-1: none).
+    positives: ranks of all mates of each query; ties count against the mate.
+    """
+
+    mate: np.ndarray
+    mate_row: np.ndarray
+    other: np.ndarray
+    other_row: np.ndarray
+    positives: PositiveRanks
+
+    @cached_property
+    def mated(self) -> np.ndarray:
+        """Whether the query has a mate in the gallery, bool [q]."""
+        return np.diff(self.positives.starts) > 0
+
+    @cached_property
+    def rank(self) -> np.ndarray:
+        """Rank of the best mate, int64 [q], from 1; 0 without a mate."""
+        rank = np.zeros(len(self.mated), np.int64)
+        rank[self.mated] = self.positives.ranks[self.positives.starts[:-1][self.mated]]
+        return rank
+
+    @cached_property
+    def average_precision(self) -> np.ndarray:
+        """float64 [q], by steps; NaN without a mate."""
+        precision = np.full(len(self.mated), np.nan)
+        precision[self.mated] = average_precisions(self.positives)
+        return precision
+
+    @property
+    def reciprocal_rank(self) -> np.ndarray:
+        """1 / rank of the best mate, float64 [q]; NaN without a mate."""
+        return np.where(self.mated, 1 / np.maximum(self.rank, 1), np.nan)
+
+    @property
+    def top_row(self) -> np.ndarray:
+        """Gallery row at rank 1, int64 [q]."""
+        return np.where(self.mate > self.other, self.mate_row, self.other_row)
+
+    def result(self) -> SearchResult:
+        """As the measures of `bctlib.metrics.identification` want it."""
+        return SearchResult(np.maximum(self.mate, self.other), self.mated, self.mate, self.rank)
+
+
+def search_gallery(comparison: Comparison, inputs: Inputs) -> Searches:
+    """Every query of a comparison (of one width) against its gallery, in tiles of scores."""
+    query, gallery = comparison.query, comparison.gallery
+    wanted, enrolled = inputs.query_class, inputs.gallery_class
+    # Equal "cameras" of a query and its own image keep the one from being a candidate for the other.
+    cameras = (inputs.itself, np.arange(len(enrolled))) if inputs.one_list else (None, None)
+    positives = rank_gallery(query, wanted, gallery, enrolled, *cameras)
+    order = np.argsort(enrolled, kind="stable")
+    codes = enrolled[order]
+    low, high = np.searchsorted(codes, wanted, "left"), np.searchsorted(codes, wanted, "right")
+    at_itself = np.argsort(order)[inputs.itself] if inputs.one_list else None
+    mates, others = _nothing(len(query)), _nothing(len(query))
+    for part in tiled_scores(query, "query_features", gallery, "gallery_features", Sorted(order, codes, low, high)):
+        if part.is_home:
+            if at_itself is not None:
+                own = np.flatnonzero(part.own_high > part.own_low)
+                part.scores[own, at_itself[part.rows[own]] - part.start] = -np.inf
+            _take_mates(mates, part, order)
+        else:
+            part.scores[ranges(part.own_low, part.own_high)] = -np.inf
+            column = part.scores.argmax(axis=1)
+            _raise(others, part.rows, part.scores[np.arange(len(column)), column], order[part.start + column])
+    return Searches(*mates, *others, positives)
+
+
+def _nothing(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.full(n, -np.inf, np.float32), np.full(n, -1, np.int64)
+
+
+def _take_mates(best: tuple[np.ndarray, np.ndarray], part: Scores, order: np.ndarray) -> None:
+    """The best mate of each row; a row's mates lie in one tile, its home."""
+    owners, column = ranges(part.own_low, part.own_high)
+    if len(owners) == 0:
+        return
+    scores = part.scores[owners, column]
+    first = np.flatnonzero(np.diff(owners, prepend=-1))
+    highest = np.maximum.reduceat(scores, first)
+    is_best = np.flatnonzero(scores == np.repeat(highest, np.diff(first, append=len(owners))))
+    chosen = is_best[np.flatnonzero(np.diff(owners[is_best], prepend=-1))]
+    _raise(best, part.rows[owners[first]], highest, order[part.start + column[chosen]])
+
+
+def _raise(best: tuple[np.ndarray, np.ndarray], rows: np.ndarray, scores: np.ndarray, found: np.ndarray) -> None:
+    higher = scores > best[0][rows]
+    best[0][rows[higher]], best[1][rows[higher]] = scores[higher], found[higher]

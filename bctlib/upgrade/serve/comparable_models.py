@@ -1,0 +1,63 @@
+"""Which models' vectors may be compared with each other: what an index is told, and the refusals that follow."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from bctlib.base.errors import BctError
+
+
+def model_id(name) -> str:
+    """A model's id: a recipe's key, or any text. Raises BctError for anything else."""
+    if not isinstance(name, str) or not name.strip():
+        raise BctError(f"the id of a model is {name!r}, expected text, such as the key of its recipe")
+    return name
+
+
+class ComparableModels:
+    """Declared pairs of models. A pair holds both ways, as a cosine does, and leads to no third model.
+
+    compatible: {new: old} or {new: [old, older]}. That a third version, made compatible with the second, can be
+    compared with the first is what Sec. 3.6 asks of a chain and what it need not give (notebook 03): declare it only
+    where it was measured.
+    """
+
+    def __init__(self, compatible: Mapping[str, str | Iterable[str]] | None = None):
+        self._pairs: set[frozenset[str]] = set()
+        for new, olds in (compatible or {}).items():
+            for old in [olds] if isinstance(olds, str) else olds:
+                self.declare(new, old)
+
+    @property
+    def pairs(self) -> list[list[str]]:
+        """Every declared pair, sorted."""
+        return sorted(sorted(pair) for pair in self._pairs)
+
+    def declare(self, new: str, old: str) -> None:
+        """From now on the two models' vectors may be compared."""
+        if model_id(new) == model_id(old):
+            raise BctError(f"model {new!r} was declared compatible with itself, expected another model")
+        self._pairs.add(frozenset((new, old)))
+
+    def __call__(self, one: str, other: str) -> bool:
+        return one == other or frozenset((one, other)) in self._pairs
+
+    def _foreign(self, model: str, held: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+        """Those held whose vectors must not be compared with the model's."""
+        return ((other, count) for other, count in held.items() if count and not self(model, other))
+
+    def check_mixing(self, model: str, held: Mapping[str, int]) -> None:
+        """Raises BctError where vectors of `model` must not lie beside those held, {model: number of vectors}."""
+        for other, count in self._foreign(model, held):
+            raise BctError(
+                f"vectors of model {model!r} cannot be mixed with the {count:,} of {other!r} in this index: no "
+                f"compatibility of the two was declared; declare {{{model!r}: {other!r}}} if it was trained for "
+                f"and measured, else give {model!r} an index of its own"
+            )
+
+    def check_search(self, model: str, held: Mapping[str, int]) -> None:
+        """Raises BctError where queries of `model` must not be compared with the vectors held."""
+        for other, count in self._foreign(model, held):
+            raise BctError(
+                f"queries of model {model!r} cannot be compared with the {count:,} vectors of {other!r} in this "
+                f"index: no compatibility of the two was declared; search with {other!r} or a model that was "
+                f"declared compatible with it"
+            )

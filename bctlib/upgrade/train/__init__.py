@@ -1,0 +1,1 @@
+"""A new model on one's own images, compatible with the old one."""

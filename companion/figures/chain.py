@@ -1,0 +1,87 @@
+"""Figure 2 with our numbers on its arrows, and how compatibility fades along a longer chain."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+
+from companion.tables.cells import HEADLINE, PROTOCOLS, measured, power
+from companion.tables.paper_numbers import paper_value
+from bctlib.base.style import PARAGON_COLOUR, STYLE, new_figure, save_figure, sequence
+from bctlib.models import LONG_CHAIN, TABLE_4A, with_lambda
+
+PLACES = {"phi1": 0.0, "phi2": 1.0, "phi3": 2.0}
+SYMBOLS = {"phi1": "$\\phi_1$", "phi2": "$\\phi_2$", "phi3": "$\\phi_3$"}
+
+
+def plot_fig2(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+    """The chain as in Fig. 2: own accuracy over each model, accuracy of (new, old) on each arrow, 1:1, ours (paper).
+
+    Below each model its share of the training identities, and under phi2 and phi3 the paragon's accuracy.
+    """
+    cells, at = measured("table4", scale, device), ("verification", "TAR@FAR", HEADLINE["TAR@FAR"])
+
+    def text(query: str, gallery: str) -> str:
+        cell = cells[(with_lambda(query, lam), with_lambda(gallery, lam), *at)]
+        printed = paper_value("table4", query, gallery, *at) or paper_value("table9", query, gallery, *at)
+        return cell.text() + (f"\n(paper {printed:.1f})" if printed is not None else "")
+
+    with plt.rc_context(STYLE):
+        figure, ax = new_figure(height=2.6)
+        for name, x in PLACES.items():
+            ax.plot(x, 0, "o", markersize=30, color="0.9", markeredgecolor="0.4")
+            ax.text(x, 0, SYMBOLS[name], ha="center", va="center", fontsize=11)
+            ax.text(x, 0.33, text(name, name), ha="center", va="bottom", fontsize=7)
+        for spec in TABLE_4A[:3]:
+            share = f"{100 * spec.share:.0f} % of identities"
+            ax.text(PLACES[spec.name], -0.33, share, ha="center", va="top", fontsize=7)
+        for query, gallery, bend in (("phi2", "phi1", 0.0), ("phi3", "phi2", 0.0), ("phi3", "phi1", -0.12)):
+            _arrow(ax, PLACES[query], PLACES[gallery], bend, text(query, gallery))
+        for name, spec in (("phi2", "phi2*"), ("phi3", "phi3*")):
+            best = f"paragon: {text(spec, spec)}"
+            ax.text(PLACES[name], -0.52, best, ha="center", va="top", fontsize=7, color=PARAGON_COLOUR)
+        ax.set(xlim=(-0.4, 2.4), ylim=(-0.95, 1.45))
+        ax.set_axis_off()
+        ax.set_title(f"arrows: (query model, gallery model), {at[1]}={power(at[2])} in %, {scale} scale")
+    return save_figure(figure, scale, "fig2_chain")
+
+
+def _arrow(ax, start: float, end: float, bend: float, label: str) -> None:
+    colour = sequence(3)[1]
+    middle = (start + end) / 2
+    height = 0.0 if not bend else 0.97
+    if bend:
+        points = {"posA": (start, 0.68), "posB": (end, 0.68), "connectionstyle": f"arc3,rad={-bend}"}
+    else:
+        points = {"posA": (start - 0.16, 0), "posB": (end + 0.16, 0)}
+    ax.add_patch(FancyArrowPatch(**points, arrowstyle="-|>", mutation_scale=10, color=colour, linewidth=1.2))
+    ax.text(middle, height + 0.06, label, ha="center", va="bottom", fontsize=7, color=colour)
+
+
+def plot_long_chain(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+    """Gain of query version k over the gallery's own version j, against the distance k - j; one line per gallery.
+
+    Bars: 95 % interval over seeds of the difference, paired by seed. Above the dashed line Eq. 2 holds; distance 1 is
+    what was trained for, all others are transitive.
+    """
+    cells = measured("long_chain", scale, device)
+    names = [with_lambda(spec.name, lam) for spec in LONG_CHAIN]
+    colours = sequence(len(names) - 1)
+    points = [(protocol, metric, HEADLINE[metric]) for protocol, (_, metric) in PROTOCOLS.items()]
+    with plt.rc_context(STYLE):
+        figure, axes = new_figure(height=2.8, ncols=2)
+        for ax, at in zip(axes, points, strict=True):
+            for j, gallery in enumerate(names[:-1]):
+                gains = [cells[(query, gallery, *at)].minus(cells[(gallery, gallery, *at)]) for query in names[j + 1 :]]
+                distance = np.arange(1, len(gains) + 1) + 0.05 * (j - 2)
+                ax.errorbar(
+                    distance, [gain.mean for gain in gains],
+                    yerr=np.nan_to_num([gain.half_width for gain in gains]),
+                    marker="o", markersize=3, capsize=2, linewidth=1, color=colours[j],
+                    label=f"gallery by version {j + 1} ({100 * LONG_CHAIN[j].share:.0f} % of identities)",
+                )  # fmt: skip
+            ax.axhline(0, color="0.4", linestyle="--", linewidth=1)
+            ax.set(xlabel="versions between query and gallery model", ylabel=f"gain in {at[1]}={power(at[2])} (points)")
+            ax.set(title=PROTOCOLS[at[0]][0], xticks=range(1, len(names)))
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return save_figure(figure, scale, "long_chain")

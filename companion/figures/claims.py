@@ -1,0 +1,80 @@
+"""The ledger as a picture: every claim's effect, measured from its bound towards the side claimed."""
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from companion.tables.cells import PROTOCOLS
+from companion.tables.claims.claim_list import CLAIMS, SECTIONS
+from companion.tables.claims.ledger import judged_claims, margin
+from companion.tables.claims.verdicts import FAILS, HOLDS, NOT_MEASURED, UNDECIDED
+from bctlib.base.style import COLOURS, GENUINE, STYLE, new_figure, save_figure
+
+VERDICT_COLOURS = {HOLDS: COLOURS["new*"], FAILS: COLOURS["new-bct-sys"], UNDECIDED: "0.45"}
+VERDICT_MARKERS = {HOLDS: "o", FAILS: "X", UNDECIDED: "s"}
+EDGE = 12.0
+"""Points beyond which an effect is drawn as an arrow with its value."""
+
+
+def plot_claims(scale: str) -> Figure:
+    """A row per claim; left 1:1, right 1:N and what has a measure of its own (named at the right edge).
+
+    x is the distance in points from the claim's bound, positive on the side claimed (shaded): a claim holds where
+    point and 95 % interval lie in the shade. What is not measured says so.
+    """
+    judged = judged_claims(scale)
+    row_of = _rows()
+    with plt.rc_context(STYLE):
+        figure, axes = new_figure(height=0.165 * len(row_of) + 1.4, ncols=2, sharey=True)
+        for ax, title in zip(axes, ("1:1", "1:N, and measures of their own"), strict=True):
+            ax.axvspan(0, EDGE + 2, color=GENUINE, alpha=0.12, linewidth=0)
+            ax.axvline(0, color="0.3", linewidth=0.8)
+            ax.set(xlim=(-EDGE - 2, EDGE + 2), title=title, xlabel="points beyond the bound")
+            ax.tick_params(axis="y", length=0)
+            ax.grid(axis="y", color="0.92", linewidth=0.6)
+            ax.set_axisbelow(True)
+        several = {claim.name: len(claim.at) for claim in CLAIMS}
+        for claim, point, judgement in judged:
+            ax = axes[0] if point.label == "1:1" or point == claim.at[0] and several[claim.name] > 1 else axes[1]
+            name = "" if point.protocol in PROTOCOLS else point.label
+            if judgement.verdict == NOT_MEASURED:
+                ax.text(-EDGE / 2, row_of[claim.name], NOT_MEASURED, color="0.6", fontsize=5, ha="center", va="center",
+                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
+            else:
+                _dot(ax, row_of[claim.name], *margin(claim.test, judgement), judgement.verdict)
+            if name:
+                ax.text(EDGE + 2, row_of[claim.name], f" {name}", fontsize=5, va="center", clip_on=False)
+        _labels(axes[0], row_of)
+        for verdict, colour in VERDICT_COLOURS.items():
+            axes[0].plot([], [], VERDICT_MARKERS[verdict], color=colour, markersize=4, label=verdict)
+        axes[0].fill([], [], color=GENUINE, alpha=0.12, linewidth=0, label="side claimed")
+        figure.legend(loc="outside lower center", ncols=4)
+    return save_figure(figure, scale, "claims")
+
+
+def _rows() -> dict[str, float]:
+    """Height of each claim from above, a gap between sections."""
+    rows, height = {}, 0.0
+    for claims in SECTIONS.values():
+        for claim in claims:
+            rows[claim.name] = height
+            height += 1
+        height += 0.6
+    return rows
+
+
+def _labels(ax, row_of: dict[str, float]) -> None:
+    gists = {claim.name: ("ours: " if claim.ours else "") + claim.gist for claim in CLAIMS}
+    ax.set_yticks(list(row_of.values()), [gists[name] for name in row_of], fontsize=5.5)
+    ax.set_ylim(max(row_of.values()) + 0.8, -0.8)
+
+
+def _dot(ax, row: float, distance: float, half_width: float, verdict: str) -> None:
+    colour = VERDICT_COLOURS[verdict]
+    if abs(distance) > EDGE:
+        side = 1 if distance > 0 else -1
+        ax.plot(side * (EDGE + 1.4), row, marker=">" if side > 0 else "<", color=colour, markersize=4)
+        ax.text(side * (EDGE + 0.4), row, f"{distance:+.0f}", fontsize=5, color=colour, va="center",
+                ha="right" if side > 0 else "left")  # fmt: skip
+        return
+    ax.errorbar(distance, row, xerr=half_width, fmt=VERDICT_MARKERS[verdict], color=colour, markersize=3.5, capsize=1.5,
+                linewidth=0.9)  # fmt: skip

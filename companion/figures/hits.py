@@ -1,0 +1,101 @@
+"""Pictures of a small gallery and of what it answers: query, first five answers, the right one framed."""
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from bctlib.data.photos.image_file_pool import ImageFilePool
+from bctlib.data.templates import ImagePool
+from companion.pairs import Pair
+from companion.measure.examples import N_QUERIES, PAIRS, Retrievals, draw_examples, load_retrievals, mate_ranks, rank_gallery
+from companion.workbench import Workbench
+from companion.tables.cells import pair_text
+from companion.figures.pictures import pictures
+from bctlib.base.style import GENUINE, STYLE, TEXT, new_figure, save_figure
+
+N_ANSWERS = 5
+_SMALL = 6.0
+"""Font size of what stands beside a picture, points."""
+_KIND = {"old": "old model", "new*": "incompatible new model", "new-bct-sys": "compatible new model"}
+_GROUP, _ROW = N_ANSWERS + 1.0, 1.5
+"""Distance between groups of answers and between queries, in widths of a picture."""
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """An axis on which pictures lie like cards, 1 wide and 1 high; y grows downwards."""
+
+    ax: Axes
+    pool: ImagePool | ImageFilePool
+
+    def picture(self, position: int, x: float, y: float, note: str, framed: bool = False) -> None:
+        sides = (x, x + 0.92, y + 0.92, y)
+        self.ax.imshow(pictures(self.pool, [position])[0], cmap="gray", vmin=0, vmax=255, extent=sides)
+        if framed:
+            self.ax.add_patch(Rectangle((x, y), 0.92, 0.92, fill=False, edgecolor=GENUINE, linewidth=2))
+        self.word(note, x + 0.46, y + 1.13, ha="center", fontsize=_SMALL)
+
+    def word(self, text: str, x: float, y: float, **how) -> None:
+        self.ax.text(x, y, text, va="center", **how)
+
+
+def _sheet(pool: ImagePool | ImageFilePool, width: float, top: float, bottom: float) -> tuple[Figure, _Sheet]:
+    """A figure as wide as the text, with room for `width` pictures side by side from y = top down to y = bottom."""
+    figure, ax = new_figure(height=TEXT * (bottom - top) / width)
+    ax.set(xlim=(0, width), ylim=(bottom, top), autoscale_on=False)
+    ax.axis("off")
+    return figure, _Sheet(ax, pool)
+
+
+def plot_gallery(bench: Workbench, n_queries: int = N_QUERIES) -> Figure:
+    """The small gallery, one picture per identity with its number, and the pictures it is searched with."""
+    protocols = bench.protocols()
+    examples = draw_examples(protocols, n_queries)
+    with plt.rc_context(STYLE):
+        figure, sheet = _sheet(protocols.pool, len(examples.gallery), -0.6, 3.4)
+        sheet.word("gallery: one picture per identity; the number says which identity", 0, -0.35)
+        for column, (position, identity) in enumerate(zip(examples.gallery, examples.gallery_identity, strict=True)):
+            sheet.picture(position, column, 0, str(identity))
+        sheet.word("queries: other pictures of some of these identities", 0, 1.75)
+        for column, (position, identity) in enumerate(zip(examples.queries, examples.query_identity, strict=True)):
+            sheet.picture(position, column, 2.1, str(identity))
+    return save_figure(figure, bench.scale, "tour_gallery")
+
+
+def plot_retrieval(
+    scale: str, seed: int | None = None, device: str | None = None, n_queries: int | None = None
+) -> Figure:
+    """For each query (rows) and each query model (groups) the first answers of the old gallery with their cosines.
+
+    From saved results and data alone; n_queries: the first so many, by default all that were saved. The right answer
+    is framed; where it is not among those shown, its rank is said.
+    """
+    saved = load_retrievals(scale, seed, device, n_queries)
+    examples = saved.examples
+    width, height = 1.5 + _GROUP * len(PAIRS), _ROW * len(examples.queries)
+    with plt.rc_context(STYLE):
+        figure, sheet = _sheet(saved.protocols.pool, width, -1.3, height - 0.2)
+        sheet.word("query", 0, -0.3)
+        for row, (position, identity) in enumerate(zip(examples.queries, examples.query_identity, strict=True)):
+            sheet.picture(position, 0, row * _ROW, str(identity))
+        for group, pair in enumerate(PAIRS):
+            left = 1.5 + group * _GROUP
+            sheet.word(f"{_KIND[pair[0]]} asks\n{pair_text(pair)}", left, -0.65)
+            _answers(sheet, saved, pair, left)
+    return save_figure(figure, scale, "tour_retrieval")
+
+
+def _answers(sheet: _Sheet, saved: Retrievals, pair: Pair, left: float) -> None:
+    """One group: a row of answers for each query."""
+    examples, scores = saved.examples, saved.cosines[pair]
+    ranks = mate_ranks(scores, examples.query_identity, examples.gallery_identity)
+    for row, places in enumerate(rank_gallery(scores)[:, :N_ANSWERS]):
+        for column, place in enumerate(places):
+            right = column + 1 == ranks[row]
+            note = f"{scores[row, place]:.2f}"
+            sheet.picture(examples.gallery[place], left + column, row * _ROW, note, right)
+        if ranks[row] > N_ANSWERS:
+            sheet.word(f"right\none:\n{ranks[row]}th", left + N_ANSWERS, row * _ROW + 0.46, fontsize=_SMALL)

@@ -1,0 +1,134 @@
+"""Glyph identities as the data of a scale: the split, training shares, protocols and features."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bctlib.base import locations
+from bctlib.data.distortion import TrainingDistortion
+from bctlib.data.glyphs import MANIFEST, GlyphSet, load_glyphs
+from bctlib.data.lookalikes import find_lookalikes
+from bctlib.data.protocols import GlyphProtocols, glyph_protocols
+from bctlib.data.variants import ReidProtocol, reid_protocol
+from bctlib.data.splits import IdentitySplit, split_identities, training_share
+from bctlib.data.training_set import TrainingSet, glyph_training_set
+from bctlib.base.errors import UsageError
+from bctlib.training.features import pool_features
+from bctlib.training.artefact import Artefact
+from bctlib.training.scales import ScaleSettings, scale_settings
+
+TYPICALLY_HELD = 0.93
+"""Share of all kanji that a candidate typeface draws, about: for estimates without the set."""
+
+
+@lru_cache(maxsize=2)
+def _glyphs(folder: Path) -> GlyphSet:
+    return load_glyphs(folder)
+
+
+@lru_cache(maxsize=4)
+def _protocols(folder: Path, scale: str, part: str) -> GlyphProtocols:
+    settings = scale_settings(scale)
+    glyphs = _glyphs(folder)
+    return glyph_protocols(glyphs, getattr(_split(glyphs, settings), part), seed=settings.split_seed)
+
+
+def _candidates() -> int:
+    """How many typefaces the full set is built from: the lines of the builder's list, which has a header."""
+    return len((locations.PROJECT / "dev/glyphs/typefaces.csv").read_text(encoding="utf-8").splitlines()) - 1
+
+
+def _split(glyphs: GlyphSet, settings: ScaleSettings) -> IdentitySplit:
+    return split_identities(
+        len(glyphs.characters), settings.n_train, settings.n_validation, settings.n_test, settings.split_seed
+    )
+
+
+@dataclass(frozen=True)
+class GlyphData:
+    """The `ScaleData` of a glyph scale; every task is done on the same identities."""
+
+    scale: str
+    settings: ScaleSettings
+
+    parts = ("test", "validation")
+
+    @property
+    def is_here(self) -> bool:
+        """The desk set comes with the project; the full one is built by whoever wants it."""
+        return (self.folder / MANIFEST).exists()
+
+    @property
+    def counted(self) -> str:
+        """What `n_images` rests on."""
+        return "the data found" if self.is_here else "the list of typefaces, as the set is not built here"
+
+    def require(self) -> None:
+        """Reading glyphs is checking them. Raises UsageError with the command that builds a set that is not here."""
+        _ = self.glyphs
+
+    @property
+    def folder(self) -> Path:
+        return locations.data_dir() / self.settings.folder
+
+    @property
+    def glyphs(self) -> GlyphSet:
+        if not self.is_here:
+            kind = "full" if self.settings.folder.endswith("-full") else "desk"
+            raise UsageError(
+                f"scale {self.scale} needs the {kind} glyph set, which {self.folder} does not hold: build it with "
+                f"python -m dev.glyphs.build --set {kind} --fonts DIR --download (on Debian or Ubuntu)"
+            )
+        return _glyphs(self.folder)
+
+    @property
+    def pictures(self) -> GlyphSet:
+        return self.glyphs
+
+    @cached_property
+    def split(self) -> IdentitySplit:
+        return _split(self.glyphs, self.settings)
+
+    @property
+    def text(self) -> str:
+        settings = self.settings
+        split = f"{settings.n_train}/{settings.n_validation}/{settings.n_test} seed {settings.split_seed}"
+        return f"glyphs {self.glyphs.version}, identities {split}"
+
+    @property
+    def n_identities(self) -> int:
+        return self.settings.n_train
+
+    def n_images(self, share: float) -> float:
+        if not self.is_here:
+            return self.settings.n_train * share * TYPICALLY_HELD * _candidates()
+        held = self.glyphs.present[self.split.train].mean() * len(self.glyphs.typefaces)
+        return self.settings.n_train * share * held
+
+    @property
+    def distortion(self) -> Mapping[str, Any]:
+        return asdict(TrainingDistortion(**self.settings.distortion))
+
+    def training_set(self, share: float, seed: int) -> TrainingSet:
+        return glyph_training_set(self.glyphs, training_share(self.split, share, seed))
+
+    def protocols(self, part: str = "test") -> GlyphProtocols:
+        return _protocols(self.folder, self.scale, part)
+
+    @cached_property
+    def distinct(self) -> GlyphProtocols:
+        """The test protocols without the fifth of the identities that have the closest doubles."""
+        protocols = self.protocols()
+        return protocols.without(find_lookalikes(self.glyphs, protocols.identities))
+
+    def reid_protocol(self, part: str = "test") -> ReidProtocol:
+        """A typeface is a camera."""
+        return reid_protocol(self.protocols(part).pool, self.settings.split_seed)
+
+    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
+        return pool_features(model, self.protocols(part).pool, device)

@@ -1,0 +1,187 @@
+"""From the words of the command line to a checked request. Nothing runs before all of it is understood."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bctlib.base import locations
+from bctlib.base.errors import UsageError
+from companion.launcher.notebook_parameters import Value, parse_value, read_defaults
+from companion.launcher.targets import TARGETS, Target, find_target
+from bctlib.base.usage import unknown
+from companion.parameter_values import check_device, check_value
+from bctlib.training.bctlib_scales import check_scale
+from companion.launcher.seeds import seeds_of
+
+# Commands with the options that each of them understands; targets understand all but --yes.
+COMMANDS = {"list": (), "plan": ("scale", "seeds", "force", "p"), "figures": (), "clean": ("yes",)}
+PASSED_ON = ("test", "lab", "data", "bench")  # whatever follows is for pytest, JupyterLab, the check, a benchmark
+ALL = "all"
+TARGET_OPTIONS = ("scale", "seeds", "device", "processes", "force", "p")
+
+HELP = """\
+usage: ./reproduce.sh COMMAND [OPTIONS]
+
+  TARGET ...         run the target's notebook and show its table; targets: {targets}
+  all                every target, each notebook once; what was finished before is not trained again
+  list               all targets: notebook, what of the paper, cost at each scale, what is in the store
+  plan TARGET        what would be trained, what is cached, estimated time; trains nothing
+  figures            redraw every figure from the committed results
+  test [ARGS]        run the tests (ARGS go to pytest)
+  test long [ARGS]   run those that take too long for every day: killed trainings, fuzzed parsers
+  lab [ARGS]         JupyterLab in this environment, open at a page that says what to read (--port N, --no-browser ...)
+  data check [ARGS]  what of the paper's data is there, missing or damaged (--root DIR; more: data check --help)
+  bench evaluation   time the measures on generated features of the real sizes, beside peers (more: --help)
+  bench training     images/s beside a plain loop, share of the matrix peak, cost of each method (more: --help)
+  bench heads        time and memory of the loss with 10^5 and 10^6 classes, whole batch and shares of it
+  clean [--yes]      remove trained models and executed notebooks; never results or figures
+
+options of a target (and --scale, --seeds, --force, -p of plan):
+  --scale SCALE      smoke (a minute), desk (a laptop's CPU, the default), gpu, paper
+  --seeds SEEDS      a count (5) or a list (0,3,4)
+  --device DEVICE    auto, cpu, cuda or cuda:N
+  --processes N      train and embed in N processes by torchrun, with a GPU for each where there are any
+  --force            train again what the store already holds
+  -p NAME VALUE      any parameter of the notebook, repeated as needed
+
+Executed notebooks go to runs/, results to results/, figures to figures/, models to store/. The environment variables
+BCT_DATA, BCT_STORE, BCT_RESULTS and BCT_FIGURES move data, store, results and figures elsewhere.
+Exit status: 0 done, 1 a run or check failed, 2 not understood (nothing was run), 138 the notebook's kernel died.
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a notebook: what to pass to it and, with its defaults, at which scale and seeds it will run.
+
+    trained: every model that it needs, by its name at the run's lambda. force: whether those are trained again.
+    """
+
+    target: Target
+    parameters: dict[str, Value]
+    scale: str
+    seeds: list[int]
+    trained: tuple[str, ...] = ()
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command with its targets' jobs, or the words passed on. processes: how many train and embed."""
+
+    command: str
+    jobs: tuple[Job, ...] = ()
+    words: tuple[str, ...] = ()
+    yes: bool = False
+    processes: int = 1
+
+
+@dataclass
+class _Options:
+    words: list[str] = field(default_factory=list)
+    scale: str | None = None
+    seeds: str | None = None
+    device: str | None = None
+    processes: str | None = None
+    force: bool = False
+    yes: bool = False
+    help: bool = False
+    p: list[list[str]] = field(default_factory=list)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise UsageError(f"{message}; see ./reproduce.sh --help")
+
+
+def help_text() -> str:
+    """What --help prints."""
+    return HELP.format(targets=", ".join(target.name for target in TARGETS))
+
+
+def parse(argv: list[str]) -> Request:
+    """The request, fully checked against targets, scales and the notebooks' parameters. Raises UsageError."""
+    if argv and argv[0] in PASSED_ON:
+        return Request(argv[0], words=tuple(argv[1:]))
+    options = _options(argv)
+    if options.help or not options.words:
+        return Request("help")
+    command, *rest = options.words
+    if command not in COMMANDS:
+        _only(options, "a target", TARGET_OPTIONS)
+        known = [ALL, *COMMANDS, *PASSED_ON, *(target.name for target in TARGETS)]
+        if bad := [word for word in options.words if word not in known]:
+            raise unknown("target", bad[0], known)
+        processes = processes_of(options.processes)
+        return Request("run", tuple(_job(target, options) for target in _targets(options.words)), processes=processes)
+    _only(options, command, COMMANDS[command])
+    if command == "plan":
+        if not rest:
+            raise UsageError("plan needs a target: ./reproduce.sh plan table1")
+        return Request("plan", tuple(_job(target, options) for target in _targets(rest)))
+    if rest:
+        raise UsageError(f"{command} takes no further words, not {' '.join(rest)!r}")
+    return Request(command, yes=options.yes)
+
+
+def _targets(words: Sequence[str]) -> list[Target]:
+    """The named targets, each once; `all` stands for every one that belongs to it."""
+    targets = [t for word in words for t in ([t for t in TARGETS if t.in_all] if word == ALL else [find_target(word)])]
+    return [target for place, target in enumerate(targets) if target not in targets[:place]]
+
+
+def _options(argv: list[str]) -> _Options:
+    parser = _Parser(prog="reproduce.sh", add_help=False, allow_abbrev=False)
+    parser.add_argument("words", nargs="*")
+    for name in ("--scale", "--seeds", "--device", "--processes"):
+        parser.add_argument(name)
+    for name in ("--force", "--yes"):
+        parser.add_argument(name, action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("-p", nargs=2, action="append", default=[])
+    options, left = parser.parse_known_intermixed_args(argv)
+    if left:
+        names = ["--scale", "--seeds", "--device", "--processes", "--force", "--yes", "--help", "-p"]
+        raise unknown("option", left[0].split("=")[0], names)
+    return _Options(**vars(options))
+
+
+def _only(options: _Options, command: str, allowed: tuple[str, ...]) -> None:
+    for name in (*TARGET_OPTIONS, "yes"):
+        if getattr(options, name) and name not in allowed:
+            raise UsageError(f"{command} does not take {'-p' if name == 'p' else f'--{name}'}")
+
+
+def _job(target: Target, options: _Options) -> Job:
+    given = _named(options)
+    for name, check in (("scale", check_scale), ("seeds", seeds_of), ("device", check_device)):
+        for text in [text for other, text in given if other == name]:
+            check(text)  # before the notebook is opened: what these may be does not depend on it
+    notebook = locations.notebooks_dir() / target.notebook
+    defaults = read_defaults(notebook)
+    parameters: dict[str, Value] = {}
+    for name, text in given:
+        if name in parameters:
+            raise UsageError(f"parameter {name} was given twice")
+        parameters[name] = parse_value(notebook, defaults, name, text)
+        check_value(name, parameters[name])
+    if "seeds" in parameters:
+        parameters["seeds"] = seeds_of(dict(given)["seeds"])
+    parameters = dict(target.parameters) | parameters
+    effective = {"scale": "desk", "seeds": [0]} | defaults | parameters
+    scale, seeds = check_scale(effective["scale"]), list(effective["seeds"])
+    return Job(target, parameters, scale, seeds, target.trained(effective), bool(effective.get("force")))
+
+
+def _named(options: _Options) -> list[tuple[str, str]]:
+    """Every parameter given, by its own option or by -p."""
+    own = [(name, getattr(options, name)) for name in ("scale", "seeds", "device")]
+    forced = [("force", "true")] if options.force else []
+    return [pair for pair in own if pair[1] is not None] + forced + [(name, text) for name, text in options.p]
+
+
+def processes_of(text: str | None) -> int:
+    """How many processes; 1 unless said otherwise. Raises UsageError."""
+    if text is not None and not (text.isdecimal() and int(text)):
+        raise UsageError(f"processes: expected a whole number of 1 or more, not {text!r}")
+    return int(text or 1)

@@ -1,0 +1,78 @@
+"""`list` and `plan`: what can be made, what it costs and what the store already holds. Nothing is trained here."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bctlib.base.errors import BctError
+from companion.launcher.command_line import Job
+from companion.launcher.targets import TARGETS, Target
+from bctlib.base.progress import clock
+from bctlib.training.bctlib_scales import SCALES
+
+if TYPE_CHECKING:
+    from companion.measure.plans import PlannedModel
+
+
+def print_targets() -> None:
+    """Every target with its notebook, what of the paper it is, and cost and store at each scale for one seed."""
+    for target in TARGETS:
+        print(f"{target.name:<10}{target.paper}")
+        print(f"{'':<10}notebooks/{target.notebook}; gives {', '.join(target.yields)}")
+        for scale in SCALES:
+            print(f"{'':<10}{scale:<7}{_cost(target, scale)}")
+        print()
+    print("Costs are for one seed, training only. `plan TARGET` says what would be trained.")
+
+
+def _cost(target: Target, scale: str) -> str:
+    from companion.measure.plans import plan  # imports torch
+
+    try:
+        models = plan(target.trained({}), scale, [0], target.task)
+    except BctError as error:
+        return f"not here: {error}"
+    cached = sum(model.cached for model in models)
+    if not models:
+        return "some seconds; no models"
+    total = clock(sum(model.estimated_s for model in models))
+    return f"about {total} for {len(models)} models; {cached} already in the store"
+
+
+def print_plan(job: Job) -> None:
+    """Each model of the target: in the store, or to be trained in about so long."""
+    from companion.measure.plans import basis, plan
+
+    models = plan(job.trained, job.scale, job.seeds, job.target.task)
+    width = max((len(model.name) for model in models), default=0)
+    print(f"{job.target.name} at {job.scale} scale, seeds {', '.join(map(str, job.seeds))}: {job.target.paper}")
+    for model in models:
+        to_train = f"to train{' again' if model.cached else ''}, about {clock(model.estimated_s)}"
+        print(f"  {model.name:<{width}}  seed {model.seed}  {to_train if _is_missing(model, job) else 'in the store'}")
+    print(summary([job]))
+    if models and (note := basis(job.scale, job.target.task)):
+        print(note)
+
+
+def _is_missing(model: "PlannedModel", job: Job) -> bool:
+    return job.force or not model.cached
+
+
+def summary(jobs: Sequence[Job]) -> str:
+    """One sentence: how many models the jobs need together, each counted once, and how long training should take.
+
+    jobs: of one command line, thus of one scale, one list of seeds and one `force`.
+    """
+    from companion.measure.plans import plan
+
+    needed: dict[str, list[str]] = {}
+    for job in jobs:
+        needed.setdefault(job.target.task, []).extend(job.trained)
+    plans = [plan(dict.fromkeys(names), jobs[0].scale, jobs[0].seeds, task) for task, names in needed.items()]
+    models = dict.fromkeys(model for models in plans for model in models)  # of glyphs, both tasks have the same ones
+    missing = [model for model in models if _is_missing(model, jobs[0])]
+    if not models:
+        return "no models are needed"
+    if not missing:
+        return f"all {len(models)} models are in the store; nothing to train"
+    estimate = clock(sum(model.estimated_s for model in missing))
+    return f"{len(missing)} of {len(models)} models to train, about {estimate}"

@@ -1,0 +1,160 @@
+"""The command line behind ./reproduce.sh: `python -m companion.launcher.main --help`."""
+
+import importlib
+import os
+import sys
+import time
+from pathlib import Path
+
+from bctlib.base import locations
+from bctlib.base.errors import BctError, UsageError
+from companion.launcher import listing
+from companion.launcher.command_line import Job, Request, help_text, parse
+from companion.launcher.run_notebook import run_notebook, runs_dir
+from companion.launcher.processes import check_processes, train_in_processes
+from bctlib.base.usage import unknown
+from companion.launcher.watched_process import Interrupted
+from bctlib.base.progress import clock
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do what the command line asks and give the exit status; errors are one sentence on stderr."""
+    try:
+        _fix_folders()
+        return _do(parse(sys.argv[1:] if argv is None else argv))
+    except BctError as error:
+        print(f"reproduce.sh: {error}", file=sys.stderr)
+        return error.exit_code
+    except Interrupted as interrupted:
+        print(f"\nreproduce.sh: stopped by {interrupted}; finished models stay in the store", file=sys.stderr)
+        return 128 + interrupted.signum
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fix_folders() -> None:
+    """A relative BCT_STORE is meant from where the user is, not from where a notebook runs."""
+    for name in ("BCT_DATA", "BCT_PAPER_DATA", "BCT_STORE", "BCT_RESULTS", "BCT_FIGURES"):
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).expanduser().resolve())
+
+
+def _do(request: Request) -> int:
+    if request.command == "help":
+        print(help_text(), end="")
+    elif request.command == "list":
+        listing.print_targets()
+    elif request.command == "plan":
+        for job in request.jobs:
+            listing.print_plan(job)
+    elif request.command == "figures":
+        return _figures()
+    elif request.command == "clean":
+        from companion.launcher.cleaning import clean
+
+        return clean(request.yes)
+    elif request.command == "test":
+        return _test(request.words)
+    elif request.command == "data":
+        return _data(request.words)
+    elif request.command == "bench":
+        return _bench(request.words)
+    elif request.command == "lab":
+        from companion.launcher.lab import open_lab
+
+        open_lab(request.words)
+    else:
+        return _run(request.jobs, request.processes)
+    return 0
+
+
+def _test(words: tuple[str, ...]) -> int:
+    import pytest
+
+    os.chdir(locations.PROJECT)
+    status = pytest.main(["-m", "long", *words[1:]] if words[:1] == ("long",) else list(words))
+    return {pytest.ExitCode.OK: 0, pytest.ExitCode.USAGE_ERROR: 2}.get(status, 1)
+
+
+def _data(words: tuple[str, ...]) -> int:
+    if words[:1] != ("check",):
+        raise UsageError("data takes the word check: ./reproduce.sh data check --root DIR")
+    from bctlib.data.paper.check import main as check
+
+    return check(words[1:])
+
+
+def _bench(words: tuple[str, ...]) -> int:
+    from dev.bench import BENCHMARKS
+
+    if not words or words[0] not in BENCHMARKS:
+        raise unknown("benchmark", words[0] if words else "", BENCHMARKS)
+    return importlib.import_module(f"dev.bench.{words[0]}").main(list(words[1:]))
+
+
+def _figures() -> int:
+    from companion.figures.redraw import redraw_all
+
+    redraw_all()
+    print(f"figures are in {locations.figures_dir()}")
+    return 0
+
+
+def _run(jobs: tuple[Job, ...], processes: int) -> int:
+    """Run each notebook once, however many of the asked targets it makes, then show every target's table."""
+    from companion.measure.plans import require_data
+
+    if processes > 1:
+        check_processes(processes, jobs)
+    for job in [job for job in jobs if job.trained]:
+        require_data(job.target.shown, job.scale, job.target.task)
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.target.notebook, []).append(job)
+    if len(groups) > 1:
+        print(f"{len(groups)} notebooks, {len(jobs)} targets: {listing.summary(jobs)}", flush=True)
+    for group in groups.values():
+        if status := _run_group(group, processes):
+            return status
+    return 0
+
+
+def _run_group(jobs: list[Job], processes: int) -> int:
+    from companion.measure.plans import basis
+    from companion.tables.tables import print_table  # imported first: a run must not end in an import error
+
+    first = jobs[0]
+    parameters = {name: value for job in jobs for name, value in job.parameters.items()}  # what any of them asks for
+    notebook = locations.notebooks_dir() / first.target.notebook
+    output = runs_dir() / f"{first.target.name}-{first.scale}.ipynb"
+    print(f"{' '.join(job.target.name for job in jobs)} at {first.scale} scale: notebooks/{notebook.name} -> {output}")
+    print(listing.summary(jobs), flush=True)
+    if first.trained and (note := basis(first.scale, first.target.task)):
+        print(note, flush=True)
+    began = time.time()
+    if processes > 1:
+        if status := train_in_processes(processes, jobs, parameters):
+            print(f"reproduce.sh: failed after {clock(time.time() - began)}; no notebook was run", file=sys.stderr)
+            return status
+        parameters = {name: value for name, value in parameters.items() if name != "force"}  # it was done just now
+    status = run_notebook(notebook, output, parameters)
+    took = clock(time.time() - began)
+    if status:
+        print(f"reproduce.sh: failed after {took}; the notebook with the failed cell is {output}", file=sys.stderr)
+        return status
+    for table in dict.fromkeys(table for job in jobs for table in job.target.shown):
+        print()
+        print_table(table, first.scale, parameters.get("device", "auto"), parameters.get("lam", 1.0))
+    drawn = [path.name for path in sorted(locations.figures_dir().rglob("*.png")) if path.stat().st_mtime >= began - 1]
+    print()
+    if drawn:
+        print(f"figures: {', '.join(drawn)} in {locations.figures_dir()}")
+    print(f"done in {took}; executed notebook: {output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

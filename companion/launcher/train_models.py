@@ -1,0 +1,78 @@
+"""Trains named models and embeds the protocols' images with them, without a notebook, alone or in several processes:
+
+    python -m companion.launcher.train_models --scale smoke old new-bct
+    torchrun --standalone --nproc_per_node=4 -m companion.launcher.train_models --scale gpu --seeds 3 old new-bct
+
+The notebooks then find models and features in the store. `./reproduce.sh TARGET --processes N` is the second line for
+the models of a target. On several machines the store must be a folder that all of them see.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from bctlib.base import progress
+from bctlib.base.command import Parser
+from bctlib.base.errors import UsageError
+from companion.measure.run import train_missing
+from companion.workbench import Workbench
+from companion.launcher.seeds import seeds_of
+from bctlib.models import find_model, with_lambda
+from companion.launcher.one_of_several import run_as_one
+from bctlib.training.processes import Processes, joined
+
+COMMAND = "train_models"
+
+
+def train_models(bench: Workbench, names: Sequence[str], parts: Sequence[str], processes: Processes) -> None:
+    """Train what the store lacks of the models and their old models, and embed the images of `parts` with each.
+
+    Raises UsageError for an unknown model or part, and where the processes cannot share a batch.
+    """
+    for part in parts:
+        if part not in bench.data.parts:
+            raise UsageError(f"unknown part {part!r}: expected one of {', '.join(bench.data.parts)}")
+    for name in names:
+        processes.check_batch(bench.recipe(name).schedule.batch)
+    with processes.first_before_others():  # which find parsed what it has parsed
+        bench.data.require()
+    diverged = train_missing(bench, tuple(names))
+    for name in (name for name in names if name not in diverged):
+        for part in parts:
+            bench.features(name, part)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The command line; gives the exit status."""
+    return run_as_one(lambda: _main(sys.argv[1:] if words is None else words), COMMAND)
+
+
+def _main(words: Sequence[str]) -> None:
+    options = parser().parse_args(words)
+    names = [with_lambda(find_model(name).name, options.lam) for name in options.models]
+    with joined(options.device) as (processes, device):
+        if not processes.first:
+            os.environ[progress.PROGRESS_FILE] = os.devnull  # rank 0 speaks for all
+        for seed in seeds_of(options.seeds):
+            bench = Workbench(options.scale, seed, str(device), options.force, options.task)
+            train_models(bench, names, options.embed, processes)
+
+
+def parser() -> Parser:
+    """Of the words after the module's name; raises UsageError where argparse would exit."""
+    parser = Parser(prog="python -m companion.launcher.train_models", description=__doc__)
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="names as in bctlib/models.py")
+    parser.add_argument("--scale", default="desk", help="smoke, desk (the default), gpu or paper")
+    parser.add_argument("--seeds", default="0,", help="a count (5) or a list (0,3,4); the default is seed 0")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda; of several processes each has a GPU")
+    parser.add_argument("--task", default="faces", help="faces or persons; matters at paper scale alone")
+    parser.add_argument("--lam", type=float, default=1.0, help="lambda of the models that have one, 1 by default")
+    parser.add_argument("--force", action="store_true", help="train again what the store already holds")
+    parser.add_argument(
+        "--embed", nargs="*", default=["test"], metavar="PART", help="images to embed: test, validation, or none"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Search accuracy while the gallery is backfilled class by class (Appendix B, Fig. 3), in several orders.
+
+Probes are embedded by the query model throughout. At x per cent, the first x per cent of the classes of each gallery,
+in the order of backfill, carry templates of the query model, the others still those of the gallery model. The
+threshold is set anew at each point: one, or one for each model's templates. Values are means over G1 and G2.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bctlib.data.long_tail import long_tailed_galleries
+from bctlib.data.templates import TemplateSet
+from companion.backfill_curves import IMAGES, LARGEST, LEAST_CERTAIN, LONG_TAILED, ORDERS, PER_CENT, POINTS, RANDOM_ORDERS, SEARCHED_BY_SIZE, STANDARD, STRICT_FPIR, TWO_THRESHOLDS, curve_name, tpir_name
+from companion.measure.templates import FPIRS, Measurement
+from companion.workbench import Workbench
+from bctlib.data.features_templates import template_embeddings
+from bctlib.metrics.backfill import backfill_searches, tpir_along, tpir_along_two_thresholds
+from bctlib.metrics.backfill_orders import images_backfilled, largest_first, least_certain_first, random_order
+
+
+def compare_backfill(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
+    """Curves on the galleries of the 1:N protocol in three random orders and least certain first, every 2 %.
+
+    The random orders are the same for every seed and model. A pair of one model has no curve: its one value, at 100,
+    is its accuracy on a gallery of its own.
+    """
+    return _curves(bench, query, gallery, part, STANDARD)
+
+
+def compare_backfill_orders(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
+    """As `compare_backfill` on long-tailed galleries, also largest classes first, and the cost of each order in images.
+
+    Each curve twice: every class searched equally often, and as often as it has images (non-mated searches as before).
+    """
+    return _curves(bench, query, gallery, part, LONG_TAILED)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two galleries: its templates by both models. number: 0 for G1, 1 for G2."""
+
+    number: int
+    templates: TemplateSet
+    old: np.ndarray
+    new: np.ndarray
+
+    def order(self, name: str) -> np.ndarray:
+        """The classes in the named order; equally large ones lie in the first random order."""
+        identities = self.templates.identity
+        if name == LEAST_CERTAIN:
+            return least_certain_first(identities, self.old)
+        if name == LARGEST:
+            return largest_first(identities, self.templates.images_per_template, [0, self.number])
+        return random_order(identities, [RANDOM_ORDERS.index(name), self.number])
+
+    def times(self, probes: TemplateSet) -> np.ndarray:
+        """How often each probe is searched where classes are searched by size; 1 for a probe without a mate."""
+        sizes = dict(zip(self.templates.identity.tolist(), self.templates.images_per_template.tolist(), strict=True))
+        return np.array([sizes.get(identity, 1) for identity in probes.identity.tolist()])
+
+
+def _curves(bench: Workbench, query: str, gallery: str, part: str, kind: str) -> list[Measurement]:
+    protocols = bench.protocols(part)
+    probes = protocols.identification.probes
+    galleries = protocols.identification.galleries if kind == STANDARD else long_tailed_galleries(protocols)
+    old, new = bench.features(gallery, part), bench.features(query, part)
+    sides = [
+        _Side(number, each, template_embeddings(old, each), template_embeddings(new, each))
+        for number, each in enumerate(galleries)
+    ]
+    embedded = template_embeddings(new, probes)
+    if query == gallery:
+        found = _measured(kind, RANDOM_ORDERS[0], sides, probes, embedded)
+        return [_whole(each) for each in found if each.operating_point == PER_CENT[-1] and each.metric != IMAGES]
+    return [each for order in ORDERS[kind] for each in _measured(kind, order, sides, probes, embedded)]
+
+
+def _whole(end: Measurement) -> Measurement:
+    """The last point of a curve under the name of its galleries, as it belongs to no order."""
+    return replace(end, protocol=end.protocol.removesuffix(curve_name("", RANDOM_ORDERS[0])))
+
+
+def _measured(
+    kind: str, order: str, sides: list[_Side], probes: TemplateSet, embedded: np.ndarray
+) -> Iterator[Measurement]:
+    """Every point of one curve, mean of the two galleries."""
+    in_order = [side.order(order) for side in sides]
+    searches = [
+        backfill_searches(embedded, probes.identity, side.old, side.new, side.templates.identity, each, POINTS)
+        for side, each in zip(sides, in_order, strict=True)
+    ]
+    n_nonmated = min(int((~each.mated).sum()) for each in searches)
+    fpirs = [fpir for fpir in FPIRS if fpir * n_nonmated >= 1]
+    weights = {kind: [None, None]}
+    if kind == LONG_TAILED:
+        weights[SEARCHED_BY_SIZE] = [side.times(probes) for side in sides]
+    for name, times in weights.items():
+        curves = [tpir_along(each, fpirs, times=each_times) for each, each_times in zip(searches, times, strict=True)]
+        for point, values in zip(PER_CENT, np.mean(curves, axis=0), strict=True):
+            for fpir, value in zip(fpirs, values, strict=True):
+                yield Measurement(curve_name(name, order), tpir_name(fpir), point, 100 * value, n_nonmated)
+        if STRICT_FPIR in fpirs:
+            pairs = zip(searches, times, strict=True)
+            apart = [tpir_along_two_thresholds(each, STRICT_FPIR, each_times) for each, each_times in pairs]
+            for point, value in zip(PER_CENT, np.mean(apart, axis=0), strict=True):
+                yield Measurement(curve_name(name, order), TWO_THRESHOLDS, point, 100 * value, n_nonmated)
+    sizes = [side.templates.images_per_template for side in sides]
+    shares = [
+        images_backfilled(side.templates.identity, size, each, POINTS)
+        for side, size, each in zip(sides, sizes, in_order, strict=True)
+    ]
+    n_images = sum(int(size.sum()) for size in sizes)
+    for point, share in zip(PER_CENT, np.mean(shares, axis=0), strict=True):
+        yield Measurement(curve_name(kind, order), IMAGES, point, 100 * share, n_images)

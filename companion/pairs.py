@@ -1,0 +1,119 @@
+"""Pairs of models that the tables compare, as data.
+
+A pair is (query model, gallery model): the first embeds first templates and probes, the second second templates and
+galleries (paper Sec. 3.3).
+"""
+
+from collections.abc import Iterable
+
+from bctlib.models import BASELINES, LONG_CHAIN, with_lambda
+
+Pair = tuple[str, str]
+
+LOWER_BOUND: Pair = ("old", "old")
+PARAGON: Pair = ("new*", "new*")
+BASELINE_PAIRS: tuple[Pair, ...] = (*((spec.name, "old") for spec in BASELINES), PARAGON)
+"""Table 1: every model of Table 1a, and every method beyond the paper, against the old gallery."""
+_NOT_IN_TABLE_2 = ("new-l2", "new-lwf")
+OWN_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    *((spec.name, spec.name) for spec in BASELINES if spec.old and spec.name not in _NOT_IN_TABLE_2),
+    PARAGON,
+)
+
+DIMENSION_PAIRS: tuple[Pair, ...] = (("new-256d", "old"), ("new-256d-map", "old"))
+"""256 dimensions on the unchanged network, by the prefix and by the linear map that the paper tried in vain."""
+ROBUSTNESS_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("new-deep", "old"),
+    ("new-deep-256d", "old"),
+    *DIMENSION_PAIRS,
+    ("new-relu", "old"),
+    ("old-ns", "old-ns"),
+    ("new-from-ns", "old-ns"),
+    ("old-softmax", "old-softmax"),
+    ("new-from-softmax", "old-softmax"),
+    PARAGON,
+)
+SHARE_PAIRS: tuple[Pair, ...] = (
+    ("old-25", "old-25"),
+    ("new-from-25", "old-25"),
+    ("old-90", "old-90"),
+    ("new-from-90", "old-90"),
+)
+ROBUSTNESS_OWN_PAIRS: tuple[Pair, ...] = tuple(
+    (name, name)
+    for name in (
+        "old", "new-bct", "new-deep", "new-deep-256d", "new-256d", "new-256d-map", "new-relu", "new-from-ns",
+        "new-from-softmax", "new-from-25", "new-from-90", "new*",
+    )
+)  # fmt: skip
+
+STRONGER_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("new-bct@10", "old"),
+    ("new-bct@10", "new-bct@10"),
+    ("old-ns", "old-ns"),
+    ("new-from-ns@10", "old-ns"),
+    ("new-from-ns@10", "new-from-ns@10"),
+    ("old-25", "old-25"),
+    ("new-from-25@10", "old-25"),
+    ("new-from-25@10", "new-from-25@10"),
+    ("new-from-25-sys", "old-25"),
+    ("new-from-25-sys", "new-from-25-sys"),
+    ("phi2@10", "phi1"),
+    ("phi3@10", "phi1"),
+    ("phi2@10", "phi2@10"),
+    ("phi3@10", "phi2@10"),
+    ("phi3@10", "phi3@10"),
+    PARAGON,
+)
+"""Where BCT fails Eq. 2 at lambda 1 and the paper's holds: at lambda 10, or bound on every image (sys).
+
+(old-25, old-25) is (phi1, phi1).
+"""
+
+CHAIN_PAIRS: tuple[Pair, ...] = (
+    ("phi1", "phi1"),
+    ("phi2", "phi1"),
+    ("phi3", "phi1"),
+    ("phi2", "phi2"),
+    ("phi3", "phi2"),
+    ("phi3", "phi3"),
+)
+CHAIN_PARAGONS: tuple[Pair, ...] = (("phi2*", "phi2*"), ("phi3*", "phi3*"))
+CHAIN_MATRIX: tuple[Pair, ...] = tuple(
+    (query, gallery) for query in ("phi1", "phi2", "phi3") for gallery in ("phi1", "phi2", "phi3")
+)
+LONG_CHAIN_MATRIX: tuple[Pair, ...] = tuple(
+    (query.name, gallery.name) for query in LONG_CHAIN for gallery in LONG_CHAIN
+)
+
+REID_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("old", "new*"),
+    ("old", "new-bct"),
+    ("new*", "old"),
+    ("new-bct", "old"),
+    ("new-bct", "new-bct"),
+    PARAGON,
+)
+"""The paper prints (old, new), here the query is embedded by the old model; (new, old) is the direction of Table 1."""
+
+BACKFILL_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    ("new-bct", "old"),
+    ("new-bct-sys", "old"),
+    ("new*", "old"),
+    PARAGON,
+)
+"""The gallery of the second model is backfilled by the first; the independent model shows what not to do meanwhile."""
+BACKFILL_ORDER_PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("new-bct", "old"), ("new-bct-sys", "old"), PARAGON)
+
+UPGRADE_PAIRS: tuple[Pair, ...] = (("new-bct-sys", "old"), ("new-deep-256d", "old"), ("new*", "old"))
+"""(new model, old model): two that are compatible, one of them wider, and one that is not."""
+
+
+def pairs_at(pairs: Iterable[Pair], lam: float) -> tuple[Pair, ...]:
+    """The pairs by the names that their models have in a run at this lambda."""
+    return tuple((with_lambda(query, lam), with_lambda(gallery, lam)) for query, gallery in pairs)

@@ -1,0 +1,102 @@
+"""The first call of every notebook: checks the parameters, and gives a workbench for each seed."""
+
+import ast
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from bctlib.base.errors import UsageError
+from companion.workbench import Workbench
+from companion.parameter_values import check_device, check_value
+from bctlib.training.bctlib_scales import check_scale
+
+_OF_IPYTHON = {"In", "Out", "exit", "quit"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """Checked parameters of one run of a notebook."""
+
+    scale: str
+    seeds: tuple[int, ...]
+    device: str
+    force: bool
+    task: str = "faces"
+
+    @cached_property
+    def benches(self) -> tuple[Workbench, ...]:
+        """Data, models and features, one for each seed; nothing is loaded or trained yet."""
+        return tuple(Workbench(self.scale, seed, self.device, self.force, self.task) for seed in self.seeds)
+
+    @property
+    def bench(self) -> Workbench:
+        """The first seed's, for pictures."""
+        return self.benches[0]
+
+
+def start(
+    namespace: Mapping[str, object],
+    scale: str,
+    seeds: int | Sequence[int],
+    device: str,
+    force: bool,
+    task: str = "faces",
+    **others: object,
+) -> Session:
+    """Check a notebook's parameters before anything runs.
+
+    namespace: the notebook's `globals()`. Papermill accepts any `-p` name and only warns of one that the notebook does
+    not have; such a stray value is found here. What cells further down have made is none: in JupyterLab it is still
+    there when all cells are run once more. seeds: a list, or a count n for 0 to n-1. others: the notebook's
+    further parameters. task: whose data it is about at paper scale, "faces" or "persons". Raises UsageError naming the
+    parameter.
+    """
+    known = {"scale", "seeds", "device", "force", *others}
+    given = _set_as_parameters(namespace.get("In"), known)
+    for name, value in namespace.items():
+        stray = not name.startswith("_") and name not in known | _OF_IPYTHON and (given is None or name in given)
+        if stray and isinstance(value, bool | int | float | str | list | dict | None):
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise UsageError(f"unknown parameter {name!r}: this notebook has {', '.join(sorted(known))}{hint}")
+    for name, value in {"force": force, **others}.items():
+        check_value(name, value)
+    return Session(check_scale(scale), _seeds(seeds), check_device(device), force, task)
+
+
+def _set_as_parameters(cells: object, known: set[str]) -> set[str] | None:
+    """Names that a parameters cell, or papermill's after it, has set; None where there is no IPython to tell.
+
+    cells: the sources of all cells run so far. A parameters cell holds assignments of literals alone, and one of them
+    is to a known name; papermill's begins with a comment of its own.
+    """
+    if not isinstance(cells, list):
+        return None
+    names: set[str] = set()
+    for source in cells:
+        assigned = _literals(source)
+        if assigned & known or source.startswith("# Parameters\n"):
+            names |= assigned
+    return names
+
+
+def _literals(source: str) -> set[str]:
+    """The names that the cell sets, if it does nothing but set names to literals; else none."""
+    names = set()
+    try:
+        for statement in ast.parse(source).body:
+            ast.literal_eval(statement.value)
+            names |= {target.id for target in statement.targets}
+    except (SyntaxError, ValueError, TypeError, RecursionError, AttributeError):  # a magic, no literal, no plain name
+        return set()
+    return names
+
+
+def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and 0 < seeds < 10_000:  # millions are a slip
+        return tuple(range(seeds))
+    listed = list(seeds) if isinstance(seeds, list | tuple) else []
+    if not listed or len(set(listed)) < len(listed) or any(type(seed) is not int or seed < 0 for seed in listed):
+        raise UsageError(f"parameter 'seeds' is {seeds!r}, expected a count or a list of different whole numbers")
+    return tuple(listed)

@@ -1,0 +1,150 @@
+"""Tables of partial backfill: accuracy on the way, how straight the way is, and what each order brings first."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from companion.backfill_curves import IMAGES, LARGEST, LEAST_CERTAIN, LONG_TAILED, LOOSE, RANDOM_ORDERS, SEARCHED_BY_SIZE, STANDARD, STRICT, TWO_THRESHOLDS
+from companion.experiments import find_table
+from companion.tables.backfill_cells import Cells, Curve, cell_of, curve_cells, load_curve, own_accuracy
+from companion.tables.cells import DASH, Cell
+from bctlib.models import with_lambda
+
+STOPS = (0, 10, 20, 50, 100)
+FIRST = 10
+"""Per cent of classes, or of images, after which orders are compared."""
+ORDER_NAMES = {"random": RANDOM_ORDERS, LARGEST: (LARGEST,), LEAST_CERTAIN: (LEAST_CERTAIN,)}
+RULES = {STRICT: "one threshold", TWO_THRESHOLDS: "a threshold per model"}
+GALLERY_NAMES = {
+    STANDARD: "standard galleries",
+    LONG_TAILED: "long-tailed",
+    SEARCHED_BY_SIZE: "long-tailed, searched by size",
+}
+
+
+def fig3_tables(scale: str, device: str | None = None, lam: float = 1.0) -> list[tuple[str, pd.DataFrame]]:
+    """(heading, table) of Fig. 3."""
+    return [
+        ("Figure 3: TPIR@FPIR=1e-2 of new queries, % of classes backfilled in random order", along(scale, device, lam)),
+        (
+            "Figure 3: does it rise steadily, in proportion, and to the paragon? FPIR=1e-2 unless said",
+            steadiness(scale, device, lam),
+        ),
+    ]
+
+
+def order_tables(scale: str, device: str | None = None, lam: float = 1.0) -> list[tuple[str, pd.DataFrame]]:
+    """(heading, table) of the orders of backfill, for each query model with one threshold and with one per model."""
+    return [
+        (f"Orders of backfill, {with_lambda(query, lam)}, {rule}: share of the gain in TPIR@FPIR=1e-2, %", table)
+        for query in ("new-bct", "new-bct-sys")
+        for metric, rule in RULES.items()
+        if (table := orders(query, scale, metric, device, lam)) is not None
+    ]
+
+
+def _curves(cells: Cells, lam: float, rules: dict[str, str]) -> Iterator[tuple[str, str, Curve]]:
+    """(name, metric, mean over random orders) of every query model that was measured, by each metric of `rules`."""
+    queries = dict.fromkeys(query for query, gallery in find_table("fig3").pairs if query != gallery)
+    for metric, rule in rules.items():
+        for query in queries:
+            if curve := load_curve(cells, query, STANDARD, RANDOM_ORDERS, metric, lam):
+                yield f"{with_lambda(query, lam)}, {rule}", metric, curve
+
+
+def along(scale: str, device: str | None = None, lam: float = 1.0) -> pd.DataFrame:
+    """TPIR@FPIR=1e-2 at some shares of classes backfilled, and from which share on it beats the old model."""
+    cells = curve_cells("fig3", scale, device, lam)
+    old = own_accuracy(cells, "old", STANDARD, STRICT)
+    rows = [{"query model": "old, no update"} | {f"{stop} %": DASH for stop in STOPS} | {"0 %": old.text()}]
+    for query, _, curve in _curves(cells, lam, RULES):
+        row = {f"{stop} %": curve.at(stop).text() for stop in STOPS}
+        rows.append({"query model": query} | row | {"above the old model": above_from(curve, old.mean)})
+    return pd.DataFrame(rows).set_index("query model").fillna(DASH)
+
+
+def above_from(curve: Curve, value: float) -> str:
+    """From which measured point on the mean curve stays above the value."""
+    below = np.flatnonzero(curve.mean <= value)
+    if len(below) and below[-1] == len(curve.per_cent) - 1:
+        return "never"
+    return f"from {curve.per_cent[below[-1] + 1 if len(below) else 0]:.0f} %"
+
+
+def steadiness(scale: str, device: str | None = None, lam: float = 1.0) -> pd.DataFrame:
+    """What Appendix B says of the curve: that it rises, in proportion, until the paragon is reached.
+
+    Largest fall: the steepest step between neighbouring points of the mean curve, in points of TPIR, with the 95 %
+    interval of that step, paired by seed; and how many of the steps fall by more than their interval. Correlation of
+    share and accuracy, seed by seed; largest distance of the mean curve from the straight line between its ends, in
+    per cent of the gain. End: its last point less the independent model's own accuracy, paired by seed. All of this at
+    FPIR=1e-2, and with one threshold also at 1e-1. A dash where a curve stays at one value or ends where it began.
+    """
+    cells = curve_cells("fig3", scale, device, lam)
+    rows = []
+    for query, metric, curve in _curves(cells, lam, RULES | {LOOSE: "one threshold, FPIR=1e-1"}):
+        steps = [cell_of(column, curve.seeds) for column in np.diff(curve.values, axis=1).T]
+        steepest = min(steps, key=lambda step: step.mean)
+        falls = sum(step.mean + step.half_width < 0 for step in steps)
+        rows.append(
+            {
+                "query model": query,
+                "gain": curve.gain.text(sign=True),
+                "largest fall": steepest.text(2, sign=True) if steepest.mean < 0 else "none",
+                "falls beyond noise": f"{falls} of {len(steps)} steps",
+                "correlation": _correlation(curve),
+                "off the line": _off_line(curve),
+                "end less paragon": curve.at(100).minus(own_accuracy(cells, "new*", STANDARD, metric)).text(sign=True),
+            }
+        )
+    return pd.DataFrame(rows).set_index("query model")
+
+
+def _correlation(curve: Curve) -> str:
+    """Of share and accuracy, seed by seed; a dash where the accuracy of a seed never changes."""
+    if (np.ptp(curve.values, axis=1) == 0).any():
+        return DASH
+    return cell_of(np.array([np.corrcoef(curve.per_cent, row)[0, 1] for row in curve.values]), curve.seeds).text(3)
+
+
+def _off_line(curve: Curve) -> str:
+    """Largest distance of the mean curve from the straight line, above is positive; a dash where nothing is gained."""
+    mean = curve.mean
+    if mean[-1] == mean[0]:
+        return DASH
+    distance = 100 * (mean - mean[0]) / (mean[-1] - mean[0]) - curve.per_cent
+    return f"{distance[np.argmax(np.abs(distance))]:+.1f} % of gain"
+
+
+def orders(
+    query: str, scale: str, metric: str = STRICT, device: str | None = None, lam: float = 1.0
+) -> pd.DataFrame | None:
+    """Share of the gain that the first tenth brings, of the classes and of the images, in each order.
+
+    metric: STRICT or TWO_THRESHOLDS. Beside each share the difference to the random order, paired by seed. Shares are
+    of the gain on the same galleries; images: how many the first tenth of the classes has. A dash where a seed gains
+    nothing; None where the model was not measured.
+    """
+    tables = {STANDARD: curve_cells("fig3", scale, device, lam)}
+    tables |= dict.fromkeys((LONG_TAILED, SEARCHED_BY_SIZE), curve_cells("backfill_orders", scale, device, lam))
+    rows = []
+    for galleries, cells in tables.items():
+        baseline: dict[str, Cell | None] = {}
+        for name, members in ORDER_NAMES.items():
+            if (curve := load_curve(cells, query, galleries, members, metric, lam)) is None:
+                continue
+            images, shares = load_curve(cells, query, galleries, members, IMAGES, lam), curve.gain_shares()
+            row = {
+                "galleries, order": f"{GALLERY_NAMES[galleries]}, {name}",
+                "gain": curve.gain.text(sign=True),
+                "images": f"{images.at(FIRST).mean if images else FIRST:.0f} %",
+            }
+            for unit, cost in (("classes", None), ("images", images)):
+                reached = shares.at(FIRST, cost) if shares else None
+                baseline.setdefault(unit, reached)
+                other = reached and baseline[unit] and name != "random"
+                row[f"after 10 % of {unit}"] = reached.text(0) if reached else DASH
+                row[f"more than random ({unit})"] = reached.minus(baseline[unit]).text(0, True) if other else DASH
+            rows.append(row)
+    return pd.DataFrame(rows).set_index("galleries, order") if rows else None

@@ -1,0 +1,118 @@
+"""One measured quantity over seeds, and how numbers, pairs and operating points are written."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bctlib.base.errors import BctError
+from companion.pairs import Pair
+from companion.results import load_rows, mean_and_half_width, summarise
+from companion.experiments import made_by
+from bctlib.metrics import is_compatible
+from bctlib.models import find_model
+
+DASH = "–"
+PROTOCOLS = {"verification": ("1:1", "TAR@FAR"), "identification": ("1:N", "TPIR@FPIR")}
+HEADLINE = {"TAR@FAR": "0.0001", "TPIR@FPIR": "0.01"}
+"""The operating points of Tables 1 to 4."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measured quantity over seeds, in per cent."""
+
+    mean: float
+    half_width: float
+    values: tuple[float, ...]
+    seeds: tuple[int, ...] = ()
+
+    def text(self, digits: int = 1, sign: bool = False) -> str:
+        spread = "" if math.isnan(self.half_width) else f" ± {self.half_width:.{digits}f}"
+        return f"{self.mean:{'+' if sign else ''}.{digits}f}{spread}"
+
+    def minus(self, other: "Cell") -> "Cell":
+        """The difference, paired by seed: what two models share with one old model drops out of the interval.
+
+        Seeds that only one of the two has are left out. Raises BctError where no seed is left.
+        """
+        theirs = dict(zip(other.seeds, other.values, strict=True))
+        both = {seed: value for seed, value in zip(self.seeds, self.values, strict=True) if seed in theirs}
+        if not both:
+            raise BctError(f"no seed was measured on both sides: {self.seeds} and {other.seeds}")
+        differences = tuple(value - theirs[seed] for seed, value in both.items())
+        mean, half_width = mean_and_half_width(differences)
+        return Cell(mean, half_width, differences, tuple(both))
+
+
+def pair_text(pair: Pair) -> str:
+    """`(new-bct, old)`: query model first, as in the paper's Tables 1 to 4."""
+    return f"({pair[0]}, {pair[1]})"
+
+
+class MeasuredCells(dict[tuple[str, ...], Cell]):
+    """The cells of a table; raises NotMeasured, naming table and pair, where one is asked for that is not there."""
+
+    def __init__(self, table: str, scale: str, cells: Mapping[tuple[str, ...], Cell]):
+        super().__init__(cells)
+        self.table, self.scale = table, scale
+
+    def __missing__(self, key: tuple[str, ...]) -> Cell:
+        query, gallery, *_, metric, point = key
+        what = f"{metric} {point}".strip()
+        raise NotMeasured(
+            f"{self.table} has no {what} of {pair_text((query, gallery))} at {self.scale} scale: "
+            f"run `./reproduce.sh {made_by(self.table)} --scale {self.scale}` first, if no training diverged"
+        )
+
+
+def measured(table: str, scale: str, device: str | None = None) -> MeasuredCells:
+    """Every cell of a table by (query model, gallery model, protocol, metric, operating point)."""
+    names = ["query_model", "gallery_model", "protocol", "metric", "operating_point"]
+    summary = summarise(load_rows(scale, table, device))
+    cells = {
+        tuple(row[name] for name in names): Cell(row["mean"], row["half_width"], row["values"], row["seeds"])
+        for row in summary.to_dict("records")
+    }
+    return MeasuredCells(table, scale, cells)
+
+
+class NotMeasured(BctError):
+    """A number that is not among the results: the run for it was not made, or its training diverged."""
+
+
+def not_measured(table: str, lam: float) -> NotMeasured:
+    """The error where a table has no numbers of a run at this lambda."""
+    return NotMeasured(
+        f"{table} was not measured at lambda {lam:g}: run `./reproduce.sh {made_by(table)} -p lam {lam:g}` first"
+    )
+
+
+def first_seed(rows: pd.DataFrame, pairs: Sequence[Pair], table: str, lam: float) -> pd.DataFrame:
+    """Those rows that are of the first seed of a run at this lambda.
+
+    pairs: by their names at this lambda. Raises NotMeasured where none of those that have a lambda is there.
+    """
+    bound = {pair for pair in pairs if any(find_model(name).old for name in pair)}
+    there = [pair in bound for pair in zip(rows["query_model"], rows["gallery_model"], strict=True)]
+    if not any(there):
+        raise not_measured(table, lam)
+    return rows[rows["seed"] == rows["seed"][there].min()]
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    return DASH if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def compatible_text(new_old: Cell, old_old: Cell) -> str:
+    """Eq. 2 seed by seed: `yes`, `no`, or how many of the seeds satisfy it."""
+    gains = new_old.minus(old_old).values
+    kept = sum(is_compatible(gain, 0) for gain in gains)
+    n = len(gains)
+    return "yes" if kept == n else "no" if kept == 0 else f"{kept} of {n} seeds"
+
+
+def power(point: str) -> str:
+    """An operating point as the paper writes it: 1e-4; ranks stay as they are."""
+    return point if float(point) >= 1 else f"1e-{round(-math.log10(float(point)))}"

@@ -1,0 +1,71 @@
+"""The generated parts of README.md and docs/: `python -m companion.tables.readme` writes them from the results."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from bctlib.base.errors import BctError
+from bctlib.base.files import replace_atomically
+from bctlib.base.locations import PROJECT
+from companion.tables.cells import PROTOCOLS
+from companion.tables.claims.ledger import highlights_section, ledger_section
+from companion.tables.pairs import compatibility_table
+from companion.tables.tables import markdown, provenance_text
+
+
+def results_section(scale: str = "desk") -> str:
+    """Tables 1b and 1c side by side, with where the numbers come from."""
+    halves = []
+    for protocol, (name, metric) in PROTOCOLS.items():
+        table = compatibility_table("table1", scale, protocol)
+        half = table[[metric, "paper", "Eq. 2", "update gain", "paper: gain"]]
+        halves.append(half.rename(columns={metric: f"{name} {metric}", "paper": f"{name} paper"}))
+    both = pd.concat(halves, axis=1)
+    both.index.name = "(query, gallery)"
+    return f"{markdown(both)}\n\n*In per cent; {provenance_text('table1', scale)}.*"
+
+
+def with_section(text: str, name: str, section: str, path: Path = PROJECT / "README.md") -> str:
+    """The text of `path` with its generated part of that name replaced. Raises BctError when its marks are missing."""
+    begin, end = f"<!-- {name}: generated -->", f"<!-- {name}: end -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise BctError(f"{path} must hold the marks {begin} and {end} once each")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{section}\n{end}{rest.split(end)[1]}"
+
+
+HIGHLIGHTS = (
+    "independent-zero", "l2-eq2", "lwf-eq2", "bct-eq2", "sys-eq2", "bct-cost", "deep-256d-eq2", "chain-31", "reid-bct",
+    "backfill-rises",
+)  # fmt: skip
+"""The claims that the front page shows: the main statement of each table, whatever its verdict here."""
+
+SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"results": results_section, "claims": lambda: highlights_section(HIGHLIGHTS)},
+    "docs/claims.md": {"ledger": ledger_section},
+}
+"""For each page what its pairs of marks hold."""
+
+
+def with_sections(text: str, page: str = "README.md") -> str:
+    """The text of a page (a key of SECTIONS) with every generated part made from the committed results."""
+    for name, make in SECTIONS[page].items():
+        text = with_section(text, name, make(), PROJECT / page)
+    return text
+
+
+def update_pages() -> None:
+    """Write the committed results into every page of SECTIONS."""
+    for page in SECTIONS:
+        path = PROJECT / page
+        text = with_sections(path.read_text(encoding="utf-8"), page)
+        replace_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    try:
+        update_pages()
+    except BctError as error:
+        sys.exit(str(error))

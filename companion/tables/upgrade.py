@@ -1,0 +1,106 @@
+"""Tables of the live upgrade: accuracy, what is held and embedded, recall and prototypes at every step."""
+
+import pandas as pd
+
+from companion.live_upgrade_names import ADDED, APPROXIMATE, ATTENTION, AVERAGE, BYTES, EMBEDDED, FLAT, INSERTED, LARGEST, LOOSE, RANDOM, RANK, RECALL_1, RECALL_10, STRICT, TEMPERATURE, TOMBSTONES, upgrade_name
+from companion.tables.cells import DASH
+from companion.tables.live_upgrade_cells import Cells, Line, line, pairs, practices, upgrade_cells
+from bctlib.upgrade.serve.steps import DAY_0, END, NEW_ITEMS, STEPS
+
+LESS = "… less dual write"
+_TITLES = {STRICT: "TPIR@FPIR=1e-2", LOOSE: "TPIR@FPIR=1e-1", RANK: "rank 1"}
+
+
+def upgrade_tables(scale: str, device: str | None = None, lam: float = 1.0) -> list[tuple[str, pd.DataFrame]]:
+    """(heading, table) of everything that is the same on every machine."""
+    cells = upgrade_cells(scale, device, lam)
+    found = [
+        (f"Live upgrade, {title}, classes of day 0, backfilled in random order, %", accuracy(cells, metric, lam))
+        for metric, title in _TITLES.items()
+    ]
+    found += [
+        (f"Live upgrade, {_TITLES[STRICT]}, the same with the largest classes first, %", largest_first(cells, lam)),
+        (f"Live upgrade, {_TITLES[LOOSE]}, classes added after the new model came, %", added_classes(cells, lam)),
+        ("Live upgrade, what is held and done, G1 and G2 on average", held(cells, lam)),
+        ("Live upgrade, what approximate indexes find of what a flat one finds, %", recalls(cells, lam)),
+        ("Prototypes by average and by attention, %", prototypes(cells, lam)),
+    ]
+    return [(heading, table) for heading, table in found if len(table)]
+
+
+def _table(lines: dict[str, dict[str, str]], index: str) -> pd.DataFrame:
+    present = [step for step in STEPS if any(step in each for each in lines.values())]
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=present).fillna(DASH)
+    return table.rename_axis(index)
+
+
+def _texts(of: Line, digits: int = 1, sign: bool = False) -> dict[str, str]:
+    return {step: cell.text(digits, sign) for step, cell in of.items()}
+
+
+def accuracy(cells: Cells, metric: str, lam: float = 1.0, ending: str = "") -> pd.DataFrame:
+    """An accuracy at each step, by practice; below each line of one index its difference to dual write, by seed."""
+    lines = practices(cells, metric, lam, ending=ending)
+    dual = {name: each for name, each in lines.items() if name.endswith("dual write")}
+    rows: dict[str, dict[str, str]] = {}
+    for name, each in lines.items():
+        rows[name] = _texts(each)
+        for other in dual.values() if name not in dual else ():
+            shared = {step: each[step].minus(other[step]) for step in each if step in other}
+            rows[f"{LESS}: {name}"] = _texts(shared, sign=True)
+    return _table(rows, "model, practice")
+
+
+def largest_first(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
+    """At the strict operating point, with one threshold and with one for each model's vectors."""
+    lines = practices(cells, STRICT, lam, LARGEST)
+    return _table({name: _texts(each) for name, each in lines.items() if "one index" in name}, "model, practice")
+
+
+def added_classes(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
+    return _table(
+        {name: _texts(each) for name, each in practices(cells, LOOSE, lam, ending=ADDED).items()}, "model, practice"
+    )
+
+
+def held(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
+    """Megabytes of all indexes that are held, images embedded and vectors inserted since day 0, tombstones."""
+    rows: dict[str, dict[str, str]] = {}
+    for pair in [*pairs(lam, False), *pairs(lam, True)]:
+        for kind in (FLAT, *APPROXIMATE):
+            for metric, digits, unit in ((BYTES, 2, 1e6), (EMBEDDED, 0, 1), (INSERTED, 0, 1), (TOMBSTONES, 0, 1)):
+                of = line(cells, pair, upgrade_name(kind, RANDOM), metric)
+                if (metric == EMBEDDED and kind != FLAT) or not any(cell.mean for cell in of.values()):
+                    continue
+                name = metric.replace("bytes", "megabytes")
+                rows[f"{pair[0]}, {kind}, {name}"] = {s: f"{c.mean / unit:,.{digits}f}" for s, c in of.items()}
+    return _table(rows, "model, kind, quantity")
+
+
+def recalls(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
+    rows = {
+        f"{pair[0]}, {kind}, {metric.split()[0]}": _texts(each, 2)
+        for pair in pairs(lam, True)
+        for kind in APPROXIMATE
+        for metric in (RECALL_1, RECALL_10)
+        if (each := line(cells, pair, upgrade_name(kind, RANDOM), metric))
+    }
+    return _table(rows, "model, kind, recall")
+
+
+def prototypes(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
+    """Both kinds at each step, and what attention adds, paired by seed."""
+    rows = {}
+    for pair in pairs(lam, True):
+        chosen = line(cells, pair, ATTENTION, TEMPERATURE)
+        for metric, title in _TITLES.items():
+            average, attention = (line(cells, pair, kind, metric) for kind in (AVERAGE, ATTENTION))
+            for step in (DAY_0, NEW_ITEMS, END):
+                if step in average and step in attention:
+                    rows[f"{pair[0]}, {title}, {step}"] = {
+                        "average": average[step].text(),
+                        "attention": attention[step].text(),
+                        "attention less average": attention[step].minus(average[step]).text(2, sign=True),
+                        "temperatures": ", ".join(f"{each:g}" for each in chosen[DAY_0].values),
+                    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model, accuracy, step")

@@ -1,0 +1,153 @@
+"""One seed at one scale: its data, its models (trained when first asked for) and their features."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bctlib.data.glyphs import GlyphSet
+from bctlib.data.paper.ijbc_protocols import IjbcProtocols
+from bctlib.data.protocols import GlyphProtocols
+from bctlib.data.variants import ReidProtocol
+from bctlib.data.splits import IdentitySplit
+from companion.paper_data import Photographs
+from companion.scale_data import scale_data
+from bctlib.training.features import comparable
+from bctlib.training import store
+from bctlib.training.artefact import Artefact
+from bctlib.training.devices import choose_device
+from bctlib.models import find_model
+from bctlib.training.recipe import Recipe
+from bctlib.training.scales import ScaleSettings
+
+_COSINE_SETTINGS = {"cosine-margin": ("scale", "margin"), "norm-softmax": ("scale",), "softmax": ()}
+
+
+@dataclass
+class Workbench:
+    """Data, models and features of one seed at one scale.
+
+    The split and the protocols are the same for every seed; the seed draws the nested training shares and, through
+    each model's recipe, its initial weights, order and distortion. force: train again what the store holds. task:
+    "faces" or "persons"; the paper's own data differ by it, glyphs serve both. data: where everything comes from
+    (`companion.scale_data`). Raises UsageError for an unknown scale, task or device.
+    """
+
+    scale: str
+    seed: int = 0
+    device: str = "auto"
+    force: bool = False
+    task: str = "faces"
+    _models: dict[str, Artefact] = field(default_factory=dict, repr=False)
+    _renewed: set[str] = field(default_factory=set, repr=False)
+
+    def __post_init__(self):
+        self.data = scale_data(self.scale, self.task)
+        self.settings = self.data.settings
+        self.on = choose_device(self.device)
+
+    def for_task(self, task: str) -> "Workbench":
+        """This workbench, or at paper scale that of another task, which has other models; at other scales the same."""
+        if task == self.task or isinstance(self.settings, ScaleSettings):
+            return self
+        return Workbench(self.scale, self.seed, self.device, self.force, task)
+
+    @property
+    def glyphs(self) -> GlyphSet | Photographs:
+        """The training identities' pictures: at paper scale photographs instead of glyphs."""
+        return self.data.pictures
+
+    @property
+    def split(self) -> IdentitySplit:
+        return self.data.split
+
+    def protocols(self, part: str = "test") -> GlyphProtocols | IjbcProtocols:
+        """The two protocols over the `test` or the `validation` identities (paper scale has no validation)."""
+        return self.data.protocols(part)
+
+    @property
+    def distinct(self) -> GlyphProtocols | None:
+        """The test protocols without the fifth of the identities with the closest doubles; None for photographs."""
+        return self.data.distinct
+
+    def reid_protocol(self, part: str = "test") -> ReidProtocol:
+        """Queries and gallery over the pool whose features the store may hold already."""
+        return self.data.reid_protocol(part)
+
+    def recipe(self, name: str) -> Recipe:
+        """What decides the numbers of the named model (`bctlib.models`) here."""
+        spec, settings = find_model(name), self.settings
+        head_settings = {"scale": settings.head_scale, "margin": settings.margin}
+        return Recipe(
+            data=self.data.text,
+            share=spec.share,
+            seed=self.seed,
+            backbone=settings.backbones[spec.backbone],
+            dim=spec.dim,
+            head=spec.head,
+            method=spec.method,
+            schedule=settings.schedule,
+            relu=spec.relu,
+            head_settings={key: head_settings[key] for key in _COSINE_SETTINGS[spec.head]},
+            options=dict(spec.options),
+            distortion=dict(self.data.distortion),
+            old=self.recipe(spec.old).key if spec.old else None,
+        )
+
+    def model(self, name: str) -> Artefact:
+        """The trained model, from the store or trained now; its old model first, if it has one.
+
+        Before a first training everything that it will be measured on is looked for as well.
+        """
+        if name not in self._models:
+            spec, recipe = find_model(name), self.recipe(name)
+            if self.force and name not in self._renewed:
+                store.forget(recipe)
+                self._renewed.add(name)
+            if not store.is_trained(recipe):
+                self.data.require()
+            old = self.model(spec.old) if spec.old else None
+            label = f"{name} seed {self.seed}"
+            self._models[name] = store.fetch(
+                recipe, lambda: self.data.training_set(spec.share, self.seed), old, self.on, label
+            )
+        return self._models[name]
+
+    def features(self, name: str, part: str = "test") -> np.ndarray:
+        """float32 [images of the pool, dim]: the model's embeddings of every image of the protocols."""
+        return self.data.features(self.model(name), part, self.on)
+
+    def pair_features(self, query: str, gallery: str, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
+        """Features of the query model, made comparable with the gallery model's, and those of the gallery model.
+
+        A query model's transform, if it has one, leads into the space of its own old model and of no other.
+        """
+        gallery_features = self.features(gallery, part)
+        query_features = self.features(query, part)
+        transform = self.model(query).transform if find_model(query).old == gallery else None
+        return comparable(query_features, gallery_features.shape[1], transform), gallery_features
+
+    def about(self, query: str, gallery: str) -> dict[str, str | int | float]:
+        """The columns of a result row that say which pair was measured, and how its query model was trained."""
+        training = self.model(query).training
+        return {
+            "seed": self.seed, "method": find_model(query).method, "query_model": query, "gallery_model": gallery,
+            "device": training.device, "versions": training.versions, "commit": training.commit,
+            "seconds": training.seconds,
+        }  # fmt: skip
+
+
+def with_ancestors(names: tuple[str, ...]) -> Iterator[str]:
+    """The named models and the old models they need, each once, in an order in which they can be trained."""
+    seen: set[str] = set()
+
+    def visit(name: str) -> Iterator[str]:
+        old = find_model(name).old
+        if old:
+            yield from visit(old)
+        if name not in seen:
+            seen.add(name)
+            yield name
+
+    for name in names:
+        yield from visit(name)

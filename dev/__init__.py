@@ -1,0 +1,1 @@
+"""For the builders: benchmarks, the glyph set, the committed notebooks."""

@@ -1,0 +1,1 @@
+"""Builds the glyph set from free typefaces."""

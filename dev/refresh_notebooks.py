@@ -1,0 +1,58 @@
+"""The committed notebooks, executed anew at their defaults: `python -m dev.refresh_notebooks [NAME ...]`.
+
+Each is run by papermill into a temporary file, stripped of what only this run knows (times, papermill's metadata), and
+put back in its place when it has run to the end.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+
+from bctlib.base.errors import BctError
+from bctlib.base.files import replace_atomically
+from companion.launcher.lab import update_first_page
+from companion.launcher.run_notebook import run_notebook
+from bctlib.base.locations import notebooks_dir
+
+
+def without_traces(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The executed notebook as it is committed: outputs and execution counts stay, metadata of the run go."""
+    for metadata in (notebook.metadata, *(cell.metadata for cell in notebook.cells)):
+        for key in ("papermill", "widgets", "execution"):
+            metadata.pop(key, None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        if cell.metadata.get("tags") == []:
+            del cell.metadata["tags"]
+        if cell.cell_type == "code":  # an emptied progress display
+            cell.outputs = [out for out in cell.outputs if out.get("data") != {"text/plain": ""}]
+    return notebook
+
+
+def refresh(path: Path) -> None:
+    """Execute one notebook and replace it. Raises BctError when it fails; the committed one then stays as it is."""
+    with tempfile.TemporaryDirectory(prefix="bct-refresh-") as folder:
+        output = Path(folder) / path.name
+        if status := run_notebook(path, output, {}):
+            raise BctError(f"{path.name} failed with status {status}; the committed notebook was left as it is")
+        notebook = without_traces(nbformat.read(output, as_version=4))
+        replace_atomically(path, lambda temporary: nbformat.write(notebook, str(temporary)))
+
+
+def main(names: list[str]) -> int:
+    try:
+        for path in sorted(notebooks_dir().glob("*.ipynb")):
+            if not names or path.name in names:
+                refresh(path)
+                print(f"{path.name} executed")
+        update_first_page()  # a title may be new
+    except BctError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,211 @@
+import gzip
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bctlib.base import locations
+from dev.glyphs import build as builder
+from dev.glyphs.choose_typefaces import distances, farthest_point_order
+from bctlib.data.glyphs import load_glyphs
+from dev.glyphs.rendering import render_typeface
+from dev.glyphs.typefaces import COLUMNS, Typeface, pick_typefaces, read_typefaces
+from bctlib.base.errors import BctError
+
+pytest.importorskip("fontTools", reason="fontTools (dev group) draws no glyphs here")
+
+# A made-up font: kanji drawn as rectangles (width, height of a 1000-unit em), 娃 like 阿 on purpose, 哀 empty.
+BOXES = {"亜": (900, 900), "唖": (400, 900), "娃": (900, 300), "阿": (900, 300), "哀": None, "愛": (900, 2000)}
+
+
+@pytest.fixture
+def box_font(tmp_path):
+    """Path of the made-up font inside the unpacked tree of a made-up Debian package `fonts-boxes`."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    names = {character: f"u{ord(character):X}" for character in BOXES}
+    build = FontBuilder(1000, isTTF=True)
+    build.setupGlyphOrder([".notdef", *names.values()])
+    build.setupCharacterMap({ord(character): name for character, name in names.items()})
+    glyphs = {}
+    for name, box in {".notdef": (500, 500), **{names[c]: box for c, box in BOXES.items()}}.items():
+        pen = TTGlyphPen(None)
+        if box is not None:
+            width, height = box
+            for i, point in enumerate([(50, 0), (50, height), (50 + width, height), (50 + width, 0)]):
+                (pen.lineTo if i else pen.moveTo)(point)
+            pen.closePath()
+        glyphs[name] = pen.glyph()
+    build.setupGlyf(glyphs)
+    build.setupHorizontalMetrics({name: (1000, 50) for name in glyphs})
+    build.setupHorizontalHeader(ascent=900, descent=-100)
+    build.setupNameTable({"familyName": "Boxes", "styleName": "Regular"})
+    build.setupOS2()
+    build.setupPost()
+    fonts = tmp_path / "fonts"
+    path = fonts / "fonts-boxes/usr/share/fonts/truetype/boxes.ttf"
+    doc = fonts / "fonts-boxes/usr/share/doc/fonts-boxes"
+    path.parent.mkdir(parents=True)
+    doc.mkdir(parents=True)
+    build.save(path)
+    (doc / "copyright").write_text("License: free\n")
+    with gzip.open(doc / "changelog.Debian.gz", "wt") as log:
+        log.write("fonts-boxes (1:2.0-3) unstable; urgency=low\n")
+    return path
+
+
+@pytest.fixture
+def box_candidates(monkeypatch):
+    face = Typeface("boxes", "fonts-boxes", "boxes.ttf", 0, "test", "free", 1, "desk")
+    monkeypatch.setattr(builder, "pick_typefaces", lambda names, subset: [face])
+
+
+def test_glyphs_are_centred_fitted_and_masked(box_font):
+    characters = [*BOXES, "挨"]
+    levels, present = render_typeface(box_font, 0, characters, ["亜", "唖"], 28)
+    # 娃 and 阿 share a picture, 哀 is empty, 挨 is not in the character map (its .notdef box is not drawn).
+    assert present.tolist() == [True, True, False, False, False, True, False]
+    assert levels.dtype == np.uint8 and levels.max() == 15 and not levels[~present].any()
+    rows, columns = np.nonzero(levels[0])
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 25, 2, 25)  # 23 pixels, centred within 28
+    narrow = np.nonzero(levels[1].any(axis=0))[0]
+    assert 10 <= len(narrow) <= 12 and abs(narrow.mean() - 13.5) <= 0.5  # 23 * 400 / 900, centred
+    tall_rows, tall_columns = (np.nonzero(levels[5].any(axis=axis))[0] for axis in (1, 0))
+    assert 26 <= len(tall_rows) <= 28 and len(tall_columns) < 15  # drawn smaller, with its own proportions
+
+
+def test_file_that_is_no_font_is_named(tmp_path):
+    path = tmp_path / "broken.ttf"
+    path.write_bytes(b"no font")
+    with pytest.raises(BctError, match=r"broken\.ttf is not a font"):
+        render_typeface(path, 0, ["亜"], ["亜"], 28)
+
+
+def test_build_writes_a_folder_that_loads(box_font, box_candidates, tmp_path, capsys):
+    out = tmp_path / "out" / "glyphs"
+    builder.build_glyphs(tmp_path / "fonts", out, size=16)
+    glyphs = load_glyphs(out)
+    assert glyphs.images.shape == (2965, 1, 16, 16) and glyphs.present.sum() == 3
+    assert "fonts-boxes,1:2.0-3,boxes.ttf" in (out / "typefaces.csv").read_text()
+    assert "License: free" in (out / "LICENSES.txt").read_text()
+    assert [path.name for path in out.parent.iterdir()] == ["glyphs"]
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    builder.build_glyphs(tmp_path / "fonts", out, size=16)  # over an earlier build
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+    assert "1/1 boxes: 3 of 2965 kanji" in capsys.readouterr().out
+
+
+def test_interrupted_build_leaves_the_earlier_one(box_font, box_candidates, tmp_path, monkeypatch):
+    out = tmp_path / "out" / "glyphs"
+    builder.build_glyphs(tmp_path / "fonts", out, size=16)
+    before = load_glyphs(out).version
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    for step in ("write_sheet", "_write_licences", "_write_manifest"):
+        with monkeypatch.context() as patch:
+            patch.setattr(builder, step, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                builder.build_glyphs(tmp_path / "fonts", out, size=20)
+            with pytest.raises(KeyboardInterrupt):
+                builder.build_glyphs(tmp_path / "fonts", tmp_path / "out" / "fresh", size=20)
+        assert [path.name for path in out.parent.iterdir()] == ["glyphs"]
+    assert load_glyphs(out).version == before
+
+
+def test_foreign_folder_is_not_overwritten(box_font, box_candidates, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    with pytest.raises(BctError, match="holds other things"):
+        builder.build_glyphs(tmp_path / "fonts", tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--set", "half"], 2, "--set: expected desk or full"),
+        (["--size", "4"], 2, "--size: expected 8 to 256"),
+        (["--typefaces", "helvetica"], 2, "helvetica is not a name in typefaces.csv"),
+        (["--typefaces", "train"], 1, "holds neither fonts-train_"),
+    ],
+)
+def test_bad_requests_are_one_sentence(tmp_path, capsys, arguments, code, words):
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    assert builder.main(["--fonts", str(tmp_path / "empty"), "--out", str(out), *arguments]) == code
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_missing_font_folder_is_named(tmp_path, capsys):
+    assert builder.main(["--fonts", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
+    assert "nowhere is not a folder" in capsys.readouterr().err
+
+
+def test_candidates_are_ranked_and_the_desk_set_is_the_head():
+    faces = read_typefaces()
+    ranks = [face.rank for face in faces if face.rank is not None]
+    assert ranks == list(range(1, len(ranks) + 1))
+    assert [face.rank for face in pick_typefaces(None, "desk")] == list(range(1, 33))
+    assert 55 <= len(pick_typefaces(None, "full")) <= 70
+    assert [face.name for face in pick_typefaces(["klee-regular", "train"], "full")] == ["train", "klee-regular"]
+    assert tuple(
+        json.loads((locations.PROJECT / "data/glyphs/manifest.json").read_text())["typefaces"][i]["name"]
+        for i in range(32)
+    ) == tuple(face.name for face in faces[:32])
+
+
+def test_broken_candidate_list_names_the_line(tmp_path):
+    path = tmp_path / "typefaces.csv"
+    path.write_text(",".join(COLUMNS) + "\na,b,c,0,d,e,1,desk\na2,b,c,zero,d,e,2,desk\n")
+    with pytest.raises(BctError, match="line 3"):
+        read_typefaces(path)
+    path.write_text("name\n")
+    with pytest.raises(BctError, match="line 1: expected the columns"):
+        read_typefaces(path)
+
+
+def test_farthest_point_order_by_hand():
+    points = np.array([0.0, 1.0, 1.02, 3.0])  # on a line: 1.0 is the most central, then 3.0, then 0.0; 1.02 is a double
+    order = farthest_point_order(np.abs(points[:, None] - points[None]), least=0.05)
+    assert [i for i, _ in order] == [1, 3, 0]
+    assert [gap for _, gap in order] == pytest.approx([0, 2, 1])
+
+
+def test_distance_is_zero_for_equal_designs_and_ignores_absent_kanji():
+    pictures = np.random.default_rng(0).integers(0, 16, (2, 5, 12, 12), dtype=np.uint8)
+    pictures[1, :4] = pictures[0, :4]
+    present = np.ones((2, 5), bool)
+    assert distances(pictures, present)[0, 1] > 0.05
+    present[1, 4] = False
+    assert distances(pictures, present)[0, 1] == pytest.approx(0, abs=1e-5)
+
+
+def _font_folder() -> Path | None:
+    given = os.environ.get("BCT_FONTS")
+    if given:
+        return Path(given)
+    return Path("/") if Path("/usr/share/doc/fonts-misaki").is_dir() else None
+
+
+@pytest.mark.parametrize("name", ["misaki-gothic", "kouzan-gyosho"])
+def test_rebuilt_typeface_has_the_committed_bytes(tmp_path, name):
+    folder = _font_folder()
+    if folder is None:
+        pytest.skip("no Debian fonts here: set BCT_FONTS to a folder of .deb packages or unpacked trees")
+    (face,) = pick_typefaces([name], "desk")
+    committed = locations.PROJECT / "data/glyphs"
+    row = next(line for line in (committed / "typefaces.csv").read_text().splitlines() if line.startswith(f"{name},"))
+    try:
+        builder.build_glyphs(folder, tmp_path / "glyphs", names=[face.name])
+    except BctError as error:
+        pytest.skip(str(error))
+    if row not in (tmp_path / "glyphs/typefaces.csv").read_text():
+        pytest.skip(f"{face.package} is here in another version than the committed sheets were drawn with")
+    assert (tmp_path / f"glyphs/{name}.png").read_bytes() == (committed / f"{name}.png").read_bytes()

@@ -1,0 +1,31 @@
+"""One of several processes, of which rank 1 fails in the way that its argument names while the others wait for it."""
+
+import os
+import signal
+import sys
+
+from bctlib.base.errors import BctError
+from companion.launcher.one_of_several import run_as_one
+from bctlib.training.processes import joined
+
+
+def work() -> None:
+    with joined("cpu") as (processes, _):
+        if processes.rank == 1:
+            FAULTS[sys.argv[1]]()
+        processes.barrier()
+
+
+def sentence() -> None:
+    raise BctError("photo-7.jpg: is a truncated image")
+
+
+FAULTS = {
+    "sentence": sentence,
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "bug": lambda: {}["nothing"],
+    "none": lambda: None,
+}
+
+if __name__ == "__main__":
+    sys.exit(run_as_one(work, "failing"))

@@ -1,0 +1,75 @@
+"""What `plan` and the line before a run say is to be trained is what the notebook trains."""
+
+import re
+
+import nbformat
+import pytest
+
+from bctlib.base import locations
+from companion.experiments import find_experiment
+from companion.launcher import main
+from companion.launcher.targets import TARGETS, find_target
+from bctlib.training import store
+
+
+@pytest.fixture
+def trained_at_lambda_1(store_folder, monkeypatch):
+    monkeypatch.setattr(store, "is_trained", lambda recipe: "lam" not in recipe.options)
+
+
+def said(capsys, words: str) -> str:
+    assert main.main(words.split()) == 0
+    return capsys.readouterr().out
+
+
+def test_models_of_another_lambda_are_planned_by_their_own_name(trained_at_lambda_1, capsys):
+    assert "all 16 models are in the store; nothing to train" in said(capsys, "plan table3 --scale smoke")
+    plan = said(capsys, "plan table3 --scale smoke -p lam 0.5")
+    assert "10 of 16 models to train" in plan and re.search(r"new-deep@0.5 +seed 0  to train, about", plan)
+    assert re.search(r"old-ns +seed 0  in the store", plan)
+
+
+def test_what_is_forced_is_trained_again(trained_at_lambda_1, capsys):
+    plan = said(capsys, "plan table1 --scale smoke --force")
+    assert "7 of 7 models to train" in plan and "new-bct      seed 0  to train again, about" in plan
+
+
+def test_a_run_says_before_it_begins_what_it_will_train(trained_at_lambda_1, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(main, "run_notebook", lambda *words: 1)
+    assert main.main("table3 --scale smoke -p lam 0.5".split()) == 1
+    assert "10 of 16 models to train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "models"),
+    [
+        ("table1", {"new-l2", "new-bct-kd"}),
+        ("tradeoff", {"new-l2", "new-bct-kd", "new-l2@0.1"}),
+        ("table2 -p tradeoff true", {"new-l2", "new-l2@0.1"}),
+        ("tradeoff -p lam 0.5", {"new-l2", "new-l2@0.5", "new-bct-kd@0.5", "new-l2@10"}),
+        ("stronger", {"new-deep", "new-bct", "new-bct@10"}),
+        ("long_chain -p lam 2", {"phi3@2", "chain6@2"}),
+    ],
+)
+def test_a_notebook_runs_whole(trained_at_lambda_1, capsys, words, models):
+    names = set(re.findall(r"^  (\S+) +seed 0", said(capsys, f"plan {words} --scale smoke"), re.M))
+    assert models <= names and ("new-l2@0.1" in names) == ("tradeoff" in words)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_every_experiment_of_a_notebook_belongs_to_its_targets(target):
+    """A notebook's cell may run an experiment always, or below `if` where the parameter of that name is true."""
+    notebook = nbformat.read(locations.notebooks_dir() / target.notebook, 4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    for condition, table in re.findall(r"(?m)^(?:if (\w+):\n    )?run_experiment\(\"(\w+)\"", code):
+        parameters = {condition: True} if condition else {}
+        assert set(find_experiment(table).models) <= set(target.trained(parameters)), table
+
+
+def test_the_tables_of_lambdas_of_their_own_are_shown_at_those(monkeypatch):
+    from companion.tables import tables
+
+    for table in ("tradeoff", "stronger"):
+        ((_, plain),), ((_, other),) = tables.tables_of(table, "desk"), tables.tables_of(table, "desk", lam=0.5)
+        assert plain.equals(other)
+    assert find_target("tradeoff").optional

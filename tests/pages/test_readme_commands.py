@@ -1,0 +1,76 @@
+"""The commands of README and docs exist: cheap ones are executed, the others are understood."""
+
+import re
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from pages import PAGES, blocks
+from torch.distributed import run as torchrun
+
+from bctlib.upgrade import embed
+from bctlib.upgrade.evaluate import command as evaluate
+from bctlib.upgrade.report import command as report
+from bctlib.upgrade.train import command as train
+from companion.launcher import train_models
+from companion.launcher import main
+from companion.launcher.command_line import parse
+from companion.launcher.notebook_parameters import parse_value, read_defaults
+from bctlib.base.locations import PROJECT
+
+KNOWN_TOOLS = {"git", "cd", "conda", "export", "uv", "source"}
+PARSERS = {"bctlib.upgrade.train.command": train, "bctlib.upgrade.embed": embed, "bctlib.upgrade.evaluate.command": evaluate, "bctlib.upgrade.report.command": report}
+
+
+def commands_of(page: str) -> list[list[str]]:
+    """Every command of the page's shell blocks, without comment and leading variables."""
+    commands = []
+    for line in "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines():
+        for part in re.split(r"\s&&\s", line):
+            words = shlex.split(part, comments=True)
+            while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                words.pop(0)
+            commands += [words] if words else []
+    return commands
+
+
+COMMANDS = [words for page in PAGES for words in commands_of(page)]
+DIFFERENT = list(dict.fromkeys(map(tuple, COMMANDS)))
+
+
+def test_the_readme_says_how_to_begin_and_how_to_test():
+    assert commands_of("README.md")[:2] == [["./reproduce.sh", "table1"], ["./reproduce.sh", "test"]]
+
+
+@pytest.mark.parametrize("words", DIFFERENT, ids=" ".join)
+def test_a_command_of_the_pages(words, capsys):
+    tool, *arguments = words
+    if tool in ("./reproduce.sh", "bctlib"):
+        request = parse(arguments)  # raises on any word that is not understood
+        if request.command in ("help", "list", "plan"):
+            assert main.main(arguments) == 0
+            assert capsys.readouterr().out.strip()
+        elif request.command in ("bench", "data"):
+            with pytest.raises(SystemExit, match="0"):
+                main.main([*arguments[:2], "--help"])
+            known = capsys.readouterr().out
+            assert all(word in known for word in arguments if word.startswith("--"))
+    elif tool == "papermill":
+        notebook = PROJECT / arguments[0]
+        for position in [at for at, word in enumerate(arguments) if word == "-p"]:
+            name, value = arguments[position + 1 : position + 3]
+            parse_value(notebook, read_defaults(notebook), name, value)
+    elif tool in ("python", "python3") and arguments[0] == "-m":
+        module, *options = arguments[1:]
+        if module in PARSERS and "--help" not in options:
+            PARSERS[module]._parser().parse_args(options)  # ends in an error for any option that is not its own
+        else:
+            source = Path(find_spec(module).origin).read_text(encoding="utf-8")
+            assert all(word in source for word in options if word.startswith("--") and word != "--help")
+    elif tool == "torchrun":
+        started = torchrun.parse_args(arguments)
+        assert started.module and started.training_script == "companion.launcher.train_models"
+        assert train_models.parser().parse_args(started.training_script_args).models
+    else:
+        assert tool in KNOWN_TOOLS, f"a page uses {tool}"

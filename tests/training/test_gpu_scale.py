@@ -1,0 +1,227 @@
+"""GPU scale as far as a CPU goes: the set that must be built, its networks, steps for which nobody waits."""
+
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from synthetic_glyphs import synthetic_glyphs
+from tiny import same_weights, tiny_recipe, tiny_set
+from torch import nn
+
+from bctlib.base import progress
+from dev.glyphs.build import COLUMNS, _write_identities, _write_manifest
+from bctlib.data.distortion import TrainingDistortion
+from bctlib.data.glyphs import IDENTITIES, load_glyphs
+from dev.glyphs.kanji import level_one
+from bctlib.data.sheets import write_sheet
+from bctlib.base.errors import UsageError
+from companion.measure.plans import basis, plan, require_data
+from companion.results import load_rows
+from companion.measure.run import run_experiment
+from companion.workbench import Workbench
+from companion.launcher import main, run_notebook
+from bctlib.training.acceleration import Accelerated, accelerated
+from bctlib.networks import build_backbone
+from bctlib.losses import build_head
+from bctlib.training.loop import train
+from bctlib.methods import METHODS, OldModel, Preparation, build_method
+from bctlib.training.objective import Objective
+from bctlib.training.scales import SETTINGS
+
+CPU, NOWHERE = torch.device("cpu"), torch.device("meta")
+
+
+def write_full_set(data: Path) -> Path:
+    """DATA/glyphs-full as the builder lays it out: 72 identities in 12 generated typefaces of 28 x 28 pixels."""
+    glyphs = synthetic_glyphs(n_identities=72, n_typefaces=12, side=28)
+    (folder := data / "glyphs-full").mkdir(parents=True)
+    identities, entries = level_one()[:72], []
+    for number, face in enumerate(glyphs.typefaces):
+        write_sheet(folder / f"{face}.png", glyphs.images[:, number] // 17, COLUMNS["full"])
+        missing = "".join(identities[i].character for i in np.flatnonzero(~glyphs.present[:, number]))
+        entries.append({"name": face, "sheet": f"{face}.png", "missing": missing})
+    _write_identities(folder / IDENTITIES, identities)
+    _write_manifest(folder, "full", 28, 72, entries)
+    return folder
+
+
+@pytest.fixture
+def nothing_here(tmp_path, monkeypatch) -> Path:
+    """Empty folders for everything."""
+    for name in ("DATA", "STORE", "RESULTS", "FIGURES"):
+        monkeypatch.setenv(f"BCT_{name}", str(tmp_path / name))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def small_set(tmp_path_factory) -> Path:
+    """A data folder with a small full set, and beside it the folders of all rehearsals here."""
+    root = tmp_path_factory.mktemp("rehearsal")
+    write_full_set(root / "DATA")
+    return root
+
+
+@pytest.fixture
+def rehearsal(small_set, monkeypatch) -> Path:
+    """One step of each model on that set, in one store as in real use."""
+    monkeypatch.setenv("BCT_REHEARSAL", "1")
+    for name in ("DATA", "STORE", "RESULTS", "FIGURES"):
+        monkeypatch.setenv(f"BCT_{name}", str(small_set / name))
+    return small_set
+
+
+def test_a_missing_full_set_names_the_command_that_builds_it(nothing_here, capsys):
+    bench = Workbench("gpu", device="cpu")
+    for look in (lambda: require_data(["table1"], "gpu"), lambda: bench.glyphs, lambda: bench.model("old")):
+        with pytest.raises(UsageError, match="glyphs-full.*build_glyphs --set full --fonts DIR --download"):
+            look()
+    assert main.main(["table1", "--scale", "gpu"]) == 2
+    said = capsys.readouterr()
+    assert "--set full" in said.err and said.err.count("\n") == 1 and not said.out
+    assert not any((nothing_here / name).exists() for name in ("STORE", "RESULTS", "FIGURES"))
+
+
+def test_an_estimate_needs_no_glyphs_and_says_that_it_is_a_guess(nothing_here):
+    models = plan(["new-bct"], "gpu", [0])
+    assert [model.name for model in models] == ["old", "new-bct"] and not any(model.cached for model in models)
+    assert all(60 < model.estimated_s < 3600 for model in models)
+    assert "guesses, not measured" in basis("gpu") and "not built here" in basis("gpu")
+
+
+def test_all_identities_are_used_and_the_old_network_is_the_shallower_one():
+    settings = SETTINGS["gpu"]
+    assert settings.n_train + settings.n_validation + settings.n_test == 6355
+    assert dict(settings.backbones) == {"base": "resnet18", "deep": "resnet50"}
+
+
+def test_the_depth_pair_of_table_3_has_different_networks(rehearsal):
+    bench = Workbench("gpu", device="cpu")
+    assert bench.recipe("old").backbone == "resnet18" and bench.recipe("new-deep").backbone == "resnet50"
+    assert bench.recipe("new-deep").old == bench.recipe("old").key
+    new = bench.model("new-deep")
+    assert len(new.training.losses) == 1 and new.recipe.schedule.epochs == 1
+    query, gallery = bench.pair_features("new-deep", "old")
+    assert query.shape == gallery.shape and query.shape[1] == 128
+
+
+def test_table_1_at_gpu_scale_in_one_step_a_model(rehearsal):
+    bench = Workbench("gpu", device="cpu")
+    assert load_glyphs(rehearsal / "DATA" / "glyphs-full").version in bench.data.text
+    assert "(the data found)" in basis("gpu")
+    run_experiment("table1", [bench])
+    rows = load_rows("gpu", "table1")
+    assert {"new-l2", "new-bct-sys"} <= set(rows["query_model"]) and np.isfinite(rows["value"]).all()
+
+
+@pytest.mark.long
+def test_notebook_01_at_gpu_scale(rehearsal, monkeypatch, capfd):
+    for module in (run_notebook, main):
+        monkeypatch.setattr(module, "runs_dir", lambda: rehearsal / "runs")
+    status = main.main(["table1", "--scale", "gpu", "--device", "cpu"])
+    out, err = capfd.readouterr()
+    assert status == 0, err
+    assert "guesses, not measured" in out
+    (executed,) = (rehearsal / "runs").glob("*.ipynb")
+    assert all(cell.get("execution_count") for cell in nbformat.read(executed, 4).cells if cell.cell_type == "code")
+
+
+def test_a_rehearsal_of_gpu_scale_keeps_out_of_the_folders_of_real_runs(monkeypatch):
+    monkeypatch.setenv("BCT_REHEARSAL", "1")
+    monkeypatch.delenv("BCT_STORE", raising=False)
+    with pytest.raises(UsageError, match="BCT_STORE.*folders of its own"):
+        Workbench("gpu", device="cpu")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_step_waits_for_the_device(name, float32_only):
+    """On PyTorch's meta device no value exists: whatever would fetch one, or have a size that hangs on one, fails."""
+    small, half = tiny_set("abcd", per_class=24), train(tiny_recipe(epochs=1), tiny_set("ac"), None, CPU)
+    old = OldModel(half.backbone, half.head, half.classes)
+    method = build_method(name)
+    preparation = Preparation(small.classes, CPU, small.plain_batches, old)
+    method.prepare(preparation)
+    classes = method.head_classes(preparation)
+    head = method.build_head(lambda n: build_head("cosine-margin", n, 8), len(classes))
+    objective = Objective(build_backbone("glyphnet", 8), head, method, preparation).to(NOWHERE).train()
+    for module in (old.backbone, old.head, *(each for each in vars(method).values() if isinstance(each, nn.Module))):
+        module.to(NOWHERE)
+    for attribute, value in vars(method).items():
+        if isinstance(value, torch.Tensor):
+            setattr(method, attribute, value.to(NOWHERE))
+    optimiser = torch.optim.SGD(objective.parameters(), lr=0.1, momentum=0.9)
+    data, distort = small.to(NOWHERE), small.distortion({})
+    for images, labels in data.batches(torch.randperm(72), 32):
+        loss = objective(distort(images, torch.Generator().manual_seed(0)), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss.device == NOWHERE and labels.device == CPU
+    with pytest.raises(RuntimeError):
+        loss.item()  # so would any wait have ended
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda_itself_sees_no_wait():
+    data = tiny_set("abcd", per_class=64).to(torch.device("cuda"))
+    distort = TrainingDistortion()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for images, _ in data.batches(torch.arange(128), 32):
+            distort(images, torch.Generator().manual_seed(0))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_glyphs_lie_on_the_device_as_bytes_and_are_distorted_there():
+    data = tiny_set("abcd").to(NOWHERE)
+    images, labels = next(data.batches(torch.arange(32), 32))
+    assert data.images.device == images.device == NOWHERE and data.images.dtype == images.dtype == torch.uint8
+    assert TrainingDistortion()(images, torch.Generator().manual_seed(0)).device == NOWHERE
+
+
+def step_of(network: nn.Module) -> torch.Tensor:
+    images = torch.randn(8, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    z = network(images)
+    z.square().sum().backward()
+    return z
+
+
+def test_on_a_cpu_the_network_itself_is_called():
+    network = build_backbone("glyphnet", 8)
+    assert accelerated(network, CPU) is network
+    assert isinstance(accelerated(network, torch.device("cuda")), Accelerated)
+
+
+def test_a_compiled_network_keeps_names_and_numbers_of_the_plain_one():
+    torch.manual_seed(0)
+    plain = build_backbone("glyphnet", 8).train()
+    network = build_backbone("glyphnet", 8).train()
+    network.load_state_dict(plain.state_dict())
+    wrapped = Accelerated(network, backend="eager")
+    assert [id(p) for p in wrapped.parameters()] == [id(p) for p in network.parameters()]
+    assert torch.allclose(step_of(plain), step_of(wrapped), atol=1e-5)
+    assert list(network.state_dict()) == list(plain.state_dict())  # no _orig_mod
+    assert same_weights(plain, network)  # the trial has changed no statistics
+    for one, other in zip(plain.parameters(), network.parameters(), strict=True):
+        assert torch.allclose(one.grad, other.grad, rtol=1e-3, atol=1e-4)
+    step_of(wrapped)
+    assert list(wrapped.state_dict()) == [f"network.{name}" for name in plain.state_dict()]
+
+
+def test_without_a_compiler_training_goes_on_plainly_and_says_so_once(monkeypatch):
+    said = []
+    monkeypatch.setattr(progress, "say", said.append)
+
+    def broken(graph, inputs):
+        raise RuntimeError("no compiler here" + "\nand a long story" * 99)
+
+    plain, network = build_backbone("glyphnet", 8).train(), build_backbone("glyphnet", 8).train()
+    network.load_state_dict(plain.state_dict())
+    wrapped = Accelerated(network, backend=broken)
+    for _ in range(2):
+        assert torch.equal(step_of(plain), step_of(wrapped))
+    assert same_weights(plain, network)
+    assert len(said) == 1 and "torch.compile does not work here" in said[0] and "no compiler here" in said[0]
+    assert "\n" not in said[0] and len(said[0]) < 300

@@ -1,0 +1,270 @@
+"""Weights as people have them: the network's output is embedded, or the sentence says what the file is."""
+
+import tarfile
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from custom_images import CLASSES, Classifier, net_with_dim, small_net, tensors, write_images
+from safetensors.torch import save_file
+from torch import nn
+
+from bctlib.upgrade import embed
+from bctlib.base.errors import BctError, UsageError
+from bctlib.upgrade.train.old_models import old_from_weights
+from bctlib.base.foreign_networks import build_own
+from bctlib.upgrade.train.plain_weights import read_classifier, read_weights
+from bctlib.upgrade.train.weights_network import network_of_weights
+
+HALF = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+IMAGES = torch.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
+
+
+@pytest.fixture(autouse=True)
+def own_images_can_be_imported(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+def saved(path: Path, found) -> Path:
+    torch.save(found, path)
+    return path
+
+
+def prefixed(weights: dict, prefix: str) -> dict:
+    return {prefix + name: each for name, each in weights.items()}
+
+
+def classifier() -> Classifier:
+    torch.manual_seed(0)
+    return Classifier().eval()
+
+
+def embedded(path: Path, backbone: str = "custom_images:Classifier", key: str | None = "head.fc") -> torch.Tensor:
+    return network_of_weights(path, backbone, key, (32, 32), **HALF).embed(IMAGES)
+
+
+def expected(net: nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        return net(IMAGES)
+
+
+def test_a_last_layer_that_emits_the_embedding_is_kept_where_the_user_says_so(tmp_path, monkeypatch, capsys):
+    """The README's loop: resnet18(num_classes=d). Without a word about its last layer nothing is written."""
+    monkeypatch.setenv("BCT_STORE", str(tmp_path / "store"))
+    write_images(tmp_path / "photos", CLASSES[:2], 2)
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18(num_classes=16).eval()
+    options = ["--model", saved(tmp_path / "loop.pth", net.state_dict()), "--backbone", "resnet18", "--images",
+               tmp_path / "photos", "--image-size", "32", "--mean", *["0.5"] * 3, "--std", *["0.5"] * 3,
+               "--device", "cpu", "--workers", "0", "--out", tmp_path / "new.npy"]  # fmt: skip
+    options = [str(each) for each in options]
+    assert embed.main(options) == 2 and not (tmp_path / "new.npy").exists()
+    said = capsys.readouterr().err
+    assert "is its last layer fc a classifier, or does it emit the embedding?" in said
+    assert "--classifier fc (taken off: embeddings of 512 elements) or --classifier none (kept: 16)" in said
+    assert embed.main([*options, "--classifier", "none"]) == 0
+    assert "no layer was taken off; the embedding has 16 elements" in capsys.readouterr().err
+    with torch.no_grad():
+        wanted = net(tensors(tmp_path / "photos")[0]).numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "new.npy"), wanted, rtol=1e-3, atol=1e-4)
+    assert embed.main([*options, "--classifier", "fc"]) == 0
+    assert "fc (16 x 512) was taken off as its classifier; the embedding has 512" in capsys.readouterr().err
+    assert np.load(tmp_path / "new.npy").shape == (4, 512)
+
+
+def test_plain_weights_are_told_the_size_that_they_get(tmp_path, monkeypatch, capsys):
+    write_images(tmp_path / "photos", CLASSES[:1], 1)
+    path = saved(tmp_path / "old.pth", classifier().state_dict())
+    options = ["--model", str(path), "--backbone", "custom_images:Classifier", "--classifier", "head.fc"]
+    options += ["--images", str(tmp_path / "photos"), "--device", "cpu", "--workers", "0"]
+    options += ["--out", str(tmp_path / "f.npy")]
+    assert embed.main(options) == 0
+    assert "no --image-size was given, its network sees images of 112 x 112" in capsys.readouterr().err
+    assert embed.main([*options, "--image-size", "32"]) == 0
+    assert "no --image-size" not in capsys.readouterr().err
+    old_from_weights(path, "custom_images:Classifier", None, "head.fc")
+    assert "no image size was given, its network sees the images in the new model's size" in capsys.readouterr().err
+
+
+def test_a_network_without_any_classifier(tmp_path, capsys):
+    """Of torchvision without its last layer; of a factory that is called with the embedding's width, or without."""
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18().eval()
+    net.fc = nn.Identity()
+    path = saved(tmp_path / "trunk.pth", net.state_dict())
+    for key in (None, "none"):
+        torch.testing.assert_close(embedded(path, "resnet18", key), expected(net))
+        assert "fc was taken off, whose weights are not there; the embedding has 512" in capsys.readouterr().err
+    narrow = net_with_dim(24).eval()
+    torch.testing.assert_close(
+        embedded(saved(tmp_path / "dim.pth", narrow.state_dict()), "custom_images:net_with_dim", "none"), expected(narrow)
+    )
+    maps = small_net().eval()
+    found = embedded(saved(tmp_path / "maps.pth", maps.state_dict()), "custom_images:small_net", "none")
+    torch.testing.assert_close(found, expected(maps).mean((2, 3)))
+    with pytest.raises(UsageError, match="has its network a classifier. expected --classifier none.*one of: head.fc"):
+        embedded(saved(tmp_path / "own.pth", classifier().state_dict()), key=None)
+
+
+def test_classifiers_of_torchvision_with_more_than_one_answer(tmp_path, capsys):
+    """googlenet and inception_v3 answer twice in training; squeezenet has no linear layer, and the sentence says so."""
+    for name, side in (("googlenet", 32), ("inception_v3", 80)):
+        net = build_own(f"{name}@{side}x{side}", 8).train()
+        assert net(torch.zeros(2, 3, side, side)).shape == (2, 8)
+    torch.manual_seed(0)
+    net = torchvision.models.googlenet(num_classes=5, init_weights=False).eval()
+    path = saved(tmp_path / "googlenet.pth", net.state_dict())
+    torch.testing.assert_close(embedded(path, "googlenet", "none"), expected(net))
+    said = capsys.readouterr().err
+    assert "googlenet without aux1 and aux2 and without transform_input" in said and "give 0.5 as mean and std" in said
+    with pytest.raises(BctError, match="squeezenet1_0 has no linear layer as its classifier.*is a convolution"):
+        build_own("squeezenet1_0@64x64", 8)
+
+
+def test_an_old_model_without_a_classifier_is_sent_to_its_features(tmp_path):
+    with pytest.raises(UsageError, match="embed images of its classes by it .bctlib.upgrade.embed --classifier none."):
+        old_from_weights(tmp_path / "old.pth", "resnet18", None, "none")
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["_orig_mod.module.", "module._orig_mod.", "module.module.", "_orig_mod._orig_mod.", "net.", "model.",
+     "net.module.", "module.model._orig_mod.", "lightning.net._fsdp_wrapped_module."],
+)  # fmt: skip
+def test_prefixes_are_dropped_until_none_is_left(tmp_path, prefix):
+    net = classifier()
+    path = saved(tmp_path / "old.pth", {"model": {"state_dict": prefixed(net.state_dict(), prefix)}})
+    torch.testing.assert_close(embedded(path), expected(net.trunk))
+    torch.testing.assert_close(embedded(path, key="none"), expected(net))
+
+
+def test_a_lightning_checkpoint_with_a_loss_of_its_own(tmp_path, capsys):
+    """As the README's Compatible module saves it: net.* and loss_fn.*, whose head may be the classifier."""
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18(num_classes=16).eval()
+    rows = torch.randn(4, 16)
+    loss = {"loss_fn.head.weight": rows, "loss_fn.old_labels": torch.arange(4)}
+    path = saved(tmp_path / "last.ckpt", {"epoch": 1, "state_dict": {**prefixed(net.state_dict(), "net."), **loss}})
+    torch.testing.assert_close(embedded(path, "resnet18", "none"), expected(net))
+    assert "the network is what is named net.*; left out: loss_fn (2 tensors)" in capsys.readouterr().err
+    old = old_from_weights(path, "resnet18", None, "loss_fn.head.weight", scale=8.0, image_size=(32, 32), **HALF)
+    torch.testing.assert_close(old.model.embed(IMAGES), expected(net))
+    assert torch.equal(old.model.head.weight, rows)
+
+
+def test_one_of_two_networks_is_not_guessed(tmp_path):
+    weights = classifier().state_dict()
+    other = {name: each + 1 for name, each in weights.items()}
+    both = {**prefixed(weights, "student."), **prefixed(other, "teacher.")}
+    with pytest.raises(
+        BctError, match=r"holds the network as student\.\* and as teacher\.\*: expected a file with one"
+    ):
+        embedded(saved(tmp_path / "two.pth", both))
+    twice = {**prefixed(weights, "net."), **prefixed(weights, "compiled._orig_mod.")}
+    torch.testing.assert_close(embedded(saved(tmp_path / "twice.pth", twice)), expected(classifier().trunk))
+
+
+def test_tensors_of_every_form_are_read(tmp_path):
+    """float8, half, sparse and quantised ones are what they stand for."""
+    net = classifier()
+    weights = net.state_dict()
+    forms = {
+        "sparse": lambda w: w.to_sparse() if w.dim() == 2 else w,
+        "csr": lambda w: w.to_sparse_csr() if w.dim() == 2 else w,
+        "quantised": lambda w: torch.quantize_per_tensor(w, 0.01, 0, torch.qint8) if w.dim() == 2 else w,
+        "half": lambda w: w.half() if w.is_floating_point() else w,
+        "parameters": lambda w: nn.Parameter(w) if w.is_floating_point() else w,
+    }
+    for form, change in forms.items():
+        with warnings.catch_warnings(action="ignore"):  # sparse ones are in beta, quantised ones deprecated
+            changed = {name: change(each) for name, each in weights.items()}
+        found = read_weights(saved(tmp_path / f"{form}.pth", changed))
+        for name, each in weights.items():
+            tolerance = {"quantised": 0.006, "half": 1e-3}.get(form, 0)
+            torch.testing.assert_close(found[name].float(), each.float(), rtol=0, atol=tolerance)
+    eighth = {name: w.to(torch.float8_e4m3fn) if w.is_floating_point() else w for name, w in weights.items()}
+    for path in (tmp_path / "fp8.safetensors", tmp_path / "fp8.pth"):
+        save_file(eighth, path) if path.suffix == ".safetensors" else torch.save(eighth, path)
+        found = read_weights(path)
+        assert all(torch.equal(found[name].float(), each.float()) for name, each in eighth.items())
+        assert torch.isfinite(embedded(path)).all()
+
+
+@pytest.mark.parametrize(
+    ("weight", "sentence"),
+    [
+        (torch.empty(3, 32, device="meta"), "head.fc.weight is a meta tensor, a shape without values: expected"),
+        (torch.ones(3, 32, dtype=torch.complex64), "head.fc.weight holds complex numbers"),
+        (torch.full((3, 32), torch.nan).to(torch.float8_e5m2), "head.fc.weight holds NaN or infinite values"),
+        (
+            torch.ones(3, 32, dtype=torch.int8),
+            "head.fc.weight holds integers .torch.int8.: expected the weights as real",
+        ),
+    ],
+    ids=["meta", "complex", "NaN in float8", "integers"],
+)
+def test_tensors_that_are_no_weights_are_named(tmp_path, weight, sentence):
+    path = saved(tmp_path / "old.pth", classifier().state_dict() | {"head.fc.weight": weight})
+    with pytest.raises(BctError, match=sentence):
+        embedded(path, key="none")
+
+
+def test_suffixes_promise_nothing(tmp_path):
+    weights = {name: each.contiguous() for name, each in classifier().state_dict().items()}
+    save_file(weights, tmp_path / "is_safetensors.bin")
+    torch.save(weights, tmp_path / "is_torch.safetensors")
+    for path in (tmp_path / "is_safetensors.bin", tmp_path / "is_torch.safetensors"):
+        assert read_weights(path).keys() == weights.keys()
+
+
+def other_files(folder: Path) -> dict[str, tuple[Path, str]]:
+    """A file of each kind that is not weights, with the beginning of what is said of it."""
+    beginnings = {
+        "empty": (b"", "an empty file: download"),
+        "zeros": (bytes(5000), "a file of zeros"),
+        "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "a pointer of Git LFS, not"),
+        "page": (b"\xef\xbb\xbf\n<!DOCTYPE html><html>404</html>", "a web page or other XML"),
+        "json": (b'{"message": "Bad credentials"}', "a JSON text"),
+        "gzip": (b"\x1f\x8b\x08" + bytes(20), "a gzip archive"),
+        "numpy": (b"\x93NUMPY\x01\x00" + bytes(20), "an array of NumPy"),
+        "keras": (b"\x89HDF\r\n\x1a\n" + bytes(20), "an HDF5 file"),
+        "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:", "an ONNX model"),
+        "gguf": (b"GGUF\x03" + bytes(20), "a GGUF file"),
+        "image": (b"\xff\xd8\xff\xe0" + bytes(20), "an image"),
+    }
+    files = {}
+    for name, (content, what) in beginnings.items():
+        files[name] = folder / f"{name}.pth", what
+        files[name][0].write_bytes(content)
+    inside = saved(folder / "inside.pth", {"a": torch.zeros(1)})
+    with zipfile.ZipFile(folder / "many.zip", "w") as archive:
+        archive.write(inside, "inside.pth")
+    with tarfile.open(folder / "many.tar", "w") as archive:
+        archive.add(inside, "inside.pth")
+    with warnings.catch_warnings(action="ignore"):  # it is deprecated
+        torch.jit.script(nn.Linear(2, 2)).save(folder / "program.pt")
+    files["zip"] = folder / "many.zip", "a zip archive of inside.pth: unpack it"
+    files["tar"] = folder / "many.tar", "a tar archive: unpack it"
+    files["torchscript"] = folder / "program.pt", "a TorchScript program, whose code is not executed"
+    return files
+
+
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path):
+    for path, what in other_files(tmp_path).values():
+        for read in (read_weights, read_classifier):
+            with pytest.raises(BctError) as refused:
+                read(path)
+            assert str(refused.value).startswith(f"{path} is {what}"), refused.value
+    (tmp_path / "text.pth").write_text("Not Found")
+    with pytest.raises(BctError, match="expected a state dict, found text that begins with 'Not Found'"):
+        read_weights(tmp_path / "text.pth")
+    with pytest.raises(BctError, match="is a folder: expected the file of weights in it"):
+        read_weights(tmp_path)
+    with pytest.raises(BctError, match="holds an empty dict: expected a state dict"):
+        read_weights(saved(tmp_path / "nothing.pth", {}))
+    with pytest.raises(BctError, match="holds a dict of 0: expected a state dict"):
+        read_weights(saved(tmp_path / "numbers.pth", {0: torch.zeros(2)}))
