@@ -1,13 +1,105 @@
-"""The tables of results, as data: which pairs of models each compares, and at which operating points."""
+"""The tables of results, as data: which pairs of models each compares, and at which operating points.
+
+How curves of partial backfill are named in the results, and at which points they are kept; data alone.
+
+How the measures of a live upgrade are named in the results; data alone.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bctlib.base.errors import UsageError
-from companion.backfill_curves import EARLY, IMAGES, LOOSE, PER_CENT, STRICT, TENTHS, TWO_THRESHOLDS
-from companion.live_upgrade_names import POINTS as UPGRADE_POINTS
-from companion.pairs import BACKFILL_ORDER_PAIRS, BACKFILL_PAIRS, BASELINE_PAIRS, CHAIN_MATRIX, CHAIN_PAIRS, CHAIN_PARAGONS, LONG_CHAIN_MATRIX, LOWER_BOUND, OWN_PAIRS, PARAGON, REID_PAIRS, ROBUSTNESS_OWN_PAIRS, ROBUSTNESS_PAIRS, SHARE_PAIRS, STRONGER_PAIRS, UPGRADE_PAIRS, Pair
 from bctlib.models import with_lambda
+from bctlib.upgrade.serve.steps import STEPS
+from companion.pairs import (
+    BACKFILL_ORDER_PAIRS,
+    BACKFILL_PAIRS,
+    BASELINE_PAIRS,
+    CHAIN_MATRIX,
+    CHAIN_PAIRS,
+    CHAIN_PARAGONS,
+    LONG_CHAIN_MATRIX,
+    LOWER_BOUND,
+    OWN_PAIRS,
+    PARAGON,
+    REID_PAIRS,
+    ROBUSTNESS_OWN_PAIRS,
+    ROBUSTNESS_PAIRS,
+    SHARE_PAIRS,
+    STRONGER_PAIRS,
+    UPGRADE_PAIRS,
+    Pair,
+)
+
+POINTS = 51
+"""Every 2 %, as in the paper (Fig. 3)."""
+PER_CENT = tuple(str(2 * point) for point in range(POINTS))
+TENTHS = PER_CENT[::5]
+EARLY = PER_CENT[:11] + TENTHS[3:]
+"""Every 2 % up to 20, where an order of backfill has to show its worth, then every 10 %."""
+
+RANDOM_ORDERS = ("random order 1", "random order 2", "random order 3")
+LARGEST, LEAST_CERTAIN = "largest first", "least certain first"
+
+STANDARD, LONG_TAILED = "partial backfill", "partial backfill, long-tailed"
+SEARCHED_BY_SIZE = "partial backfill, long-tailed, searched by size"
+"""As the one before, but a class with k images is searched k times as often."""
+ORDERS = {
+    STANDARD: (*RANDOM_ORDERS, LEAST_CERTAIN),
+    LONG_TAILED: (*RANDOM_ORDERS, LARGEST, LEAST_CERTAIN),
+    SEARCHED_BY_SIZE: (*RANDOM_ORDERS, LARGEST, LEAST_CERTAIN),
+}
+"""The orders that each kind of gallery is backfilled in."""
+
+IMAGES = "images backfilled"
+"""Metric: per cent of the gallery's images that are embedded anew; n_behind is the number of all images."""
+STRICT_FPIR = 0.01
+STRICT, LOOSE = "TPIR@FPIR=0.01", "TPIR@FPIR=0.1"
+"""Metrics of a curve, whose operating point is the per cent of classes backfilled."""
+TWO_THRESHOLDS = "TPIR@FPIR=0.01, a threshold per model"
+"""Not in the paper: as STRICT, but old and new templates have a threshold of their own."""
+
+
+def curve_name(galleries: str, order: str) -> str:
+    """How the protocol of a curve is written in the results."""
+    return f"{galleries}, {order}"
+
+
+def tpir_name(fpir: float) -> str:
+    """How the metric of a curve is written in the results."""
+    return f"TPIR@FPIR={fpir:g}"
+
+
+__all__ = ["LARGEST", "LOOSE", "STEPS", "STRICT", "TWO_THRESHOLDS", "UPGRADE_PAIRS"]
+
+TABLE = "upgrade"
+RANDOM = RANDOM_ORDERS[0]
+FLAT, APPROXIMATE = "flat", ("ivf", "hnsw")
+
+RANK = "rank 1"
+ADDED = ", added classes"
+"""Ends the metric's name where the searches are those for the classes that were added after the new model came."""
+ACCURACIES = (STRICT, LOOSE, TWO_THRESHOLDS, RANK)
+RECALL_1, RECALL_10 = "recall@1 of the flat index", "recall@10 of the flat index"
+BYTES, EMBEDDED, INSERTED, TOMBSTONES = "bytes of the indexes", "images embedded", "vectors inserted", "tombstones"
+TEMPERATURE = "temperature of the attention"
+
+AVERAGE, ATTENTION = "prototypes by average", "prototypes by attention"
+
+UPGRADE_POINTS = {
+    metric: STEPS
+    for metric in (
+        *ACCURACIES, *(metric + ADDED for metric in ACCURACIES), RECALL_1, RECALL_10,
+        BYTES, EMBEDDED, INSERTED, TOMBSTONES, TEMPERATURE,
+    )
+}  # fmt: skip
+"""For each metric its operating points, which are the steps."""
+
+
+def upgrade_name(kind: str, order: str) -> str:
+    """The protocol of a kind of index whose classes are backfilled in an order."""
+    return curve_name(f"live upgrade, {kind}", order)
+
 
 MAIN_POINTS = {"TAR@FAR": ("0.0001",), "TPIR@FPIR": ("0.01",)}
 ALL_POINTS = {

@@ -10,16 +10,14 @@ import numpy as np
 import torch
 
 from bctlib.base import locations
+from bctlib.base.errors import UsageError
 from bctlib.data.distortion import TrainingDistortion
 from bctlib.data.glyphs import MANIFEST, GlyphSet, load_glyphs
-from bctlib.data.lookalikes import find_lookalikes
-from bctlib.data.protocols import GlyphProtocols, glyph_protocols
-from bctlib.data.variants import ReidProtocol, reid_protocol
-from bctlib.data.splits import IdentitySplit, split_identities, training_share
+from bctlib.data.protocols import GlyphProtocols, IdentitySplit, glyph_protocols, split_identities, training_share
 from bctlib.data.training_set import TrainingSet, glyph_training_set
-from bctlib.base.errors import UsageError
-from bctlib.training.features import pool_features
+from bctlib.data.variants import ReidProtocol, find_lookalikes, reid_protocol
 from bctlib.training.artefact import Artefact
+from bctlib.training.features import pool_features
 from bctlib.training.scales import ScaleSettings, scale_settings
 
 TYPICALLY_HELD = 0.93

@@ -1,22 +1,34 @@
-"""What faces and persons share as data of the paper scale: training images in files, shares of their identities."""
+"""What faces and persons share as data of the paper scale: training images in files, shares of their identities.
+
+The paper's faces as data: trained on IMDB-Face, measured on IJB-C (Sec. 3.1, 3.2).
+
+Market-1501 as data: trained on its training folder, measured on its queries and gallery (Table 5).
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from bctlib.data.photos.distortion import ColourDistortion
-from bctlib.data.photos.framing import Framing
-from bctlib.data.photos.sets import ImageFolderSet, image_folder_set
-from bctlib.data.photos.index import ImageIndex
-from bctlib.data.paper.layouts import LAYOUTS, find_data
-from bctlib.data.photos.reading import ImageList
-from bctlib.data.splits import IdentitySplit, training_share
-from bctlib.data.templates import digest
 from bctlib.base.errors import UsageError
-from bctlib.training.paper_settings import PaperSettings
+from bctlib.data.paper.ijbc import IjbcProtocols, ijbc_protocols, read_ijbc_meta
+from bctlib.data.paper.layouts import LAYOUTS, find_data, person_images, training_faces, training_index
+from bctlib.data.photos.distortion import ColourDistortion
+from bctlib.data.photos.files import PathList
+from bctlib.data.photos.framing import Framing, WholeImage
+from bctlib.data.photos.index import ImageIndex
+from bctlib.data.photos.reading import ImageList
+from bctlib.data.photos.sets import ImageFilePool, ImageFolderSet, ijbc_pool, image_folder_set
+from bctlib.data.protocols import IdentitySplit, training_share
+from bctlib.data.templates import digest
+from bctlib.data.variants import ReidProtocol
+from bctlib.training.artefact import Artefact
+from bctlib.training.features import file_features
+from bctlib.training.scales import PaperSettings
 
 
 @dataclass(frozen=True)
@@ -112,3 +124,82 @@ class PhotoData:
         index, framing = self.training()
         title = LAYOUTS[self.needs[0]].title
         return Photographs(title, ImageList(index.root, index.paths, framing), index.labels, index.classes)
+
+
+@lru_cache(maxsize=1)
+def _face_training(folder: Path) -> tuple[ImageIndex, Framing]:
+    return training_faces(folder)
+
+
+@lru_cache(maxsize=1)
+def _face_protocols(folder: Path) -> IjbcProtocols:
+    meta = read_ijbc_meta(folder / "meta")
+    return ijbc_protocols(meta, ijbc_pool(folder, meta.image_name, meta.landmarks))
+
+
+class FaceData(PhotoData):
+    """The `ScaleData` of faces at paper scale. Published: "about 1.7M images of 59K celebrities" (Sec. 3.2)."""
+
+    needs = ("imdb-face", "ijbc")
+    published = (1_700_000, 59_000)
+
+    def training(self) -> tuple[ImageIndex, Framing]:
+        return _face_training(self.folder("imdb-face"))
+
+    def protocols(self, part: str = "test") -> IjbcProtocols:
+        self.check_part(part)
+        return _face_protocols(self.folder("ijbc"))
+
+    def reid_protocol(self, part: str = "test") -> ReidProtocol:
+        raise UsageError("scale paper measures re-identification on persons: its workbench needs task='persons'")
+
+    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
+        return file_features(model, self.protocols(part).pool, device)
+
+
+@dataclass(frozen=True)
+class PersonProtocols:
+    """Queries and gallery over one pool: the queries first, then the whole gallery folder."""
+
+    pool: ImageFilePool
+    reid: ReidProtocol
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        return self.reid.counts
+
+
+@lru_cache(maxsize=1)
+def _person_training(folder: Path) -> ImageIndex:
+    return training_index(folder)
+
+
+@lru_cache(maxsize=1)
+def _person_protocols(folder: Path, size: tuple[int, int]) -> PersonProtocols:
+    parts = [person_images(folder, part, size) for part in ("query", "gallery")]
+    paths = [f"{pool.root.name}/{path}" for pool, _ in parts for path in pool.paths]
+    identity, camera = (np.concatenate(each) for each in zip(*(labels for _, labels in parts), strict=True))
+    n_queries = parts[0][0].size
+    pool = ImageFilePool(parts[0][0].root.parent, PathList.of(paths), WholeImage(size))
+    reid = ReidProtocol(np.arange(n_queries), np.arange(n_queries, len(paths)), identity, camera)
+    return PersonProtocols(pool, reid)
+
+
+class PersonData(PhotoData):
+    """The `ScaleData` of persons at paper scale. Published: 12,936 training images of 751 identities."""
+
+    needs = ("market1501",)
+    published = (12_936, 751)
+
+    def training(self) -> tuple[ImageIndex, Framing]:
+        return _person_training(self.folder("market1501")), WholeImage(self.settings.size)
+
+    def protocols(self, part: str = "test") -> PersonProtocols:
+        self.check_part(part)
+        return _person_protocols(self.folder("market1501"), self.settings.size)
+
+    def reid_protocol(self, part: str = "test") -> ReidProtocol:
+        return self.protocols(part).reid
+
+    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
+        return file_features(model, self.protocols(part).pool, device)

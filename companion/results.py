@@ -17,13 +17,13 @@ from filelock import FileLock
 from scipy.special import stdtrit
 
 from bctlib.base import progress
-from bctlib.base.text_lines import rows_of_text
 from bctlib.base.errors import BctError
-from companion.experiments import made_by
 from bctlib.base.files import replace_atomically
 from bctlib.base.locations import PROJECT, results_dir
 from bctlib.base.provenance import provenance
-from bctlib.training.bctlib_scales import check_scale
+from bctlib.base.text_lines import rows_of_text
+from bctlib.training.scales import check_scale
+from companion.experiments import made_by
 
 __all__ = [
     "COLUMNS", "KEY", "load_rows", "mean_and_half_width", "point_text", "provenance", "readable_file",

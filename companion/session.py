@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bctlib.base.errors import UsageError
-from companion.workbench import Workbench
+from bctlib.training.scales import check_scale
 from companion.parameter_values import check_device, check_value
-from bctlib.training.bctlib_scales import check_scale
+from companion.workbench import Workbench
 
 _OF_IPYTHON = {"In", "Out", "exit", "quit"}
 

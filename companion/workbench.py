@@ -1,24 +1,96 @@
-"""One seed at one scale: its data, its models (trained when first asked for) and their features."""
+"""One seed at one scale: its data, its models (trained when first asked for) and their features.
 
-from collections.abc import Iterator
+What a scale's data are: one interface, and the one place that decides between glyphs and the paper's own data.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 
+from bctlib.base import locations
 from bctlib.data.glyphs import GlyphSet
-from bctlib.data.paper.ijbc_protocols import IjbcProtocols
-from bctlib.data.protocols import GlyphProtocols
+from bctlib.data.paper.ijbc import IjbcProtocols
+from bctlib.data.protocols import GlyphProtocols, IdentitySplit
+from bctlib.data.training_set import TrainingData
 from bctlib.data.variants import ReidProtocol
-from bctlib.data.splits import IdentitySplit
-from companion.paper_data import Photographs
-from companion.scale_data import scale_data
-from bctlib.training.features import comparable
+from bctlib.models import find_model
 from bctlib.training import store
 from bctlib.training.artefact import Artefact
 from bctlib.training.devices import choose_device
-from bctlib.models import find_model
+from bctlib.training.features import comparable
 from bctlib.training.recipe import Recipe
-from bctlib.training.scales import ScaleSettings
+from bctlib.training.scales import PaperSettings, ScaleSettings, scale_settings
+from companion.glyph_data import GlyphData
+from companion.paper_data import FaceData, PersonData, Photographs
+
+
+class ScaleData(Protocol):
+    """Training images, and what a model is measured on. Everything is read when first asked for.
+
+    part: "test" or "validation". Members of the paper's data raise BctError naming what is missing or damaged.
+    """
+
+    settings: ScaleSettings | PaperSettings
+    parts: tuple[str, ...]
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all data sets are in place, without opening them."""
+
+    def require(self) -> None:
+        """Find all that training and measuring will read. Raises UsageError that says what to provide and where."""
+
+    @property
+    def counted(self) -> str:
+        """In a few words, what `n_images` rests on."""
+
+    @property
+    def text(self) -> str:
+        """Version of the data and how it is split, for recipes."""
+
+    @property
+    def n_identities(self) -> int:
+        """Training identities; the published count where the data are not here."""
+
+    def n_images(self, share: float) -> float:
+        """About how many training images that share of the identities has; published counts as above."""
+
+    @property
+    def distortion(self) -> Mapping[str, Any]:
+        """Every setting of the training distortion."""
+
+    def training_set(self, share: float, seed: int) -> TrainingData:
+        """The images of a share of the training identities, nested for one seed."""
+
+    @property
+    def pictures(self) -> Any:
+        """What `plot_protocol.plot_identities` draws."""
+
+    def protocols(self, part: str = "test") -> GlyphProtocols | IjbcProtocols:
+        """The 1:1 and the 1:N protocol over one pool of images."""
+
+    @property
+    def distinct(self) -> GlyphProtocols | None:
+        """The test protocols without look-alikes, where there is such a thing."""
+
+    def reid_protocol(self, part: str = "test") -> ReidProtocol:
+        """Queries and gallery over the pool whose features `features` gives."""
+
+    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
+        """float32 [images of the pool, dim]."""
+
+
+def scale_data(scale: str, task: str = "faces") -> ScaleData:
+    """The data of a scale; at paper scale those of the task. Raises UsageError for an unknown scale or task."""
+    settings = scale_settings(scale, task)
+    if isinstance(settings, ScaleSettings):
+        return GlyphData(scale, settings)
+    kind = {"faces": FaceData, "persons": PersonData}[task]
+    return kind(settings, locations.paper_data_dir())
+
 
 _COSINE_SETTINGS = {"cosine-margin": ("scale", "margin"), "norm-softmax": ("scale",), "softmax": ()}
 
@@ -30,7 +102,7 @@ class Workbench:
     The split and the protocols are the same for every seed; the seed draws the nested training shares and, through
     each model's recipe, its initial weights, order and distortion. force: train again what the store holds. task:
     "faces" or "persons"; the paper's own data differ by it, glyphs serve both. data: where everything comes from
-    (`companion.scale_data`). Raises UsageError for an unknown scale, task or device.
+    (`companion.workbench`). Raises UsageError for an unknown scale, task or device.
     """
 
     scale: str

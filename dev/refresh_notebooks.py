@@ -12,9 +12,9 @@ import nbformat
 
 from bctlib.base.errors import BctError
 from bctlib.base.files import replace_atomically
-from companion.launcher.lab import update_first_page
-from companion.launcher.run_notebook import run_notebook
 from bctlib.base.locations import notebooks_dir
+from companion.launcher.lab import update_first_page
+from companion.launcher.watched_process import run_notebook
 
 
 def without_traces(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -1,7 +1,11 @@
-"""The one error that a user is meant to read."""
+"""The one error that a user is meant to read.
+
+What is said of words that the command line does not know.
+"""
 
 import contextlib
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Sequence
 
 
 class BctError(Exception):
@@ -34,3 +38,10 @@ def as_user_error() -> Iterator[None]:
         yield
     except ValueError as error:
         raise BctError(str(error)) from error
+
+
+def unknown(what: str, word: str, known: Sequence[str]) -> UsageError:
+    """The error for an unknown word, with the nearest known ones."""
+    nearest = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(known) or 'none'}"
+    return UsageError(f"unknown {what} {word!r}; {hint}")

@@ -50,7 +50,9 @@ def _commit() -> str:
         if Path(_git("rev-parse", "--show-toplevel")).resolve() != PROJECT:
             return "unknown"  # an unpacked copy inside somebody else's repository
         commit = _git("rev-parse", "--short=10", "HEAD")
-        return commit + ("-dirty" if _git("status", "--porcelain", "--untracked-files=no", "--", "bctlib", "companion") else "")
+        return commit + (
+            "-dirty" if _git("status", "--porcelain", "--untracked-files=no", "--", "bctlib", "companion") else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

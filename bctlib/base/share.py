@@ -1,4 +1,7 @@
-"""Which part of a batch, or of a set, is one process's, where several work on it together."""
+"""Which part of a batch, or of a set, is one process's, where several work on it together.
+
+Copies from the CPU to the device that trains, without waiting for it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,3 +39,12 @@ class Share:
     def of_each(self, order: torch.Tensor) -> torch.Tensor:
         """This share of each batch in a row: [k * total] to [k * len(self)]."""
         return order.view(-1, self.total)[:, self.start : self.stop].reshape(-1)
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A CPU tensor on `device`; itself where that is the CPU.
+
+    To a GPU it goes through page-locked memory and the CPU does not wait: a plain copy would block until the GPU has
+    finished all work queued before it.
+    """
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

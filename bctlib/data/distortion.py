@@ -14,9 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bctlib.base.share import Share
-from bctlib.base.transfer import to_device
 from bctlib.base.errors import BctError
+from bctlib.base.share import Share, to_device
 
 # Largest number of normal deviates drawn for one batch; a larger batch reuses them at random offsets. Drawing is
 # serial work on the CPU: this keeps it below a millisecond however large the images and the batch are.

@@ -7,11 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from bctlib.base.errors import BctError
+from bctlib.base.share import Share, to_device
 from bctlib.data.distortion import TrainingDistortion, normalise
 from bctlib.data.glyphs import GlyphSet
-from bctlib.base.share import Share
-from bctlib.base.transfer import to_device
-from bctlib.base.errors import BctError
 
 Distort = Callable[[torch.Tensor, torch.Generator, Share | None], torch.Tensor]
 """From stored images, a CPU generator, whose state alone decides, and the share of the batch that the images are (None:

@@ -12,14 +12,31 @@ Sizes beside Market-1501's, whose gallery holds 2,798 images of nobody and 3,819
 |---------------|------------|---------|---------|-------------------|
 | Market-1501   | 750        | 3,368   | 19,732  | 6                 |
 | glyphs, desk  | 1,300      | 5,200   | 41,600  | one per typeface  |
+
+Galleries whose classes are unequal, as real ones are: few identities with many images, many with one.
+
+The galleries of the standard protocol hold up to four images of every identity, so that "largest classes first" would
+mean nothing there. Here the numbers of images follow Zipf's rule: among the classes of a gallery, those with k images
+are as many as 1/k, for k from 1 to the most that an identity has on the protocol's second side (8 by default). A
+seeded shuffle says which class gets which number; a class takes its first images of the second side, in the order
+that the protocol shuffled them. An identity that lacks typefaces has as many images as there are.
+
+Identities that have a close double, found without any model.
+
+A dozen pairs of kanji that differ by a hair (己 and 巳, 未 and 朱) decide the strict operating points of an open-set
+search whatever the model is. The tables therefore have a variant without look-alikes beside the full protocol. The
+rule is fixed beforehand: average each identity's undistorted image over the typefaces that hold it, correlate the
+averages, and mark the share of identities whose highest correlation with another identity is largest.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from bctlib.data.templates import ImagePool
 from bctlib.base.errors import BctError
+from bctlib.data.glyphs import GlyphSet
+from bctlib.data.protocols import GlyphProtocols
+from bctlib.data.templates import ImagePool, TemplateSet
 
 JUNK, DISTRACTOR = -1, 0
 """Identities that are no person: junk is ignored in every measure, a distractor stays as a wrong answer."""
@@ -80,3 +97,84 @@ def reid_protocol(pool: ImagePool, seed: int, queries: int = QUERIES) -> ReidPro
         raise BctError(f"none of the pool's {len(identity)} identities is in two typefaces: no query has an answer")
     gallery = np.setdiff1d(np.arange(pool.size), query)
     return ReidProtocol(query.astype(np.int64), gallery, pool.identity, pool.typeface)
+
+
+def zipf_sizes(count: int, most: int) -> np.ndarray:
+    """`count` class sizes from `most` down to 1, int64: the i-th of them where 1/k is accumulated to (i + 0.5)/count.
+
+    Raises BctError for less than one class or image.
+    """
+    if count < 1 or most < 1:
+        raise BctError(f"long-tailed gallery of {count} classes with up to {most} images: expected 1 or more of both")
+    shares = 1 / np.arange(1, most + 1)
+    limits = np.cumsum(shares) / shares.sum()
+    small_first = np.searchsorted(limits, (np.arange(count) + 0.5) / count) + 1
+    return small_first[::-1].astype(np.int64)
+
+
+def long_tailed_galleries(protocols: GlyphProtocols, seed: int = 0) -> tuple[TemplateSet, TemplateSet]:
+    """G1 and G2 with the same identities over the same pool, one template each, sizes as the module's docstring says.
+
+    Images come from the second templates of the 1:1 protocol, which hold all of that side. The probes stay as they
+    are. seed: of the shuffle that deals the sizes.
+    """
+    second = protocols.verification.second
+    owner = np.repeat(second.identity, second.images_per_template)
+    images = {int(identity): second.image_index[owner == identity] for identity in np.unique(second.identity)}
+    most = max(map(len, images.values()))
+    rng = np.random.default_rng(seed)
+    g1, g2 = protocols.identification.galleries
+    return _dealt(g1.identity, images, most, rng), _dealt(g2.identity, images, most, rng)
+
+
+def _dealt(identities: np.ndarray, images: dict[int, np.ndarray], most: int, rng: np.random.Generator) -> TemplateSet:
+    sizes = rng.permutation(zipf_sizes(len(identities), most))
+    held = [images[int(identity)][:size] for identity, size in zip(identities, sizes, strict=True)]
+    start = np.concatenate([[0], np.cumsum([len(each) for each in held])]).astype(np.int64)
+    return TemplateSet(np.concatenate(held), start, identities)
+
+
+def nearest_identities(glyphs: GlyphSet, identities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of k identities the most similar other one of them: (identity int64 [k], correlation float64 [k]).
+
+    The correlation is Pearson's over the pixels of the typeface-averaged images. Raises BctError for fewer than two
+    identities and for an identity whose average is blank.
+    """
+    identities = np.asarray(identities, dtype=np.int64)
+    if identities.ndim != 1 or len(identities) < 2:
+        raise BctError(f"look-alikes need two or more identities, got shape {identities.shape}")
+    side = glyphs.images.shape[-1]
+    mean = np.zeros((len(identities), side * side))
+    for typeface in range(glyphs.images.shape[1]):  # one at a time: never all images as floats
+        held = glyphs.present[identities, typeface]
+        mean[held] += glyphs.images[identities[held], typeface].reshape(-1, side * side)
+    # Correlation has no scale: the sum over typefaces serves as well as the mean.
+    mean -= mean.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(mean, axis=1, keepdims=True)
+    if not norm.all():
+        blank = glyphs.characters[identities[np.flatnonzero(norm == 0)[0]]]
+        raise BctError(f"identity {blank} is blank in every typeface: it cannot be compared with others")
+    mean /= norm
+    correlation = mean @ mean.T
+    # A matrix product need not be symmetric to the last bit, but "a is b's double" must be.
+    correlation = np.maximum(correlation, correlation.T)
+    np.fill_diagonal(correlation, -np.inf)
+    nearest = correlation.argmax(axis=1)
+    return identities[nearest], correlation[np.arange(len(identities)), nearest]
+
+
+def find_lookalikes(glyphs: GlyphSet, identities: np.ndarray, share: float = 0.2) -> np.ndarray:
+    """The `share` of the identities with the closest doubles among them, int64 sorted.
+
+    The threshold is the highest correlation that marks at least this share; ties at the threshold are all marked.
+    Whoever is marked because of a double has the double marked too. Raises BctError for a share outside [0, 1).
+    """
+    if not 0 <= share < 1:
+        raise BctError(f"share of look-alikes is {share}, expected 0 or more and less than 1")
+    identities = np.asarray(identities, dtype=np.int64)
+    _, correlation = nearest_identities(glyphs, identities)
+    count = round(share * len(identities))
+    if count == 0:
+        return np.empty(0, dtype=np.int64)
+    threshold = np.sort(correlation)[-count]
+    return np.sort(identities[correlation >= threshold])

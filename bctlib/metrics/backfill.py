@@ -3,16 +3,17 @@
 At any moment the first classes of the backfill order carry new templates and the rest old ones. The best candidate
 is then the larger of a prefix maximum over the new scores and a suffix maximum over the old ones, both in that order,
 so a curve of any number of points costs two searches.
+
+In which order the classes of a gallery are backfilled: what an operator can decide from the old gallery alone.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from bctlib.metrics import checks
-from bctlib.metrics.blocks import prefix, ranges, row_blocks, unit_rows
+from bctlib.metrics import blocks
+from bctlib.metrics.blocks import prefix, ranges, row_blocks, tile_edges, tile_of, unit_rows
 from bctlib.metrics.identification import tpir_at_fpir
-from bctlib.metrics.tiles import tile_edges, tile_of
 from bctlib.metrics.verification import common_codes_of
 
 
@@ -121,10 +122,10 @@ def backfill_searches(
     itself: integer [q] or None, the gallery row that is the probe's own image, which is then no candidate for it. A
     probe whose identity has no further row gets the mate -inf and is non-mated.
     """
-    probes = checks.feature_matrix("probes", probes)
-    gallery_old = checks.feature_matrix("gallery_old", gallery_old)
-    gallery_new = checks.feature_matrix("gallery_new", gallery_new)
-    checks.same_width("probes", probes, "gallery_new", gallery_new)
+    probes = blocks.feature_matrix("probes", probes)
+    gallery_old = blocks.feature_matrix("gallery_old", gallery_old)
+    gallery_new = blocks.feature_matrix("gallery_new", gallery_new)
+    blocks.same_width("probes", probes, "gallery_new", gallery_new)
     if len(gallery_old) != len(gallery_new) or len(gallery_old) == 0 or len(probes) == 0:
         raise ValueError(
             f"gallery_old, gallery_new: expected the same templates, got {len(gallery_old)} and {len(gallery_new)} "
@@ -212,3 +213,60 @@ def _raise_segment_maxima(maxima: np.ndarray, scores: np.ndarray, cuts: np.ndarr
     for segment, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
         if stop > start:
             np.maximum(maxima[segment], scores[start:stop].max(axis=0), out=maxima[segment])
+
+
+def random_order(identities, seed) -> np.ndarray:
+    """The classes in a random order that the seed (an integer, or a list of them) alone decides."""
+    return np.random.default_rng(seed).permutation(_classes(identities))
+
+
+def largest_first(identities, sizes, seed) -> np.ndarray:
+    """The classes by falling number of images; equally large ones in the random order of `seed`.
+
+    identities [n]: one row per class; sizes [n]: its number of images. Raises ValueError where the shapes disagree.
+    """
+    identities, sizes = _classes(identities), np.asarray(sizes)
+    if sizes.shape != identities.shape:
+        raise ValueError(f"sizes: expected one for each of {len(identities)} classes, got an array of {sizes.shape}")
+    shuffled = np.random.default_rng(seed).permutation(len(identities))
+    return identities[shuffled[np.argsort(-sizes[shuffled], kind="stable")]]
+
+
+def least_certain_first(identities, old) -> np.ndarray:
+    """The classes by falling cosine of their old template to the nearest old template of another class.
+
+    The old gallery is surest of a class that stands alone, and least of one that has a close neighbour; neither
+    labels of searches nor the new model are needed. identities [n]: one row per class; old [n, d]: its template by
+    the old model. Equal cosines, as of two classes that are each other's nearest, keep the order of the rows.
+    Raises ValueError for fewer than two classes, and on NaN or shapes that do not fit.
+    """
+    identities, old = _classes(identities), blocks.feature_matrix("old", old)
+    if len(old) != len(identities) or len(old) < 2:
+        raise ValueError(f"old: expected a row for each of {len(identities)} classes, 2 or more, got {len(old)}")
+    rows = unit_rows(old, "old", slice(None))
+    cosines = rows @ rows.T
+    cosines = np.maximum(cosines, cosines.T)  # the product may round the two directions of a pair differently
+    np.fill_diagonal(cosines, -np.inf)
+    return identities[np.argsort(-cosines.max(axis=1), kind="stable")]
+
+
+def images_backfilled(identities, sizes, order, points: int = 51) -> np.ndarray:
+    """Share of the gallery's images that are embedded anew at each point of a backfill curve, float64 [points].
+
+    Points lie at equal shares of classes, as in `bctlib.metrics.backfill.backfill_curve`. Raises ValueError for an
+    order that is none of these classes.
+    """
+    identities, sizes = _classes(identities), np.asarray(sizes)
+    if not np.array_equal(np.sort(order), np.sort(identities)):
+        raise ValueError(f"order: expected each of the {len(identities)} distinct gallery identities once")
+    by_label = np.argsort(identities)
+    in_order = sizes[by_label[np.searchsorted(identities[by_label], order)]]
+    done = np.round(np.linspace(0, 1, points) * len(identities)).astype(np.int64)
+    return np.concatenate([[0], np.cumsum(in_order)])[done] / sizes.sum()
+
+
+def _classes(identities) -> np.ndarray:
+    identities = np.asarray(identities)
+    if identities.ndim != 1 or len(np.unique(identities)) < len(identities):
+        raise ValueError("identities: expected one row per class, each class once")
+    return identities

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bctlib.metrics import checks
+from bctlib.metrics import blocks
 from bctlib.metrics.blocks import matching_pairs, row_blocks, unit_rows
 
 
@@ -19,12 +19,12 @@ class StrictCriterion(NamedTuple):
 
 def is_compatible(new_old: float, old_old: float) -> bool:
     """Eq. 2: M(new, old) > M(old, old), strictly. Any measure where more is better, any unit."""
-    return checks.number("new_old", new_old) > checks.number("old_old", old_old)
+    return blocks.number("new_old", new_old) > blocks.number("old_old", old_old)
 
 
 def absolute_gain(new_old: float, old_old: float) -> float:
     """M(new, old) - M(old, old), in the unit of its arguments; the paper prints it only where Eq. 2 holds."""
-    return checks.number("new_old", new_old) - checks.number("old_old", old_old)
+    return blocks.number("new_old", new_old) - blocks.number("old_old", old_old)
 
 
 def update_gain(new_old: float, old_old: float, paragon: float) -> float:
@@ -33,7 +33,7 @@ def update_gain(new_old: float, old_old: float, paragon: float) -> float:
     paragon: M(new*, new*), the accuracy with everything backfilled. NaN where the gain is undefined: Eq. 2 fails, or
     the paragon does not beat the old model. `update_gain(80.25, 77.86, 86.96)` is 0.2626.
     """
-    paragon = checks.number("paragon", paragon)
+    paragon = blocks.number("paragon", paragon)
     if not is_compatible(new_old, old_old) or not paragon > old_old:
         return float("nan")
     return absolute_gain(new_old, old_old) / (paragon - old_old)
@@ -47,11 +47,11 @@ def strict_criterion(new, old, identity) -> StrictCriterion:
     i != j of the same identity d(new_i, old_j) <= d(old_i, old_j). d falls as the cosine rises, so any distance
     between unit vectors gives the same shares. new = old keeps everything. Raises ValueError on NaN, shapes, labels.
     """
-    new, old = checks.feature_matrix("new", new), checks.feature_matrix("old", old)
-    checks.same_width("new", new, "old", old)
+    new, old = blocks.feature_matrix("new", new), blocks.feature_matrix("old", old)
+    blocks.same_width("new", new, "old", old)
     if len(new) != len(old):
         raise ValueError(f"new, old: expected features of the same images, got {len(new)} and {len(old)} rows")
-    codes = np.unique(checks.labels("identity", identity, len(new), "new"), return_inverse=True)[1].reshape(-1)
+    codes = np.unique(blocks.labels("identity", identity, len(new), "new"), return_inverse=True)[1].reshape(-1)
     rows, columns = matching_pairs(codes, codes)
     right = unit_rows(old, "old")
     n_same, n_different = len(rows) - len(new), len(new) ** 2 - len(rows)

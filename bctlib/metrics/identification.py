@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bctlib.metrics import checks
-from bctlib.metrics.blocks import ranges
-from bctlib.metrics.operating_points import OperatingPoint, operating_points
-from bctlib.metrics.tiles import Scores, Sorted, tiled_scores
-from bctlib.metrics.verification import common_codes_of
+from bctlib.metrics import blocks
+from bctlib.metrics.blocks import Scores, Sorted, ranges, tiled_scores
+from bctlib.metrics.verification import OperatingPoint, common_codes_of, operating_points
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def tpir_at_fpir(mate_score, mate_rank, nonmated_best, fpir, rule: str = "strict
     mate_score, mate_rank: score and rank of the mate in each mated search [m]. nonmated_best: the best score of each
     search without a mate [n]. fpir: a rate from 0 to 1, or a list. A mated search counts when its mate is at rank 1
     and above the threshold; the threshold lets at most `fpir` of the non-mated searches return a candidate (rule
-    "strict", ties against us; "nearest" as in bctlib.metrics.operating_points).
+    "strict", ties against us; "nearest" as in bctlib.metrics.verification).
     Returns a float for one rate, float64 [len(fpir)] for a list. Raises ValueError on empty, NaN or unequal arrays.
     The paper prints this quantity as TNIR.
     """
@@ -58,11 +56,11 @@ def tpir_at_fpir(mate_score, mate_rank, nonmated_best, fpir, rule: str = "strict
 
 def identification_points(mate_score, mate_rank, nonmated_best, fpir, rule: str = "strict") -> list[OperatingPoint]:
     """As `tpir_at_fpir`, with threshold, attained FPIR, number of false positives and of non-mated searches."""
-    mate_score = checks.scores("mate_score", mate_score)
+    mate_score = blocks.scores("mate_score", mate_score)
     mate_rank = _ranks(mate_rank)
     if mate_rank.shape != mate_score.shape:
         raise ValueError(f"mate_rank: expected {len(mate_score)} ranks, one for each mate_score, got {len(mate_rank)}")
-    nonmated_best = checks.scores("nonmated_best", nonmated_best)
+    nonmated_best = blocks.scores("nonmated_best", nonmated_best)
     return operating_points(
         mate_score[mate_rank == 1],
         nonmated_best,
@@ -109,8 +107,8 @@ def search(probes, probe_identity, gallery, gallery_identity) -> SearchResult:
     search (in IJB-C: the probes of the other gallery). Several gallery rows may share an identity; the best is the
     mate. Raises ValueError on NaN, or on shapes and labels that do not fit.
     """
-    probes, gallery = checks.feature_matrix("probes", probes), checks.feature_matrix("gallery", gallery)
-    checks.same_width("probes", probes, "gallery", gallery)
+    probes, gallery = blocks.feature_matrix("probes", probes), blocks.feature_matrix("gallery", gallery)
+    blocks.same_width("probes", probes, "gallery", gallery)
     probe_codes, gallery_codes = common_codes_of("probe", probes, probe_identity, "gallery", gallery, gallery_identity)
     if len(probes) == 0 or len(gallery) == 0:
         raise ValueError(f"probes, gallery: expected rows in both, got {len(probes)} and {len(gallery)}")

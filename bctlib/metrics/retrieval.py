@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bctlib.metrics import checks
-from bctlib.metrics.tiles import Sorted, tiled_scores
+from bctlib.metrics import blocks
+from bctlib.metrics.blocks import Sorted, tiled_scores
 from bctlib.metrics.verification import common_codes_of
 
 INTERPOLATIONS = ("step", "trapezoid")
@@ -80,17 +80,17 @@ def rank_gallery(
     query_camera [q], gallery_camera [n]: labels, both or neither; gallery rows of the query's identity and camera
     are ignored. Raises ValueError on NaN, or on shapes and labels that do not fit.
     """
-    query, gallery = checks.feature_matrix("query", query), checks.feature_matrix("gallery", gallery)
-    checks.same_width("query", query, "gallery", gallery)
+    query, gallery = blocks.feature_matrix("query", query), blocks.feature_matrix("gallery", gallery)
+    blocks.same_width("query", query, "gallery", gallery)
     if (query_camera is None) != (gallery_camera is None):
         raise ValueError("query_camera, gallery_camera: expected both or neither")
     query_codes, gallery_codes = common_codes_of("query", query, query_identity, "gallery", gallery, gallery_identity)
     if query_camera is None:
         cameras = np.zeros(len(query), np.int64), np.ones(len(gallery), np.int64)
     else:
-        cameras = checks.common_codes(
-            checks.labels("query_camera", query_camera, len(query), "query"),
-            checks.labels("gallery_camera", gallery_camera, len(gallery), "gallery"),
+        cameras = blocks.common_codes(
+            blocks.labels("query_camera", query_camera, len(query), "query"),
+            blocks.labels("gallery_camera", gallery_camera, len(gallery), "gallery"),
             "query_camera, gallery_camera",
         )
     # Sorted by identity, the gallery rows of a query's identity are one slice of its row of scores.

@@ -16,12 +16,12 @@ from torch import nn
 from bctlib.base import progress
 from bctlib.base.errors import BctError, UsageError
 from bctlib.base.files import check_seal, seal
-from bctlib.networks import build_backbone
-from bctlib.training.devices import autocast
+from bctlib.base.foreign_networks import is_import_path, split_size
+from bctlib.base.network_code import code_of
 from bctlib.losses import Head, build_head
 from bctlib.methods import OldModel
-from bctlib.base.network_code import code_of
-from bctlib.base.foreign_networks import is_import_path, split_size
+from bctlib.networks import build_backbone
+from bctlib.training.devices import autocast
 from bctlib.training.recipe import Recipe
 
 FORMAT = "bctlib-model-1"

@@ -1,4 +1,7 @@
-"""The one training loop: every method, every head, every scale."""
+"""The one training loop: every method, every head, every scale.
+
+From a batch of images to the loss of one step: the loss module that DistributedDataParallel wraps.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,18 +11,36 @@ import torch
 from torch import nn
 
 from bctlib.base import progress
-from bctlib.data.training_set import TrainingData
 from bctlib.base.errors import BctError, as_user_error
-from bctlib.training.acceleration import accelerated
+from bctlib.base.share import to_device
+from bctlib.data.training_set import TrainingData
+from bctlib.losses import Head, build_head
+from bctlib.methods import Batch, Method, OldModel, Preparation, build_method
 from bctlib.networks import build_backbone
 from bctlib.training.checkpoint import Checkpoint
-from bctlib.training.devices import InTrainingPrecision
-from bctlib.losses import Head, build_head
-from bctlib.methods import OldModel, Preparation, build_method
-from bctlib.training.objective import Objective
+from bctlib.training.devices import InTrainingPrecision, accelerated, autocast
 from bctlib.training.processes import here
 from bctlib.training.recipe import Recipe, Schedule
 from bctlib.training.run_state import RunState
+
+
+class Objective(nn.Module):
+    """The method's loss of phi_new and its head on distorted images; its parameters are all those that are trained."""
+
+    def __init__(self, backbone: nn.Module, head: Head, method: Method, preparation: Preparation):
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self.of_method = nn.ParameterList(method.parameters())
+        self.method, self.old, self.new_to_old = method, preparation.old, preparation.new_to_old.cpu()
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """A scalar, the sum over the images divided by N. images: float32 [N,C,S,S]; labels: int64 [N], on the CPU."""
+        old_labels, device = self.new_to_old[labels], images.device
+        batch = Batch(images, to_device(labels, device), to_device(old_labels, device), self.old, seen=old_labels >= 0)
+        with autocast(images.device):
+            batch.embedding = self.backbone(images.contiguous(memory_format=torch.channels_last)).float()
+        self.method.replace(batch)
+        return self.method.loss(batch, self.head)
 
 
 @dataclass

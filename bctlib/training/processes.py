@@ -18,8 +18,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bctlib.base.share import Share
 from bctlib.base.errors import UsageError
+from bctlib.base.share import Share
 from bctlib.training.devices import choose_device
 from bctlib.training.synchronised_norm import with_synchronised_norms
 

@@ -16,10 +16,10 @@ import torch
 from filelock import FileLock, Timeout
 
 from bctlib.base import locations, progress
-from bctlib.data.training_set import TrainingData
 from bctlib.base.errors import BctError, UsageError
 from bctlib.base.files import is_sealed, remove_leftovers, set_aside
 from bctlib.base.provenance import provenance
+from bctlib.data.training_set import TrainingData
 from bctlib.training.artefact import Artefact, Training, load_artefact, save_artefact
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.loop import train

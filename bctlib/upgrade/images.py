@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bctlib.base import progress
+from bctlib.base.errors import BctError
+from bctlib.base.text_lines import path_and_label
+from bctlib.data.photos.class_names import class_names, composed, read_lines
+from bctlib.data.photos.files import PathList, image_faults, is_image_name
 from bctlib.data.photos.framing import WholeImage
-from bctlib.data.photos.image_faults import image_faults
-from bctlib.data.photos.files import is_image_name
-from bctlib.data.photos.sets import ImageFolderSet, image_folder_set
 from bctlib.data.photos.index import ImageIndex, NoImages, index_folder
 from bctlib.data.photos.scan import EMPTY, NO_IMAGE, LeftOut, is_folder, is_image
-from bctlib.data.photos.class_names import class_names, composed, read_lines
-from bctlib.data.photos.path_list import PathList
-from bctlib.base.text_lines import path_and_label
-from bctlib.base.errors import BctError
+from bctlib.data.photos.sets import ImageFolderSet, image_folder_set
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,21 @@
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from companion.backfill_curves import IMAGES, LARGEST, LEAST_CERTAIN, LONG_TAILED, LOOSE, RANDOM_ORDERS, SEARCHED_BY_SIZE, STANDARD, STRICT, TWO_THRESHOLDS
-from companion.tables.backfill_cells import Cells, curve_cells, load_curve, own_accuracy
-from companion.tables.backfill import ORDER_NAMES, RULES
 from bctlib.base.style import COLOURS, STYLE, new_figure, save_figure
 from bctlib.models import with_lambda
+from companion.experiments import (
+    IMAGES,
+    LARGEST,
+    LEAST_CERTAIN,
+    LONG_TAILED,
+    LOOSE,
+    RANDOM_ORDERS,
+    SEARCHED_BY_SIZE,
+    STANDARD,
+    STRICT,
+    TWO_THRESHOLDS,
+)
+from companion.tables.backfill import ORDER_NAMES, RULES, Cells, curve_cells, load_curve, own_accuracy
 
 ORDER_COLOURS = {"random": COLOURS["new*"], LARGEST: COLOURS["new-l2"], LEAST_CERTAIN: COLOURS["new-bct"]}
 PANELS = {STRICT: "TPIR@FPIR=1e-2 (%)", LOOSE: "TPIR@FPIR=1e-1 (%)"}

@@ -5,10 +5,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from companion.tables.cells import HEADLINE, PROTOCOLS, measured, power
-from companion.tables.paper_numbers import paper_value
 from bctlib.base.style import PARAGON_COLOUR, STYLE, new_figure, save_figure, sequence
 from bctlib.models import LONG_CHAIN, TABLE_4A, with_lambda
+from companion.tables.cells import HEADLINE, PROTOCOLS, measured, paper_value, power
 
 PLACES = {"phi1": 0.0, "phi2": 1.0, "phi3": 2.0}
 SYMBOLS = {"phi1": "$\\phi_1$", "phi2": "$\\phi_2$", "phi3": "$\\phi_3$"}

@@ -3,11 +3,10 @@
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from bctlib.base.style import COLOURS, GENUINE, STYLE, new_figure, save_figure
 from companion.tables.cells import PROTOCOLS
 from companion.tables.claims.claim_list import CLAIMS, SECTIONS
-from companion.tables.claims.ledger import judged_claims, margin
-from companion.tables.claims.verdicts import FAILS, HOLDS, NOT_MEASURED, UNDECIDED
-from bctlib.base.style import COLOURS, GENUINE, STYLE, new_figure, save_figure
+from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, judged_claims, margin
 
 VERDICT_COLOURS = {HOLDS: COLOURS["new*"], FAILS: COLOURS["new-bct-sys"], UNDECIDED: "0.45"}
 VERDICT_MARKERS = {HOLDS: "o", FAILS: "X", UNDECIDED: "s"}

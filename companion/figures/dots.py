@@ -1,17 +1,24 @@
-"""Figures of Tables 1 and 2: cross accuracy of every method, and own against cross accuracy over lambda."""
+"""Figures of Tables 1 and 2: cross accuracy of every method, and own against cross accuracy over lambda.
+
+Figure of Table 5: mAP of every pair in both directions, ours beside the paper's.
+
+Figure of Tables 3 and 7: what each change of network, dimension, head or share gains over its own old model.
+"""
 
 import math
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from companion.pairs import BASELINE_PAIRS, LOWER_BOUND, PARAGON, Pair
-from companion.experiments import TRADEOFF_MODELS
-from companion.tables.cells import HEADLINE, PROTOCOLS, Cell, measured, not_measured, power
-from companion.figures.model_colours import colour_of
-from companion.tables.paper_numbers import paper_value
 from bctlib.base.style import COLOURS, MARKERS, STYLE, new_figure, save_figure
 from bctlib.models import find_model, with_lambda
+from companion.experiments import TRADEOFF_MODELS
+from companion.figures.model_colours import colour_of
+from companion.measure.reid import PROTOCOL
+from companion.pairs import BASELINE_PAIRS, LOWER_BOUND, PARAGON, REID_PAIRS, ROBUSTNESS_PAIRS, SHARE_PAIRS, Pair
+from companion.tables.cells import HEADLINE, PROTOCOLS, Cell, measured, not_measured, pair_text, paper_value, power
+from companion.tables.reid import TABLE, reid_cells
 
 
 def _bar(cell: Cell) -> float:
@@ -112,3 +119,104 @@ def choose_on_validation(names: list[str], cells: dict, protocol: str, metric: s
     """The model with the highest sum of own and cross accuracy on validation identities."""
     where = (f"{protocol} (validation)", metric, point)
     return max(names, key=lambda name: cells[(name, name, *where)].mean + cells[(name, "old", *where)].mean)
+
+
+ROWS: tuple[Pair, ...] = tuple(pair for pair in REID_PAIRS if pair not in (LOWER_BOUND, PARAGON))
+
+
+def plot_reid(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+    """mAP of each pair, ours at the left, the paper's at the right, where it has (old, new) only.
+
+    Bars are the 95 % interval over seeds of the difference to (old, old), paired by seed. Dashed: (old, old), which
+    Eq. 2 asks to beat; solid: the paragon. What lies far to the left is an arrow at the edge with its value.
+    """
+    cells = reid_cells(scale, device, lam)
+    ours = {pair: cells[pair, "mAP", ""] for pair in REID_PAIRS if (pair, "mAP", "") in cells}
+    values = {pair: paper_value(TABLE, *pair, PROTOCOL, "mAP") for pair in REID_PAIRS}
+    paper = {pair: Cell(value, math.nan, ()) for pair, value in values.items() if value is not None}
+    with plt.rc_context(STYLE):
+        figure, axes = new_figure(height=2.1, ncols=2, sharey=True)
+        for ax, here, title in (
+            (axes[0], ours, f"ours: glyph identities, {scale} scale"),
+            (axes[1], paper, "the paper: persons, Market-1501"),
+        ):
+            _reid_panel(ax, here)
+            ax.set(title=title, xlabel="mAP (%)")
+        axes[0].set_yticks(range(len(ROWS)), [pair_text(pair) for pair in ROWS])
+        axes[0].set_ylim(len(ROWS) - 0.5, -0.5)
+        axes[0].plot([], [], color="0.4", linestyle="--", linewidth=1, label="(old, old), to be beaten (Eq. 2)")
+        axes[0].plot([], [], color=COLOURS["new*"], linewidth=1, label="(new*, new*), paragon")
+        figure.legend(loc="outside lower center", ncols=2)
+    return save_figure(figure, scale, "table5_reid")
+
+
+def _reid_panel(ax, cells: dict[Pair, Cell]) -> None:
+    """One row per pair between the lower bound and the paragon."""
+    old, paragon = cells[LOWER_BOUND].mean, cells[PARAGON].mean
+    span = max(paragon - old, 1.0)
+    left, right = old - 0.6 * span, paragon + 0.25 * span
+    ax.axvline(old, color="0.4", linestyle="--", linewidth=1)
+    ax.axvline(paragon, color=COLOURS["new*"], linewidth=1)
+    for row, pair in enumerate(ROWS):
+        cell = cells.get(pair)
+        new = next(name for name in pair if name != LOWER_BOUND[0])
+        if cell is None:
+            ax.text((old + paragon) / 2, row, "not in the paper", ha="center", va="center", fontsize=7, color="0.4")
+        elif cell.mean < left:
+            ax.plot(left, row, marker="<", color=COLOURS[new], markersize=5, clip_on=False)
+            ax.annotate(f"{cell.mean:.1f}", (left, row), xytext=(6, -2.5), textcoords="offset points", fontsize=7)
+        else:
+            half = cell.minus(cells[LOWER_BOUND]).half_width if cell.values else math.nan
+            bar = 0.0 if math.isnan(half) else half
+            right = max(right, cell.mean + bar + 0.05 * span)
+            ax.errorbar(cell.mean, row, xerr=bar, fmt="o", color=COLOURS[new], markersize=4, capsize=2, linewidth=1)
+    ax.set_xlim(left, right)
+
+
+CROSS_PAIRS: tuple[Pair, ...] = tuple(pair for pair in ROBUSTNESS_PAIRS + SHARE_PAIRS if pair[0] != pair[1])
+EDGE = (-16.0, 14.0)
+"""Points of accuracy that the axis shows; what lies beyond is an arrow at the edge with its value."""
+
+
+def plot_robustness(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+    """Absolute gain of (new, old) over (old, old), the old model being each row's own: right of zero Eq. 2 holds.
+
+    Ours: mean over seeds with the 95 % interval of the difference, paired by seed. Rings: the paper's.
+    """
+    cells = measured("table7", scale, device)
+    with plt.rc_context(STYLE):
+        figure, axes = new_figure(height=3.3, ncols=2, sharey=True)
+        for ax, (protocol, (short, metric)) in zip(axes, PROTOCOLS.items(), strict=True):
+            at = (protocol, metric, HEADLINE[metric])
+            _panel(ax, cells, at, lam)
+            ax.set(title=short, xlabel=f"gain in {metric}={power(HEADLINE[metric])} (points)")
+        axes[0].set_yticks(range(len(CROSS_PAIRS)), [pair_text(pair) for pair in CROSS_PAIRS])
+        axes[0].invert_yaxis()
+        axes[0].plot([], [], "o", color=COLOURS["new-bct"], markersize=4, label=f"ours, {scale} scale")
+        axes[0].plot([], [], "D", color="0.3", markersize=4, markerfacecolor="none", label="the paper")
+        figure.legend(loc="outside lower center", ncols=2)
+    return save_figure(figure, scale, "table3_robustness")
+
+
+def _panel(ax, cells: Mapping[tuple[str, ...], Cell], at: tuple[str, str, str], lam: float) -> None:
+    ax.axvline(0, color="0.4", linestyle="--", linewidth=1)
+    for row, (query, gallery) in enumerate(CROSS_PAIRS):
+        new = cells.get((with_lambda(query, lam), gallery, *at))
+        if new is not None:
+            _mark(ax, row - 0.2, new.minus(cells[gallery, gallery, *at]), "o", COLOURS["new-bct"])
+        printed = [paper_value("table7", *pair, *at) for pair in ((query, gallery), (gallery, gallery))]
+        if None not in printed:
+            _mark(ax, row + 0.2, Cell(printed[0] - printed[1], math.nan, ()), "D", "0.3")
+    ax.set(xlim=EDGE)
+
+
+def _mark(ax, row: float, gain: Cell, marker: str, colour) -> None:
+    face = colour if marker == "o" else "none"
+    if gain.mean < EDGE[0]:
+        ax.plot(EDGE[0], row, marker="<", color=colour, markerfacecolor=face, markersize=4, clip_on=False)
+        ax.annotate(f"{gain.mean:.0f}", (EDGE[0], row), xytext=(5, -2.5), textcoords="offset points", fontsize=6)
+        return
+    bar = None if math.isnan(gain.half_width) else gain.half_width
+    ax.errorbar(
+        gain.mean, row, xerr=bar, fmt=marker, color=colour, markerfacecolor=face, markersize=4, capsize=2, linewidth=1
+    )

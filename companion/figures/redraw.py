@@ -6,28 +6,22 @@ from concurrent.futures import ProcessPoolExecutor
 from matplotlib.figure import Figure
 
 from bctlib.base import progress
-from companion.measure.coordinates import TABLE as COORDINATES
-from companion.measure.reid_hits import TABLE as REID_HITS
-from companion.results import readable_file
-from companion.measure.examples import TABLE as TOUR
-from companion.measure.scores import TABLE as SCORES
-from companion.workbench import Workbench
-from companion.tables.cells import NotMeasured
+from bctlib.training.scales import SCALES
 from companion.figures.backfill import plot_backfill, plot_orders
-from companion.figures.dots import plot_baselines, plot_tradeoff
 from companion.figures.chain import plot_fig2, plot_long_chain
 from companion.figures.claims import plot_claims
-from companion.figures.plot_coordinates import plot_coordinates
+from companion.figures.data import plot_distortions, plot_identities, plot_templates
 from companion.figures.diagrams import plot_influence_loss, plot_update
+from companion.figures.dots import plot_baselines, plot_reid, plot_robustness, plot_tradeoff
+from companion.figures.hits import plot_gallery, plot_retrieval, redraw_reid_hits
+from companion.figures.scores import FAILURES, plot_coordinates, plot_failure_scores, plot_scores
 from companion.figures.upgrade import plot_live_upgrade
-from companion.figures.data import plot_identities, plot_templates
-from companion.figures.plot_reid import plot_reid
-from companion.figures.plot_reid_hits import redraw_reid_hits
-from companion.figures.hits import plot_gallery, plot_retrieval
-from companion.figures.plot_robustness import plot_robustness
-from companion.figures.scores import FAILURES, plot_failure_scores, plot_scores
-from companion.figures.plot_training_signal import plot_distortions
-from bctlib.training.bctlib_scales import SCALES
+from companion.measure.examples import TABLE as TOUR
+from companion.measure.reid import TABLE as REID_HITS
+from companion.measure.scores import COORDINATES, SCORES
+from companion.results import readable_file
+from companion.tables.cells import NotMeasured
+from companion.workbench import Workbench
 
 FROM_RESULTS: tuple[tuple[str, Callable[[str], Figure]], ...] = (
     ("table1", plot_baselines),

@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from companion.live_upgrade_names import APPROXIMATE, BYTES, FLAT, LOOSE, RANDOM, RECALL_10, STRICT, upgrade_name
-from companion.tables.live_upgrade_cells import Line, line, pairs, practices, upgrade_cells
 from bctlib.base.style import COLOURS, STYLE, new_figure, save_figure
 from bctlib.upgrade.serve.steps import ALL_DIMENSIONS, STEPS
+from companion.experiments import APPROXIMATE, BYTES, FLAT, LOOSE, RANDOM, RECALL_10, STRICT, upgrade_name
+from companion.tables.upgrade import Line, line, pairs, practices, upgrade_cells
 
 _COLOURS = {"new*": COLOURS["new*"], "new-bct-sys": COLOURS["new-bct-sys"], "new-deep-256d": COLOURS["new-bct-kd"]}
 _KIND_MARKS = {"ivf": ("s", "-"), "hnsw": ("^", "--")}

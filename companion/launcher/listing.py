@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bctlib.base.errors import BctError
+from bctlib.base.progress import clock
+from bctlib.training.scales import SCALES
 from companion.launcher.command_line import Job
 from companion.launcher.targets import TARGETS, Target
-from bctlib.base.progress import clock
-from bctlib.training.bctlib_scales import SCALES
 
 if TYPE_CHECKING:
-    from companion.measure.plans import PlannedModel
+    from companion.measure.run import PlannedModel
 
 
 def print_targets() -> None:
@@ -25,7 +25,7 @@ def print_targets() -> None:
 
 
 def _cost(target: Target, scale: str) -> str:
-    from companion.measure.plans import plan  # imports torch
+    from companion.measure.run import plan  # imports torch
 
     try:
         models = plan(target.trained({}), scale, [0], target.task)
@@ -40,7 +40,7 @@ def _cost(target: Target, scale: str) -> str:
 
 def print_plan(job: Job) -> None:
     """Each model of the target: in the store, or to be trained in about so long."""
-    from companion.measure.plans import basis, plan
+    from companion.measure.run import basis, plan
 
     models = plan(job.trained, job.scale, job.seeds, job.target.task)
     width = max((len(model.name) for model in models), default=0)
@@ -62,7 +62,7 @@ def summary(jobs: Sequence[Job]) -> str:
 
     jobs: of one command line, thus of one scale, one list of seeds and one `force`.
     """
-    from companion.measure.plans import plan
+    from companion.measure.run import plan
 
     needed: dict[str, list[str]] = {}
     for job in jobs:

@@ -1,20 +1,53 @@
-"""The command line behind ./reproduce.sh: `python -m companion.launcher.main --help`."""
+"""The command line behind ./reproduce.sh: `python -m companion.launcher.main --help`.
+
+`clean`: gives back the disk that trained models and executed notebooks take. Never results, figures or data.
+"""
 
 import importlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
 from bctlib.base import locations
-from bctlib.base.errors import BctError, UsageError
+from bctlib.base.errors import BctError, UsageError, unknown
+from bctlib.base.locations import PROJECT, data_dir, figures_dir, results_dir, store_dir
+from bctlib.base.progress import clock
 from companion.launcher import listing
 from companion.launcher.command_line import Job, Request, help_text, parse
-from companion.launcher.run_notebook import run_notebook, runs_dir
 from companion.launcher.processes import check_processes, train_in_processes
-from bctlib.base.usage import unknown
-from companion.launcher.watched_process import Interrupted
-from bctlib.base.progress import clock
+from companion.launcher.watched_process import Interrupted, run_notebook, runs_dir
+
+
+def clean(yes: bool) -> int:
+    """Remove the store and runs/ after saying what goes. Asks on a terminal; elsewhere `yes` must be given."""
+    folders = [folder for folder in (store_dir(), runs_dir()) if folder.exists()]
+    if not folders:
+        print("nothing to remove: there is no store and no executed notebook")
+        return 0
+    for folder in folders:
+        _refuse_if_it_holds_more(folder)
+        files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+        size = sum(path.stat().st_size for path in files)
+        print(f"{folder}: {len(files)} files, {size / 1e6:.1f} MB")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("clean removes these folders: add --yes to agree")
+        if input("Remove them? Models will have to be trained again. [y/N] ").strip().lower() not in ("y", "yes"):
+            print("nothing was removed")
+            return 0
+    for folder in folders:
+        shutil.rmtree(folder)
+        print(f"removed {folder}")
+    return 0
+
+
+def _refuse_if_it_holds_more(folder: Path) -> None:
+    """A mistyped BCT_STORE must not cost somebody a home folder."""
+    for other in (PROJECT, Path.home(), data_dir(), results_dir(), figures_dir()):
+        if other.resolve().is_relative_to(folder.resolve()):
+            raise BctError(f"clean would remove {other} with {folder}: check BCT_STORE; nothing was removed")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,8 +86,6 @@ def _do(request: Request) -> int:
     elif request.command == "figures":
         return _figures()
     elif request.command == "clean":
-        from companion.launcher.cleaning import clean
-
         return clean(request.yes)
     elif request.command == "test":
         return _test(request.words)
@@ -105,7 +136,7 @@ def _figures() -> int:
 
 def _run(jobs: tuple[Job, ...], processes: int) -> int:
     """Run each notebook once, however many of the asked targets it makes, then show every target's table."""
-    from companion.measure.plans import require_data
+    from companion.measure.run import require_data
 
     if processes > 1:
         check_processes(processes, jobs)
@@ -123,7 +154,7 @@ def _run(jobs: tuple[Job, ...], processes: int) -> int:
 
 
 def _run_group(jobs: list[Job], processes: int) -> int:
-    from companion.measure.plans import basis
+    from companion.measure.run import basis
     from companion.tables.tables import print_table  # imported first: a run must not end in an import error
 
     first = jobs[0]

@@ -4,8 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 
-from companion.launcher.command_line import Job
-from companion.launcher.notebook_parameters import Value
+from companion.launcher.command_line import Job, Value
 from companion.launcher.watched_process import run_watched
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from companion.experiments import find_experiment
-from bctlib.base.usage import unknown
+from bctlib.base.errors import unknown
 from bctlib.models import with_lambda
+from companion.experiments import find_experiment
 
 
 @dataclass(frozen=True)

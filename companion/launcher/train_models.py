@@ -5,21 +5,59 @@
 
 The notebooks then find models and features in the store. `./reproduce.sh TARGET --processes N` is the second line for
 the models of a target. On several machines the store must be a folder that all of them see.
+
+How a process that torchrun started ends: its fault is said once, whichever of the processes have it too.
+
+torchrun ends all processes as soon as it sees one that failed, a tenth of a second later. So whoever may only repeat
+what rank 0 says, or suffer from what another process died of, waits a while before it fails, and is ended meanwhile.
 """
 
+import functools
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from bctlib.base import progress
 from bctlib.base.command import Parser
-from bctlib.base.errors import UsageError
+from bctlib.base.errors import BctError, UsageError
+from bctlib.models import find_model, with_lambda
+from bctlib.training.processes import Processes, joined, rank_and_size
+from companion.launcher.command_line import seeds_of
 from companion.measure.run import train_missing
 from companion.workbench import Workbench
-from companion.launcher.seeds import seeds_of
-from bctlib.models import find_model, with_lambda
-from companion.launcher.one_of_several import run_as_one
-from bctlib.training.processes import Processes, joined
+
+_COMMON_S = 1.5  # what another rank gives rank 0 to say the same
+_CONSEQUENCE_S = 4.0  # what an error that is none of ours gives torchrun to find the process that caused it
+
+
+def run_as_one(work: Callable[[], None], command: str) -> int:
+    """Do `work`, this process's part, and give the exit status; a BctError is one sentence on stderr.
+
+    torchrun is told the error too, by the file that it names for that. Any other exception is raised again.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import record  # a second, for nothing where all goes well
+
+    rank, size = rank_and_size()
+
+    @functools.wraps(work)
+    def patient() -> None:
+        try:
+            work()
+        except BctError:
+            time.sleep(_COMMON_S if rank else 0)
+            raise
+        except Exception:
+            time.sleep(_CONSEQUENCE_S if size > 1 else 0)
+            raise
+
+    try:
+        record(patient)()
+    except BctError as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
 
 COMMAND = "train_models"
 

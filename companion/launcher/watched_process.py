@@ -1,6 +1,10 @@
-"""A long command as a process of its own, whose progress is shown here and which leaves nothing running behind."""
+"""A long command as a process of its own, whose progress is shown here and which leaves nothing running behind.
+
+Runs a notebook in a process of its own, shows its progress and leaves no kernel behind.
+"""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bctlib.base import progress
+from bctlib.base.locations import PROJECT
 from companion.launcher.execute_notebook import KERNEL_DIED
 
 PATIENCE_S = 15  # what an interrupted run gets to end its own children before it is killed
@@ -101,3 +106,19 @@ def _end(process: subprocess.Popen) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def runs_dir() -> Path:
+    """Executed notebooks, the failed ones too."""
+    return PROJECT / "runs"
+
+
+def run_notebook(notebook: Path, output: Path, parameters: dict) -> int:
+    """Execute `notebook` into `output` (never in place) with papermill and give its exit status (0, 1, 138).
+
+    Progress goes to stdout: bars on a terminal, whole lines elsewhere. Raises Interrupted on SIGINT, SIGTERM or
+    SIGHUP, after the notebook's process and its kernel have ended.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    words = [str(notebook), str(output), json.dumps(parameters)]
+    return run_watched("companion.launcher.execute_notebook", words)

@@ -3,21 +3,50 @@
 Probes are embedded by the query model throughout. At x per cent, the first x per cent of the classes of each gallery,
 in the order of backfill, carry templates of the query model, the others still those of the gallery model. The
 threshold is set anew at each point: one, or one for each model's templates. Values are means over G1 and G2.
+
+What a backfill costs: images in the gallery times seconds per image.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
-from bctlib.data.long_tail import long_tailed_galleries
-from bctlib.data.templates import TemplateSet
-from companion.backfill_curves import IMAGES, LARGEST, LEAST_CERTAIN, LONG_TAILED, ORDERS, PER_CENT, POINTS, RANDOM_ORDERS, SEARCHED_BY_SIZE, STANDARD, STRICT_FPIR, TWO_THRESHOLDS, curve_name, tpir_name
+from bctlib.data.photos.distortion import normalise_colour
+from bctlib.data.photos.sets import ImageFilePool
+from bctlib.data.templates import ImagePool, TemplateSet, template_embeddings
+from bctlib.data.variants import long_tailed_galleries
+from bctlib.metrics.backfill import (
+    backfill_searches,
+    images_backfilled,
+    largest_first,
+    least_certain_first,
+    random_order,
+    tpir_along,
+    tpir_along_two_thresholds,
+)
+from bctlib.training.artefact import Artefact
+from bctlib.training.features import embed_images
+from companion.experiments import (
+    IMAGES,
+    LARGEST,
+    LEAST_CERTAIN,
+    LONG_TAILED,
+    ORDERS,
+    PER_CENT,
+    POINTS,
+    RANDOM_ORDERS,
+    SEARCHED_BY_SIZE,
+    STANDARD,
+    STRICT_FPIR,
+    TWO_THRESHOLDS,
+    curve_name,
+    tpir_name,
+)
 from companion.measure.templates import FPIRS, Measurement
 from companion.workbench import Workbench
-from bctlib.data.features_templates import template_embeddings
-from bctlib.metrics.backfill import backfill_searches, tpir_along, tpir_along_two_thresholds
-from bctlib.metrics.backfill_orders import images_backfilled, largest_first, least_certain_first, random_order
 
 
 def compare_backfill(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
@@ -114,3 +143,37 @@ def _measured(
     n_images = sum(int(size.sum()) for size in sizes)
     for point, share in zip(PER_CENT, np.mean(shares, axis=0), strict=True):
         yield Measurement(curve_name(kind, order), IMAGES, point, 100 * share, n_images)
+
+
+GALLERY_SIZES = (10**6, 10**8, 10**9)
+
+
+def backfill_seconds(n_images: int, seconds_per_image: float) -> float:
+    """Seconds to embed every gallery image once more: reading and decoding the images is not counted."""
+    return n_images * seconds_per_image
+
+
+def seconds_per_image(bench: Workbench, model: str = "new-bct-sys", n_images: int = 2048, rounds: int = 5) -> float:
+    """Measured seconds that the model needs for one image of the test pool: the fastest of some rounds.
+
+    The fastest, because what else the machine does can only slow a round down. Images lie in memory and come in batches
+    of 1024 (photographs: 256); a first round, which warms up, is not counted.
+    """
+    embed, n_images = embedding(bench.protocols().pool, bench.model(model), n_images, bench.on)
+    seconds = []
+    for _ in range(rounds + 1):
+        began = time.perf_counter()
+        embed()
+        seconds.append((time.perf_counter() - began) / n_images)
+    return min(seconds[1:])
+
+
+def embedding(
+    pool: ImagePool | ImageFilePool, model: Artefact, n_images: int, device: torch.device
+) -> tuple[Callable[[], object], int]:
+    """What embeds the pool's first images, which lie in memory, and how many these are; of files 256 at most."""
+    if isinstance(pool, ImagePool):
+        images = pool.images[:n_images]
+        return lambda: embed_images(model, images, device), len(images)
+    batch = normalise_colour(next(iter(pool.batches(min(n_images, 256), workers=0, device=device))))
+    return lambda: model.embed(batch).cpu(), len(batch)

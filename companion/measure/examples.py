@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bctlib.data.paper.ijbc_protocols import IjbcProtocols
-from bctlib.data.protocols import GlyphProtocols
 from bctlib.base.errors import BctError
+from bctlib.data.paper.ijbc import IjbcProtocols
+from bctlib.data.protocols import GlyphProtocols
+from bctlib.metrics.blocks import unit_rows
 from companion.measure.templates import identification
 from companion.pairs import Pair
 from companion.results import load_rows, point_text, save_rows
 from companion.workbench import Workbench
-from bctlib.metrics.blocks import unit_rows
 
 TABLE = "tour"
 PAIRS: tuple[Pair, ...] = (("old", "old"), ("new*", "old"), ("new-bct-sys", "old"))

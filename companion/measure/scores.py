@@ -1,18 +1,22 @@
-"""Distributions of genuine and impostor scores, kept as results so that the figure can be redrawn without models."""
+"""Distributions of genuine and impostor scores, kept as results so that the figure can be redrawn without models.
+
+How the coordinates of embeddings are distributed: why a ReLU on the new embedding breaks compatibility (Table 3).
+"""
 
 import numpy as np
 
+from bctlib.models import with_lambda
+from companion.measure.run import train_missing
 from companion.measure.templates import pair_scores
 from companion.pairs import Pair, pairs_at
 from companion.results import save_rows
-from companion.measure.run import train_missing
 from companion.workbench import Workbench
 
-TABLE = "score_distributions"
-EDGES = np.linspace(-1, 1, 101)
+SCORES = "score_distributions"
+SCORE_EDGES = np.linspace(-1, 1, 101)
 
 
-def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...], table: str = TABLE, lam: float = 1.0) -> None:
+def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...], table: str = SCORES, lam: float = 1.0) -> None:
     """Histogram the cosines of all genuine and impostor template pairs of the 1:1 protocol, 100 bins over [-1, 1].
 
     One row per bin that is not empty: metric `genuine` or `impostor`, operating point the bin's centre, value the
@@ -20,14 +24,14 @@ def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...], table: s
     models are compared; a pair whose training diverges is said and left out.
     """
     protocols = bench.protocols()
-    centres = (EDGES[:-1] + EDGES[1:]) / 2
+    centres = (SCORE_EDGES[:-1] + SCORE_EDGES[1:]) / 2
     rows, pairs = [], pairs_at(pairs, lam)
     diverged = train_missing(bench, tuple(dict.fromkeys(name for pair in pairs for name in pair)))
     for query, gallery in (pair for pair in pairs if not diverged & {*pair}):
         scores = pair_scores(protocols, *bench.pair_features(query, gallery), keep=None)
         about = bench.about(query, gallery)
         for metric, values in (("genuine", scores.genuine), ("impostor", scores.impostor)):
-            counts, _ = np.histogram(np.clip(values, -1, 1), EDGES)
+            counts, _ = np.histogram(np.clip(values, -1, 1), SCORE_EDGES)
             rows += [
                 about | {
                     "protocol": "verification", "metric": metric, "operating_point": centre,
@@ -37,3 +41,51 @@ def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...], table: s
                 if count
             ]  # fmt: skip
     save_rows(rows, bench.scale, table)
+
+
+COORDINATES = "coordinates"
+COORDINATE_EDGES = np.linspace(-0.8, 0.8, 161)
+MODELS = ("old", "new-bct", "new-relu")
+
+
+def best_non_negative_cosine(embeddings: np.ndarray) -> np.ndarray:
+    """For each embedding [n,d] the highest cosine that any vector without negative coordinates can have with it.
+
+    That vector is its positive part, and the cosine the share of the norm that lies there, float64 [n].
+    """
+    unit = unit_rows(embeddings)
+    return np.linalg.norm(np.maximum(unit, 0), axis=1)
+
+
+def unit_rows(embeddings: np.ndarray) -> np.ndarray:
+    """float64 [n,d], each row divided by its norm; a row of zeros, which a ReLU can make, stays."""
+    rows = embeddings.astype(np.float64)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1)
+
+
+def save_coordinates(bench: Workbench, lam: float = 1.0) -> None:
+    """Histogram the coordinates of all unit test embeddings of each model, 160 bins over [-0.8, 0.8].
+
+    Rows: metric `coordinate`, operating point the bin's centre, value the share of coordinates in per cent; `negative`,
+    the share below zero; `best non-negative cosine`, mean of `best_non_negative_cosine` times 100. lam: of the run
+    whose models are looked at; one whose training diverges is said and left out.
+    """
+    centres = (COORDINATE_EDGES[:-1] + COORDINATE_EDGES[1:]) / 2
+    rows, models = [], tuple(with_lambda(name, lam) for name in MODELS)
+    diverged = train_missing(bench, models)
+    for name in (name for name in models if name not in diverged):
+        features, about = bench.features(name), bench.about(name, name)
+        unit = unit_rows(features)
+        counts, _ = np.histogram(np.clip(unit, COORDINATE_EDGES[0], COORDINATE_EDGES[-1]), COORDINATE_EDGES)
+        values = [("coordinate", float(c), 100 * n / unit.size) for c, n in zip(centres, counts, strict=True) if n]
+        values.append(("negative", "", 100 * float((unit < 0).mean())))
+        values.append(("best non-negative cosine", "", 100 * float(best_non_negative_cosine(features).mean())))
+        rows += [
+            about | {
+                "protocol": "test images", "metric": metric, "operating_point": point, "value": value,
+                "n_behind": len(unit),
+            }
+            for metric, point, value in values
+        ]  # fmt: skip
+    save_rows(rows, bench.scale, COORDINATES)

@@ -11,14 +11,13 @@ import numpy as np
 import torch
 
 from bctlib.base import progress
-from companion.measure.backfill_cost import embedding
-from companion.measure.live_upgrade_galleries import gallery_side, version
-from companion.live_upgrade_names import APPROXIMATE, FLAT, RECALL_1, RECALL_10, UPGRADE_PAIRS
+from bctlib.models import find_model, with_lambda
+from bctlib.upgrade.serve.latency import Latency, add_rate, recall, search_latency, seconds_of
+from companion.experiments import APPROXIMATE, FLAT, RECALL_1, RECALL_10, UPGRADE_PAIRS
+from companion.measure.backfill import embedding
+from companion.measure.upgrade import gallery_side, version
 from companion.results import provenance, save_rows
 from companion.workbench import Workbench
-from bctlib.upgrade.serve.latency import Latency, add_rate, search_latency, seconds_of
-from bctlib.upgrade.serve.recall import recall
-from bctlib.models import find_model, with_lambda
 
 SPEED_TABLE = "upgrade_speed"
 EMBEDDING, STEPS_OF, POOL = "embedding", "steps, ", "pool, "

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bctlib.data.paper.ijbc_protocols import IjbcProtocols
-from bctlib.data.protocols import GlyphProtocols
 from bctlib.base.errors import UsageError
-from bctlib.upgrade.evaluate import evaluate_ijbc
-from companion.workbench import Workbench
-from bctlib.data.features_templates import template_embeddings
+from bctlib.data.paper.ijbc import IjbcProtocols
+from bctlib.data.protocols import GlyphProtocols
+from bctlib.data.templates import template_embeddings
 from bctlib.metrics.compatibility import strict_criterion
 from bctlib.metrics.identification import identification_points, rank_k_over_galleries, search
-from bctlib.metrics.pairs import pair_scores as listed_scores
 from bctlib.metrics.verification import VerificationScores, verification_points, verification_scores
+from bctlib.metrics.verification import pair_scores as listed_scores
+from bctlib.upgrade.evaluate import evaluate_ijbc
+from companion.workbench import Workbench
 
 FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """The paper's four (Table 8) and, because there are enough impostor pairs, 1e-6."""

@@ -2,26 +2,189 @@
 
 Accuracy is that of the first hit. Searches for classes of day 0 (and, apart, for added ones) are mated, the probes of
 the other gallery are non-mated and set the threshold anew at each step. Values are means over G1 and G2.
+
+The galleries and searches of a live upgrade.
+
+The galleries are the long-tailed ones of notebook 05, image by image: an item is an image, a class an identity. A fifth
+of each gallery's classes, drawn by a fixed seed, is not there on day 0 and is added after the new model came. Queries
+are the probes of the 1:N protocol.
+
+Prototypes of a growing gallery by average and by attention (Sec. 2.1), on the galleries of the 1:N protocol.
+
+A class has one prototype, of up to four images. On day 0 all are by the old model and searched by it; then classes are
+added whose prototypes are by the new model, which now embeds the queries; at the end all prototypes are.
+The temperature of the attention is chosen on validation identities: that with the highest TPIR of new queries on
+prototypes of the old model.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 import numpy as np
 
-from companion.backfill_curves import LARGEST, STRICT_FPIR, TWO_THRESHOLDS, tpir_name
-from companion.measure.templates import FPIRS, Measurement
-from companion.measure.live_upgrade_galleries import Side, gallery_side
-from companion.live_upgrade_names import ADDED, APPROXIMATE, BYTES, EMBEDDED, FLAT, INSERTED, RANDOM, RANK, RECALL_1, RECALL_10, TOMBSTONES, upgrade_name
-from companion.measure.live_upgrade_prototypes import compare_prototypes
-from companion.workbench import Workbench
-from bctlib.metrics.identification import rank_k, tpir_at_fpir
-from bctlib.metrics.operating_points import thresholds
-from bctlib.upgrade.serve.latency import one_thread
+from bctlib.data.templates import (
+    DEFAULT_TEMPERATURE,
+    TemplateSet,
+    attention_embeddings,
+    choose_temperature,
+    template_embeddings,
+)
+from bctlib.data.variants import long_tailed_galleries
+from bctlib.metrics.backfill import largest_first, random_order
+from bctlib.metrics.identification import rank_k, rank_k_over_galleries, search, tpir_at_fpir, tpir_over_galleries
+from bctlib.metrics.verification import thresholds
+from bctlib.models import find_model
+from bctlib.upgrade.serve.latency import one_thread, recall
 from bctlib.upgrade.serve.live_index import Hits
-from bctlib.upgrade.serve.recall import recall
-from bctlib.upgrade.serve.steps import BACKFILL, STEPS
-from bctlib.upgrade.serve.upgrade import Step
+from bctlib.upgrade.serve.steps import BACKFILL, DAY_0, END, NEW_ITEMS, STEPS
+from bctlib.upgrade.serve.upgrade import Step, Upgrade, dual_write, one_index
+from companion.experiments import (
+    ADDED,
+    APPROXIMATE,
+    ATTENTION,
+    AVERAGE,
+    BYTES,
+    EMBEDDED,
+    FLAT,
+    INSERTED,
+    LARGEST,
+    RANDOM,
+    RANK,
+    RECALL_1,
+    RECALL_10,
+    STRICT_FPIR,
+    TEMPERATURE,
+    TOMBSTONES,
+    TWO_THRESHOLDS,
+    tpir_name,
+    upgrade_name,
+)
+from companion.measure.templates import FPIRS, Measurement
+from companion.workbench import Workbench
+
+ADDED_SHARE = 0.2
+
+
+def version(bench: Workbench, name: str) -> str:
+    """The id by which an index knows a model: its name, for people, and the key of its recipe, which is unique."""
+    return f"{name} {bench.recipe(name).key}"
+
+
+def is_added(classes: np.ndarray, number: int) -> np.ndarray:
+    """bool, whether each class is one of those that come after day 0: a fifth, drawn by a seed and the gallery."""
+    distinct = np.unique(classes)
+    drawn = np.random.default_rng([7, number]).permutation(distinct)[: round(ADDED_SHARE * len(distinct))]
+    return np.isin(classes, drawn)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two galleries with the searches in it.
+
+    number: 0 for G1, 1 for G2; features: of every image of the pool, by a model's id; probes: embeddings of the probe
+    templates, likewise. compatible: whether the new model was trained to be compared with the old one.
+    """
+
+    number: int
+    templates: TemplateSet
+    old: str
+    new: str
+    compatible: bool
+    features: Mapping[str, np.ndarray] = field(repr=False)
+    probes: Mapping[str, np.ndarray] = field(repr=False)
+    probe_class: np.ndarray = field(repr=False)
+
+    def upgrade(self, kind: str = FLAT, order: str = RANDOM) -> Upgrade:
+        templates = self.templates
+        classes = np.repeat(templates.identity, templates.images_per_template)
+        added, later = is_added(classes, self.number), is_added(templates.identity, self.number)
+        first = templates.identity[~later]
+        in_order = (
+            largest_first(first, templates.images_per_template[~later], [0, self.number])
+            if order == LARGEST
+            else random_order(first, [0, self.number])
+        )
+        return Upgrade(
+            templates.image_index[~added], classes[~added], templates.image_index[added], classes[added],
+            in_order, self.old, self.new, lambda model, items: self.features[model][items],
+            self.features[self.old].shape[1], self.features[self.new].shape[1], kind,
+        )  # fmt: skip
+
+    def steps(self, kind: str = FLAT, order: str = RANDOM) -> Iterator[Step]:
+        return (one_index if self.compatible else dual_write)(self.upgrade(kind, order))
+
+
+def gallery_side(bench: Workbench, number: int, query: str, gallery: str, part: str = "test") -> Side:
+    """Gallery G1 (0) or G2 (1) with the features of both models."""
+    protocols = bench.protocols(part)
+    probes = protocols.identification.probes
+    features = {version(bench, name): bench.features(name, part) for name in (gallery, query)}
+    embedded = {model: template_embeddings(each, probes) for model, each in features.items()}
+    compatible = find_model(query).old == gallery
+    templates = long_tailed_galleries(protocols)[number]
+    old, new = features
+    return Side(number, templates, old, new, compatible, features, embedded, probes.identity)
+
+
+Pooling = Callable[[np.ndarray, TemplateSet], np.ndarray]
+
+
+def compare_prototypes(bench: Workbench, query: str, gallery: str, part: str = "test") -> Iterator[Measurement]:
+    """TPIR and rank 1 of both kinds of prototype on day 0, with added classes, and at the end."""
+    temperature = temperature_of(bench, query, gallery)
+    yield Measurement(ATTENTION, TEMPERATURE, DAY_0, temperature, 0)
+    attention = partial(attention_embeddings, temperature=temperature)
+    new, old = bench.pair_features(query, gallery, part)
+    for name, pooling in ((AVERAGE, template_embeddings), (ATTENTION, attention)):
+        for step, queries, images in ((DAY_0, old, (old, old)), (NEW_ITEMS, new, (old, new)), (END, new, (new, new))):
+            yield from _measured(bench, part, name, step, queries, images, pooling)
+
+
+def temperature_of(bench: Workbench, query: str, gallery: str) -> float:
+    """Chosen on validation identities, or the default where there are none."""
+    if "validation" not in bench.data.parts:
+        return DEFAULT_TEMPERATURE
+    features = bench.pair_features(query, gallery, "validation")
+    identification = bench.protocols("validation").identification
+    probes = template_embeddings(features[0], identification.probes)
+
+    def score(temperature: float) -> float:
+        return tpir_over_galleries(
+            [
+                search(
+                    probes, identification.probes.identity,
+                    attention_embeddings(features[1], each, temperature), each.identity,
+                )
+                for each in identification.galleries
+            ],
+            max(FPIRS),
+        )  # fmt: skip
+
+    return choose_temperature(score)
+
+
+def _measured(
+    bench: Workbench, part: str, name: str, step: str, queries: np.ndarray, images: tuple[np.ndarray, np.ndarray],
+    pooling: Pooling,
+) -> Iterator[Measurement]:  # fmt: skip
+    """images: features that the classes of day 0 are pooled from, and those of added classes."""
+    identification = bench.protocols(part).identification
+    probes, found = template_embeddings(queries, identification.probes), []
+    for number, templates in enumerate(identification.galleries):
+        added = is_added(templates.identity, number)
+        if step == DAY_0:
+            templates, added = templates.without(templates.identity[added]), added[~added]
+        prototypes = np.where(added[:, None], pooling(images[1], templates), pooling(images[0], templates))
+        found.append(search(probes, identification.probes.identity, prototypes, templates.identity))
+    n_nonmated = min(len(each.nonmated_best) for each in found)
+    for fpir in FPIRS[1:]:
+        if fpir * n_nonmated >= 1:
+            yield Measurement(name, tpir_name(fpir), step, 100 * tpir_over_galleries(found, fpir), n_nonmated)
+    n_mated = sum(int(each.mated.sum()) for each in found)
+    yield Measurement(name, RANK, step, 100 * rank_k_over_galleries(found, 1), n_mated)
+
 
 HITS, EVERY = 10, 10
 """Recall is that of the first HITS hits of every EVERY-th query."""

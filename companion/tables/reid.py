@@ -5,14 +5,13 @@ import math
 import pandas as pd
 
 from bctlib.data.paper.market1501 import PUBLISHED
-from companion.pairs import LOWER_BOUND, PARAGON, REID_PAIRS, Pair
-from companion.measure.reid import PROTOCOL, bench_reid_protocol
-from companion.experiments import find_table
-from companion.workbench import Workbench
 from bctlib.metrics import update_gain
-from companion.tables.cells import DASH, Cell, compatible_text, measured, not_measured, number, pair_text
-from companion.tables.paper_numbers import paper_value
 from bctlib.models import with_lambda
+from companion.experiments import find_table
+from companion.measure.reid import PROTOCOL, bench_reid_protocol
+from companion.pairs import LOWER_BOUND, PARAGON, REID_PAIRS, Pair
+from companion.tables.cells import DASH, Cell, compatible_text, measured, not_measured, number, pair_text, paper_value
+from companion.workbench import Workbench
 
 TABLE = "table5"
 CONTRASTS: tuple[tuple[Pair, Pair], ...] = (

@@ -2,17 +2,17 @@
 
 import pandas as pd
 
+from bctlib.base.provenance import provenance
+from bctlib.training.devices import choose_device
+from companion.experiments import find_experiment
 from companion.measure.templates import DISTINCT
 from companion.results import load_rows, readable_file
-from companion.experiments import find_experiment
-from bctlib.base.provenance import provenance
 from companion.tables.backfill import fig3_tables, order_tables
 from companion.tables.cells import HEADLINE, PROTOCOLS, power
 from companion.tables.claims.ledger import print_claims
-from companion.tables.upgrade import upgrade_tables
 from companion.tables.pairs import accuracy_table, compatibility_table, matrix_table, strict_table
 from companion.tables.reid import reid_tables
-from bctlib.training.devices import choose_device
+from companion.tables.upgrade import upgrade_tables
 
 __all__ = ["DISTINCT", "matrix_table", "strict_table"]  # notebooks ask for these by this name
 

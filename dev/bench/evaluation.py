@@ -9,21 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from dev.bench import peers
-from dev.bench.generated import REAL, SMALL, Sizes, generate_ijbc, generate_market, image_features, write_meta
-from dev.bench.measure import Timing, load, measure
-from dev.bench.parser import BenchParser
-from bctlib.data.paper.ijbc import read_ijbc_meta
 from bctlib.base.errors import BctError
-from bctlib.upgrade.evaluate import evaluate_ijbc
-from bctlib.data.media_templates import templates_by_media
 from bctlib.base.files import replace_atomically
+from bctlib.base.provenance import provenance
+from bctlib.data.paper.ijbc import read_ijbc_meta
+from bctlib.data.templates import templates_by_media
 from bctlib.metrics import backfill_curve, mean_average_precision, tar_at_far
 from bctlib.metrics.identification import rank_k_over_galleries, search, tpir_over_galleries
-from bctlib.metrics.pairs import pair_scores
 from bctlib.metrics.retrieval import rank_gallery
-from bctlib.base.provenance import provenance
-from dev.bench.plot_gallery_growth import draw
+from bctlib.metrics.verification import pair_scores
+from bctlib.upgrade.evaluate import evaluate_ijbc
+from dev.bench import peers
+from dev.bench.figures import draw_growth
+from dev.bench.generated import REAL, SMALL, Sizes, generate_ijbc, generate_market, image_features, write_meta
+from dev.bench.measure import BenchParser, Timing, load, measure
 
 SAME = 1e-5
 """Peers that round scores to float32 make ties of their own, worth some 1e-6 of a mean."""
@@ -193,7 +192,7 @@ def _write(bench: Bench, folder: Path, busy: float | None) -> None:
     path = folder / "bench-evaluation.json"
     text = json.dumps(content, indent=1) + "\n"
     replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    drawn = draw(content, folder)
+    drawn = draw_growth(content, folder)
     print(f"written to {', '.join(map(str, [path, *drawn]))}")
 
 

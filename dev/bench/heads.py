@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from dev.bench.measure import Timing, load, measure
-from dev.bench.parser import BenchParser
-from bctlib.training.devices import choose_device
 from bctlib.losses import CosineMargin
+from bctlib.training.devices import choose_device
+from dev.bench.measure import BenchParser, Timing, load, measure
 
 BATCH = 320
 SHARES = (1, 2, 8)

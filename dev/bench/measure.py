@@ -1,5 +1,9 @@
-"""Seconds and peak memory of one piece of work."""
+"""Seconds and peak memory of one piece of work.
 
+The words after `./reproduce.sh bench NAME`.
+"""
+
+import argparse
 import gc
 import os
 import time
@@ -7,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bctlib.base.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -54,3 +60,13 @@ def _reset_peak() -> int | None:
 def _memory_kb(name: str) -> int:
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(f"{name}:"))
+
+
+class BenchParser(argparse.ArgumentParser):
+    """One that raises UsageError, in a sentence, where argparse would print and exit."""
+
+    def __init__(self, name: str, description: str):
+        super().__init__(prog=f"./reproduce.sh bench {name}", description=description, allow_abbrev=False)
+
+    def error(self, message: str):
+        raise UsageError(f"{message}; see {self.prog} --help")

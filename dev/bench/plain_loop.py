@@ -13,13 +13,13 @@ import torchvision.transforms as T
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from dev.bench.matrix_peak import wait_for
-from dev.bench.timed import Passes
 from bctlib.data.distortion import TrainingDistortion
 from bctlib.data.training_set import TrainingSet
-from bctlib.networks import build_backbone
 from bctlib.losses import build_head
+from bctlib.networks import build_backbone
 from bctlib.training.recipe import Recipe
+from dev.bench.matrix_peak import wait_for
+from dev.bench.timed import Passes
 
 
 class AddNoise:

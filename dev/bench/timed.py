@@ -1,5 +1,9 @@
-"""The training loop measured as it is: the data note when each pass over them begins."""
+"""The training loop measured as it is: the data note when each pass over them begins.
 
+Where the time of the training loop goes, by PyTorch's operators, and which of them to look at next.
+"""
+
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -7,12 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from bctlib.base.share import Share
 from bctlib.data.training_set import Distort, TrainingData
-from bctlib.training.loop import train
 from bctlib.methods import OldModel
+from bctlib.training.loop import train
 from bctlib.training.recipe import Recipe
+from dev.bench.matrix_peak import MatrixPeak, wait_for
 
 
 class TimedSet:
@@ -85,3 +91,67 @@ def measure_training(
     times = [*timed.began[1:], time.perf_counter()]
     seconds = tuple(end - begin for begin, end in zip(times, times[1:], strict=False))
     return Passes(images, seconds, timed.preparing)
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """share: of the time of all operators, without those that they call. share_of_peak: None where it multiplies no
+    matrices, as far as PyTorch counts."""
+
+    name: str
+    share: float
+    calls: int
+    share_of_peak: float | None = None
+
+    @property
+    def above_peak(self) -> float:
+        """The share of the time that would be saved if it computed at the peak, or for nothing where nothing counts."""
+        return self.share * (1 - min(1.0, self.share_of_peak or 0.0))
+
+
+def profile_training(
+    recipe: Recipe, data: TrainingData, device: torch.device, images: int, flops: dict[str, float], peak: MatrixPeak
+) -> list[OperatorTime]:
+    """The operators of one pass over `images` images after one that does not count, the most expensive first.
+
+    flops: of an image, by operator.
+    """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler reports on itself on stderr
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
+    profiler = profile(activities=activities)
+    timed = TimedSet(data, images, on_pass=lambda number: profiler.start() if number == 1 else None)
+    train(replace(recipe, schedule=replace(recipe.schedule, epochs=2)), timed, None, device, "profile")
+    wait_for(device)
+    profiler.stop()
+    kind = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    times = {event.key: (getattr(event, kind), event.count) for event in profiler.key_averages()}
+    whole = sum(microseconds for microseconds, _ in times.values())
+    found = []
+    for name, (microseconds, calls) in times.items():
+        counted = _flops_of(name, flops) * images
+        reached = counted / (microseconds * 1e-6) / peak.flops_per_s if counted and microseconds else None
+        found.append(OperatorTime(name, microseconds / whole, calls, reached))
+    return sorted(found, key=lambda operator: -operator.share)
+
+
+def _flops_of(name: str, flops: dict[str, float]) -> float:
+    """Operations of an operator as it was executed: the convolutions of oneDNN and cuDNN have names of their own."""
+    library = {"aten::mkldnn_convolution": "aten::convolution", "aten::cudnn_convolution": "aten::convolution"}
+    return flops.get(library.get(name, name), 0.0)
+
+
+def bottleneck(operators: list[OperatorTime]) -> str:
+    """A sentence that names the operator at which most time could be saved."""
+    next_one = max(operators, key=lambda operator: operator.above_peak)
+    reached = next_one.share_of_peak
+    how = "which multiplies no matrices" if reached is None else f"at {100 * reached:.0f} % of the matrix peak"
+    return f"next bottleneck: {next_one.name}, {100 * next_one.share:.0f} % of the time, {how}"
+
+
+def operator_table(operators: list[OperatorTime], rows: int = 8) -> str:
+    """The most expensive operators, a line each."""
+    lines = [f"{'operator':<44}{'of time':>10}{'calls':>10}{'of peak':>17}"]
+    for operator in operators[:rows]:
+        reached = "" if operator.share_of_peak is None else f"{100 * operator.share_of_peak:.0f} %"
+        lines.append(f"{operator.name:<44}{100 * operator.share:>8.1f} %{operator.calls:>10}{reached:>17}".rstrip())
+    return "\n".join(lines)

@@ -2,31 +2,190 @@
 
 Everything is measured in one run on one machine, in medians over passes after one that does not count. Images are
 generated; nothing is read from or written to the store.
+
+The part of `bench training` on image files: how fast they are decoded, and how fast a training step takes them.
+
+The parts of `bench training` on glyphs: each measures, prints its rows and enters them.
 """
 
 import json
 import os
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from dev.bench.matrix_peak import matrix_peak
-from dev.bench.measure import load
-from dev.bench.parser import BenchParser
-from dev.bench.harness import Amount, Bench
-from dev.bench.training_folders import folders
-from dev.bench.training_parts import growth, loop, methods
-from dev.bench.training_rows import Table
 from bctlib.base.files import replace_atomically
 from bctlib.base.progress import PROGRESS_FILE, clock
 from bctlib.base.provenance import provenance
-from dev.bench.figures import draw
+from bctlib.data.photos.index import index_of
+from bctlib.data.photos.reading import default_workers
+from bctlib.data.photos.sets import ImageFolderSet, image_folder_set
+from bctlib.data.training_set import TrainingSet
+from bctlib.methods import OldModel
+from bctlib.models import MODELS, ModelSpec
 from bctlib.networks import BACKBONES
 from bctlib.training.devices import choose_device
+from bctlib.training.loop import train
 from bctlib.training.scales import SETTINGS
+from companion.measure.run import IMAGES_PER_S
+from dev.bench.figures import draw_speed
+from dev.bench.generated import generated_glyphs, write_photographs
+from dev.bench.harness import SIDE, Amount, Bench, Table, flops_of
+from dev.bench.matrix_peak import matrix_peak, wait_for
+from dev.bench.measure import BenchParser, load
+from dev.bench.plain_loop import measure_plain
+from dev.bench.timed import Passes, bottleneck, operator_table, profile_training
+
+BATCH = 64
+"""Files that a worker decodes at a time."""
+
+
+@dataclass(frozen=True)
+class HeldBatch(ImageFolderSet):
+    """Files of which the first batch is decoded once and then given again and again: a step that waits for no file."""
+
+    held: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list, compare=False)
+
+    def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        if not self.held:
+            self.held.append(next(super().batches(torch.arange(size), size)))
+        for _ in range(len(order) // size):
+            yield self.held[0]
+
+
+def measure_decoding(data: ImageFolderSet, passes: int) -> Passes:
+    """Whole passes over the files, without their beginning, in which the workers start and fill their queue."""
+    order = torch.arange(len(data) // BATCH * BATCH)
+    skipped = max(1, min(4 * data.workers, len(order) // BATCH // 2))
+    seconds = []
+    for _ in range(passes):
+        for number, _batch in enumerate(data.batches(order, BATCH), 1):
+            if number == skipped:
+                began = time.perf_counter()
+        wait_for(data.device)
+        seconds.append(time.perf_counter() - began)
+    return Passes(len(order) - skipped * BATCH, tuple(seconds))
+
+
+def folders(bench: Bench) -> None:
+    """JPEG files of faces' size, decoded by workers, against what a training step can take."""
+    amount = bench.amount
+    with tempfile.TemporaryDirectory(prefix="bct-bench-") as name:
+        root = Path(name)
+        paths, sizes = write_photographs(root, amount.photographs)
+        index = index_of(root, paths, [path.split("/")[0] for path in paths], sizes)
+        data = image_folder_set(index).to(bench.device)
+        recipe = replace(bench.recipe(MODELS["new*"]), backbone=amount.photo_net, distortion={})
+        recipe = replace(recipe, schedule=replace(recipe.schedule, batch=amount.photo_batch))
+        flops = sum(flops_of(recipe, len(data.classes), (3, 112, 112)).values())
+        bench.table.heading(
+            f"{len(data):,} JPEG files of 112 x 112 pixels, {sizes.mean() / 1e3:.1f} kB each; "
+            f"{recipe.backbone}, batch {amount.photo_batch}"
+        )
+        held = HeldBatch(data.images, data.labels, data.classes, 0, data.device)
+        step = f"training step of {recipe.backbone}"
+        passes = bench.measure(recipe, held, images=amount.photo_steps * amount.photo_batch)
+        appetite = bench.table.add("folders", step, passes, flops).images_per_s
+        for workers in dict.fromkeys((0, 1, default_workers())):
+            how = f"decoding by {workers} worker{'s' if workers > 1 else ''}" if workers else "decoding without workers"
+            passes = measure_decoding(replace(data, workers=workers), amount.passes)
+            row = bench.table.add("folders", how, passes, ratio_to=step)
+    bench.say(f"{row.name} gives {row.images_per_s / appetite:.1f} times what this step takes")
+    if bench.device.type == "cpu":
+        guess = IMAGES_PER_S[amount.photo_net]
+        each = row.images_per_s / default_workers()
+        bench.say(f"a GPU at {guess:,} images/s (a guess, not measured) would need {guess / each:.0f} such cores")
+
+
+FULL_EPOCH_S = 60.0
+"""An epoch that would take longer is measured on some steps, and its seconds extrapolated."""
+TARGET_RATIO = {"cpu": 4, "cuda": 20}
+TARGET_SHARE = 0.5
+
+
+def loop(bench: Bench) -> None:
+    """Ours against the plain loop, and what keeps ours from the peak."""
+    recipe, classes = bench.recipe(MODELS["new*"]), bench.settings.n_train
+    flops = flops_of(recipe, classes, (1, SIDE, SIDE))
+    total = sum(flops.values())
+    bench.table.heading(
+        f"{recipe.backbone}, {SIDE} x {SIDE} pixels, {classes:,} identities, batch {recipe.schedule.batch}: "
+        f"{total / 1e6:.1f} MFLOP an image, forward and backward"
+    )
+    measurements = {"ours": partial(bench.measure, recipe, bench.data, passes=1)}
+    for workers in (0, default_workers()):
+        name = f"plain loop, {workers} workers" if workers != 1 else "plain loop, 1 worker"
+        measurements[name] = partial(measure_plain, recipe, bench.data, bench.device, bench.images, 1, workers)
+    ours, *plain = (
+        bench.table.add("loop", name, passes, total, None if name == "ours" else "ours")
+        for name, passes in bench.in_turns(measurements).items()
+    )
+    best = min(plain, key=lambda row: row.ratio)
+    found = profile_training(recipe, bench.data, bench.device, bench.images, flops, bench.table.peak)
+    bench.operators += found
+    print(f"\n{operator_table(found)}\n")
+    bench.say(
+        f"ours is {best.ratio:.1f} times as fast as the plain loop ({best.name.split(', ')[1]}, its better form); "
+        f"target: {TARGET_RATIO[bench.device.type]}, {_met(best.ratio >= TARGET_RATIO[bench.device.type])}"
+    )
+    bench.say(
+        f"ours computes at {100 * ours.share_of_peak:.0f} % of the measured {bench.table.peak.dtype} matrix product; "
+        f"target: {100 * TARGET_SHARE:.0f} %, {_met(ours.share_of_peak >= TARGET_SHARE)}"
+    )
+    bench.say(bottleneck(found))
+
+
+def _met(is_met: bool) -> str:
+    return "met" if is_met else "missed"
+
+
+def methods(bench: Bench) -> None:
+    """Each method of the model list, by the first model that has it, relative to independent training."""
+    first: dict[str, ModelSpec] = {}
+    for spec in (MODELS["new*"], *MODELS.values()):
+        first.setdefault(spec.method, spec)
+    classes = bench.settings.n_train
+    data = generated_glyphs(max(8 * classes, bench.images), classes, SIDE)
+    old = _old_model(bench, data)
+    bench.table.heading(f"the methods; the old model knows half of the {classes:,} identities")
+    measured = bench.in_turns({
+        method: partial(bench.measure, bench.recipe(spec), data, old, passes=1) for method, spec in first.items()
+    })  # fmt: skip
+    for method, passes in measured.items():
+        prepared = passes.preparing
+        name = method if first[method].dim == old.dim else f"{method}, {first[method].dim} dimensions"
+        note = f"before, once: {len(data) / prepared:,.0f} images/s through the old model" if prepared else ""
+        bench.table.add("methods", name, passes, ratio_to=None if method == "independent" else "independent", note=note)
+
+
+def _old_model(bench: Bench, data: TrainingSet) -> OldModel:
+    """After one step of training: what it has learnt does not matter here."""
+    recipe, half = bench.recipe(MODELS["old"]), len(data.classes) // 2
+    known = (data.labels < half).nonzero()[: recipe.schedule.batch, 0]
+    few = TrainingSet(data.images[known], data.labels[known], data.classes[:half])
+    trained = train(replace(recipe, schedule=replace(recipe.schedule, epochs=1)), few, None, bench.device, "old")
+    return OldModel(trained.backbone, trained.head, trained.classes)
+
+
+def growth(bench: Bench) -> None:
+    """Seconds of an epoch over sets of several sizes; the head grows with them."""
+    bench.table.heading("an epoch, 32 images of each identity")
+    recipe = bench.recipe(MODELS["new*"])
+    for images in bench.amount.growth:
+        classes = images // 32
+        data = generated_glyphs(images, classes, SIDE)
+        passes = bench.measure(recipe, data, images=min(images, bench.images))
+        if passes.images < images and passes.median * images / passes.images <= FULL_EPOCH_S:
+            passes = bench.measure(recipe, data, images=images, passes=1)
+        flops = sum(flops_of(recipe, classes, (1, SIDE, SIDE)).values())
+        bench.table.add("growth", f"{images:,} images, {classes:,} identities", passes, flops, epoch=images)
+
 
 PARTS: dict[str, Callable[[Bench], None]] = {"loop": loop, "methods": methods, "growth": growth, "folders": folders}
 MINUTES = {"loop": 1.5, "methods": 1.5, "growth": 2.5, "folders": 1}
@@ -90,7 +249,7 @@ def _write(bench: Bench, folder: Path, busy: float | None) -> None:
     path = folder / "bench-training.json"
     text = json.dumps(content, indent=1) + "\n"
     replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    files = [path, *draw(content, folder)]
+    files = [path, *draw_speed(content, folder)]
     print(f"\nwritten to {folder}: {', '.join(file.name for file in files)}")
 
 

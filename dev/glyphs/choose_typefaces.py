@@ -16,10 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dev.glyphs.fonts import find_font
-from dev.glyphs.kanji import level_one
-from dev.glyphs.rendering import render_typeface
-from dev.glyphs.typefaces import read_typefaces
+from dev.glyphs.fonts import find_font, read_typefaces
+from dev.glyphs.rendering import level_one, render_typeface
 
 COVERAGE = 0.97
 NEAR_DUPLICATE = 0.05

@@ -6,17 +6,20 @@ large one. A glyph is centred by the bounding box of its ink; the few that would
 drawn four times as large and averaged down, which leaves no trace of hinting or of bitmaps in the font, then rounded to
 16 levels; the lightest and the darkest fifteenth of the grey scale count as paper and as ink, which nobody sees and
 which makes the sheets a twentieth smaller.
+
+The identities: the kanji of JIS X 0208, from Python's own codec.
 """
 
 import logging
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from bctlib.data.sheets import LEVELS
 from bctlib.base.errors import BctError
+from bctlib.data.glyphs import LEVELS
 
 SUPERSAMPLING = 4
 FILL = 0.82  # share of the cell's side that a typical large glyph spans; 23 of 28 pixels
@@ -121,3 +124,48 @@ def _render(
     present = levels.any(axis=(1, 2)) & np.array([shared[picture] == 1 for picture in pictures])
     levels[~present] = 0
     return levels, present
+
+
+LEVEL_ONE_ROWS = range(16, 48)
+LEVEL_TWO_ROWS = range(48, 85)
+
+
+@dataclass(frozen=True)
+class Kanji:
+    """One kanji with its place in JIS X 0208 (row and cell count from 1)."""
+
+    character: str
+    row: int
+    cell: int
+
+    @property
+    def code_point(self) -> str:
+        """Unicode code point as `U+4E9C`."""
+        return f"U+{ord(self.character):04X}"
+
+    @property
+    def level(self) -> int:
+        """1 for the common kanji (rows 16 to 47), 2 for the rarer ones (rows 48 to 84)."""
+        return 1 if self.row in LEVEL_ONE_ROWS else 2
+
+
+def _rows(rows: range) -> list[Kanji]:
+    found = []
+    for row in rows:
+        for cell in range(1, 95):
+            try:
+                character = bytes([0xA0 + row, 0xA0 + cell]).decode("euc_jp")
+            except UnicodeDecodeError:  # the last row of each level is not full
+                continue
+            found.append(Kanji(character, row, cell))
+    return found
+
+
+def level_one() -> list[Kanji]:
+    """The 2,965 kanji of level 1, in the standard's order."""
+    return _rows(LEVEL_ONE_ROWS)
+
+
+def level_two() -> list[Kanji]:
+    """The 3,390 kanji of level 2, in the standard's order."""
+    return _rows(LEVEL_TWO_ROWS)

@@ -17,30 +17,26 @@ from fuzzing import TOKENS, VALUES, array_files, as_json, damaged, damaged_docum
 from hypothesis import strategies as st
 from ijbc_fixture import market_names, write_ijbc
 from real_layouts import write_imdb_csv
-from tiny import row
-from tiny import tiny_recipe
+from tiny import row, tiny_recipe
 
-from dev.glyphs import kanji, typefaces
-from dev.glyphs.build import _write_identities, _write_manifest
-from bctlib.data.glyphs import IDENTITIES, MANIFEST, load_glyphs
+from bctlib.base.files import digest_of, seal
+from bctlib.base.locations import notebooks_dir
+from bctlib.data.glyphs import IDENTITIES, MANIFEST, load_glyphs, write_sheet
 from bctlib.data.paper.ijbc import FILES, read_ijbc_meta
-from bctlib.data.photos.index import index_list
 from bctlib.data.paper.imdb_face import read_face_table
 from bctlib.data.paper.market1501 import labels_of_names, read_names
 from bctlib.data.photos.class_names import read_class_map, read_class_names, read_row_classes
-from bctlib.upgrade.images import images_to_embed
-from bctlib.data.sheets import write_sheet
-from bctlib.upgrade.evaluate.inputs import faults_named, open_features
-from bctlib.upgrade.evaluate.label_files import read_identities, read_market_labels, read_pairs
-from companion.results import load_rows, results_file, save_rows
-from bctlib.base.files import digest_of, seal
-from companion.launcher.command_line import COMMANDS, PASSED_ON, parse
-from companion.launcher.notebook_parameters import parse_value, read_defaults
-from companion.launcher.targets import TARGETS
-from bctlib.base.locations import notebooks_dir
+from bctlib.data.photos.index import index_list
 from bctlib.training.artefact import load_artefact, save_artefact
-from bctlib.upgrade.train.plain_weights import read_classifier, read_weights
 from bctlib.training.recipe import Recipe
+from bctlib.upgrade.evaluate.inputs import faults_named, open_features, read_identities, read_market_labels, read_pairs
+from bctlib.upgrade.images import images_to_embed
+from bctlib.upgrade.train.plain_weights import read_classifier, read_weights
+from companion.launcher.command_line import COMMANDS, PASSED_ON, parse, parse_value, read_defaults
+from companion.launcher.targets import TARGETS
+from companion.results import load_rows, results_file, save_rows
+from dev.glyphs import fonts, rendering
+from dev.glyphs.build import _write_identities, _write_manifest
 
 
 @dataclass(frozen=True)
@@ -257,7 +253,7 @@ def results(folder: Path) -> Case:
 
 
 def glyph_manifest(folder: Path) -> Case:
-    chosen, levels = kanji.level_one()[:5], np.random.default_rng(0).integers(0, 16, (2, 5, 8, 8), dtype=np.uint8)
+    chosen, levels = rendering.level_one()[:5], np.random.default_rng(0).integers(0, 16, (2, 5, 8, 8), dtype=np.uint8)
     for name, pictures in zip("ab", levels, strict=True):
         write_sheet(folder / f"{name}.png", pictures, 55)
     _write_identities(folder / IDENTITIES, chosen)
@@ -280,8 +276,8 @@ def glyph_manifest(folder: Path) -> Case:
 
 
 def typeface_list(folder: Path) -> Case:
-    text = b"".join(typefaces.CANDIDATES.read_bytes().splitlines(keepends=True)[:6])
-    return of_files(folder / "typefaces.csv", typefaces.read_typefaces, text)
+    text = b"".join(fonts.CANDIDATES.read_bytes().splitlines(keepends=True)[:6])
+    return of_files(folder / "fonts.csv", fonts.read_typefaces, text)
 
 
 def image_list(folder: Path) -> Case:

@@ -17,16 +17,14 @@ import numpy as np
 import pytest
 import torch
 import toy_launcher
-from tiny import pool_of
-from tiny import row
-from tiny import same_weights, tiny_recipe, tiny_set
+from tiny import pool_of, row, same_weights, tiny_recipe, tiny_set
 
 from bctlib.base.errors import BctError
-from companion.results import load_rows, results_file, save_rows
-from bctlib.training.features import features_file, pool_features
 from bctlib.base.files import is_sealed, seal
 from bctlib.training.artefact import Artefact
+from bctlib.training.features import features_file, pool_features
 from bctlib.training.store import fetch, is_trained, model_file, model_folder
+from companion.results import load_rows, results_file, save_rows
 
 CPU = torch.device("cpu")
 
@@ -223,7 +221,9 @@ def run_toy(folder: Path, **options) -> subprocess.Popen:
 
 @pytest.mark.long
 def test_a_run_killed_halfway_leaves_no_half_result_and_the_next_completes(tmp_path, monkeypatch):
-    toy_launcher.write_toy_notebook(tmp_path, *(cell.format(tests=str(Path(__file__).parents[1] / "helpers")) for cell in NOTEBOOK))
+    toy_launcher.write_toy_notebook(
+        tmp_path, *(cell.format(tests=str(Path(__file__).parents[1] / "helpers")) for cell in NOTEBOOK)
+    )
     recipe = tiny_recipe(epochs=60)
     process = run_toy(tmp_path)
     deadline = time.monotonic() + 200

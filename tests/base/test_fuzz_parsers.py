@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from parser_cases import PARSERS
 
-from bctlib.base.array_files import map_array
 from bctlib.base.errors import BctError
+from bctlib.base.files import map_array
 
 FEW, MANY = 100, 10_000
 SLOW = {"artefact": 40, "ijbc_meta": 40}

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bctlib.base.errors import BctError
+from bctlib.base.text_lines import text_lines
 from bctlib.data.paper.market1501 import labels_of_names, read_names
 from bctlib.data.photos.class_names import check_line, composed, read_class_map, read_class_names
+from bctlib.upgrade.evaluate.inputs import read_identities, read_pairs
 from bctlib.upgrade.images import images_to_embed
-from bctlib.base.text_lines import text_lines
-from bctlib.base.errors import BctError
-from bctlib.upgrade.evaluate.label_files import read_identities, read_pairs
 
 DIGITS = st.text("0123456789", min_size=1, max_size=9)
 STRANGE = "\u2028\u2029\x85\v\f\x1c\x1d\x1e\u00a0\u200b\ufeff\0\r\n\u0301\u3099\ufa19"

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from text_readers import READERS, text_readers
 
-from bctlib.base.text_lines import path_and_label, text_lines
 from bctlib.base.errors import BctError
-from bctlib.upgrade.evaluate import evaluate_search
-from bctlib.upgrade.evaluate.label_files import of_one_kind, read_identities, read_pairs
-from bctlib.upgrade.report.inputs import open_inputs
+from bctlib.base.text_lines import path_and_label, text_lines
 from bctlib.metrics.identification import search
+from bctlib.upgrade.evaluate import evaluate_search
+from bctlib.upgrade.evaluate.inputs import of_one_kind, read_identities, read_pairs
+from bctlib.upgrade.report.inputs import open_inputs
 
 
 def identities(path, text: str) -> np.ndarray:

@@ -9,20 +9,19 @@ from ijbc_fixture import market_names, write_ijbc
 from real_layouts import write_imdb_csv
 from tiny import row
 
-from dev.glyphs import kanji, typefaces
-from dev.glyphs.build import _write_identities
 from bctlib.data.glyphs import IDENTITIES, _read_characters
 from bctlib.data.paper.ijbc import FILES
-from bctlib.data.paper.ijbc_text import read_images, read_list, read_points
-from bctlib.data.photos.index import index_list
+from bctlib.data.paper.ijbc_text import read_images, read_integer_lines, read_list, read_points
 from bctlib.data.paper.imdb_face import read_rows
-from bctlib.data.paper.integer_lines import read_integer_lines
 from bctlib.data.paper.market1501 import labels_of_names, read_names
 from bctlib.data.photos.class_names import read_class_map, read_class_names, read_row_classes
+from bctlib.data.photos.index import index_list
+from bctlib.upgrade.evaluate.inputs import read_identities, read_pairs
 from bctlib.upgrade.images import images_to_embed
-from bctlib.upgrade.evaluate.label_files import read_identities, read_pairs
-from companion.results import load_rows, results_file, save_rows
 from bctlib.upgrade.report.inputs import _read_images
+from companion.results import load_rows, results_file, save_rows
+from dev.glyphs import fonts, rendering
+from dev.glyphs.build import _write_identities
 
 Reader = tuple[Path, Callable[[Path], Any]]
 
@@ -58,10 +57,10 @@ def text_readers(folder: Path) -> dict[str, Reader]:
     readers["IMDB-Face"] = write_imdb_csv(folder / "IMDb-Face.csv", 2, 2), lambda path: list(read_rows(path))
     save_rows([row(), row(seed=1)], "smoke", "table1")
     readers["results"] = results_file("smoke", "table1"), lambda _: load_rows("smoke", "table1").to_dict()
-    _write_identities(folder / IDENTITIES, kanji.level_one()[:5])
+    _write_identities(folder / IDENTITIES, rendering.level_one()[:5])
     readers["glyphs"] = folder / IDENTITIES, lambda path: _read_characters(path.parent, 5)
-    (folder / "typefaces.csv").write_bytes(b"".join(typefaces.CANDIDATES.read_bytes().splitlines(keepends=True)[:6]))
-    readers["typefaces"] = folder / "typefaces.csv", typefaces.read_typefaces
+    (folder / "fonts.csv").write_bytes(b"".join(fonts.CANDIDATES.read_bytes().splitlines(keepends=True)[:6]))
+    readers["typefaces"] = folder / "fonts.csv", fonts.read_typefaces
     return readers
 
 

@@ -8,18 +8,29 @@ import numpy as np
 import pytest
 
 from bctlib.base.errors import BctError
-from companion import backfill_curves
-from companion.measure import templates as compare
-from companion.results import save_rows
+from companion import experiments
 from companion.experiments import find_table
-from companion.figures import claims as plot_claims
-from companion.tables.claims import comparisons, ledger
+from companion.figures import claims
+from companion.measure import templates
+from companion.results import save_rows
+from companion.tables.claims import ledger, quantities
 from companion.tables.claims.claim_list import CLAIMS
-from companion.tables.claims.quantities import BACKFILL, IDENTIFICATION, NO_LOOKALIKES, VERIFICATION, Accuracy, Highest, OfCurve, largest_bend, largest_fall, rise
-from companion.tables.claims.verdicts import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, VERDICTS, Results, judge
+from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, VERDICTS, Results, judge
+from companion.tables.claims.quantities import (
+    BACKFILL,
+    IDENTIFICATION,
+    NO_LOOKALIKES,
+    VERIFICATION,
+    Accuracy,
+    Highest,
+    OfCurve,
+    largest_bend,
+    largest_fall,
+    rise,
+)
 
 NEW, OLD = Accuracy("table8", "new-bct", "old"), Accuracy("table8", "old", "old")
-EXCEEDS, FALLS_SHORT = comparisons.exceeds(NEW, OLD), comparisons.falls_short(NEW, OLD)
+EXCEEDS, FALLS_SHORT = quantities.exceeds(NEW, OLD), quantities.falls_short(NEW, OLD)
 CPU = "cpu: test, 1 thread"
 
 
@@ -64,13 +75,13 @@ def test_each_test_has_its_bound_on_its_side():
     lookup = {
         "table8": {("new-bct", "old", *VERIFICATION): by_seed(57.5, 58.0), ("old", "old", *VERIFICATION): {0: 60}}
     }
-    within = comparisons.within(NEW, OLD, 3)
+    within = quantities.within(NEW, OLD, 3)
     assert within.by_seed(lookup.get, VERIFICATION) == {0: -2.5}  # seed 1 has no other side
     assert within.met_by(-2.5) and not within.met_by(-3)
-    limit = comparisons.at_most(NEW, 58)
+    limit = quantities.at_most(NEW, 58)
     assert limit.by_seed(lookup.get, VERIFICATION) == {0: 57.5, 1: 58.0}
     assert limit.met_by(58) and not limit.met_by(58.1)
-    assert comparisons.satisfies_eq_2(NEW) == EXCEEDS and comparisons.fails_eq_2(NEW) == FALLS_SHORT
+    assert quantities.satisfies_eq_2(NEW) == EXCEEDS and quantities.fails_eq_2(NEW) == FALLS_SHORT
     assert not EXCEEDS.met_by(0) and FALLS_SHORT.met_by(0)  # Eq. 2 is strict
     assert within.words == "(new-bct, old) > (old, old) − 3"
 
@@ -87,8 +98,8 @@ def curve_lookup(curves):
     point = BACKFILL[0]
     cells = {
         ("new-bct", "old", f"{point.protocol}, {order}", point.metric, x): {s: c[i][j] for s, c in curves.items()}
-        for i, order in enumerate(backfill_curves.RANDOM_ORDERS)
-        for j, x in enumerate(backfill_curves.PER_CENT)
+        for i, order in enumerate(experiments.RANDOM_ORDERS)
+        for j, x in enumerate(experiments.PER_CENT)
     }
     return {"fig3": cells}.get
 
@@ -117,7 +128,7 @@ def test_a_difference_is_paired_by_seed(results):
 
 
 def test_tables_are_compared_on_one_device_only(results):
-    deep = comparisons.exceeds(Accuracy("table7", "new-deep", "old"), NEW)
+    deep = quantities.exceeds(Accuracy("table7", "new-deep", "old"), NEW)
     save_rows(rows(("new-bct", "old"), by_seed(1, 1, 1)), "smoke", "table8")
     save_rows(rows(("new-deep", "old"), by_seed(9, 9, 9), device="gpu"), "smoke", "table7")
     assert Results("smoke").judge(deep, VERIFICATION).verdict == NOT_MEASURED
@@ -160,7 +171,7 @@ def test_a_claim_names_pairs_and_points_that_the_tables_have(claim):
         assert (accuracy.query, accuracy.gallery) in spec.pairs
         for point in claim.at:
             if isinstance(claim.test.left, OfCurve):
-                assert spec.points[point.metric] == backfill_curves.PER_CENT
+                assert spec.points[point.metric] == experiments.PER_CENT
             else:
                 assert point.operating_point in spec.points[point.metric]
 
@@ -196,20 +207,20 @@ def test_every_table_and_figure_with_numbers_has_a_claim(place):
 
 def test_both_protocols_are_the_papers_headline_points():
     assert (VERIFICATION.words, IDENTIFICATION.words) == ("1:1 TAR@FAR=1e-4", "1:N TPIR@FPIR=1e-2")
-    assert NO_LOOKALIKES == compare.DISTINCT
+    assert NO_LOOKALIKES == templates.DISTINCT
 
 
 def test_margins_are_positive_on_the_side_claimed(results):
     save_rows(rows(("old", "old"), by_seed(50, 50, 50)) + rows(("new-bct", "old"), by_seed(48, 48, 48)),
               "smoke", "table8")  # fmt: skip
     judged = Results("smoke").judge(FALLS_SHORT, VERIFICATION)
-    assert ledger.margin(FALLS_SHORT, judged) == ledger.margin(comparisons.within(NEW, OLD, 4), judged) == (2, 0)
+    assert ledger.margin(FALLS_SHORT, judged) == ledger.margin(quantities.within(NEW, OLD, 4), judged) == (2, 0)
     assert ledger.margin(EXCEEDS, judged) == (-2, 0)
 
 
 def test_the_figure_is_drawn_from_whatever_is_measured(results):
     save_rows(rows(("new*", "old"), by_seed(0, 0, 0)), "smoke", "table8")
-    plot_claims.plot_claims("smoke")
+    claims.plot_claims("smoke")
     assert (results / "figures/smoke/claims.png").exists()
 
 

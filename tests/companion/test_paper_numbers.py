@@ -6,7 +6,7 @@ from itertools import combinations
 import pytest
 
 from bctlib.metrics import absolute_gain, is_compatible, update_gain
-from companion.tables.paper_numbers import KEY, load_paper_numbers, paper_value
+from companion.tables.cells import KEY, load_paper_numbers, paper_value
 
 ACCURACIES = ("TAR@FAR", "TPIR@FPIR", "rank", "mAP")
 NUMBERS = load_paper_numbers()

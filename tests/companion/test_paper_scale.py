@@ -7,23 +7,20 @@ import torch
 from real_layouts import write_identity_folders, write_ijbc, write_market1501
 from tiny import tiny_recipe
 
-from bctlib.data.paper.ijbc import read_ijbc_meta
-from bctlib.data.paper.ijbc_protocols import ijbc_protocols
-from bctlib.data.photos.image_file_pool import ijbc_pool
-from bctlib.data.photos.sets import image_folder_set
-from bctlib.data.photos.index import index_folder
-from bctlib.data.paper.data_market1501 import person_images
 from bctlib.base.errors import BctError, UsageError
-from bctlib.upgrade.evaluate import evaluate_ijbc, evaluate_market1501
-from companion.measure.templates import compare, identification, pair_scores
-from companion.measure.plans import basis, plan, require_data
-from companion.measure.reid import compare_reid
-from companion.workbench import Workbench
-from bctlib.data.media_templates import templates_by_media
-from bctlib.data.features_templates import template_embeddings
+from bctlib.data.paper.ijbc import ijbc_protocols, read_ijbc_meta
+from bctlib.data.paper.layouts import person_images
+from bctlib.data.photos.index import index_folder
+from bctlib.data.photos.sets import ijbc_pool, image_folder_set
+from bctlib.data.templates import template_embeddings, templates_by_media
 from bctlib.metrics.verification import tar_at_far
-from bctlib.training.loop import train
 from bctlib.models import MODELS
+from bctlib.training.loop import train
+from bctlib.upgrade.evaluate import evaluate_ijbc, evaluate_market1501
+from companion.measure.reid import compare_reid
+from companion.measure.run import basis, plan, require_data
+from companion.measure.templates import compare, identification, pair_scores
+from companion.workbench import Workbench
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,6 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tiny import row
 
 from bctlib.base import provenance as provenance_module
@@ -21,8 +20,6 @@ from companion.results import COLUMNS, load_rows, point_text, provenance, result
 def results_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("BCT_RESULTS", str(tmp_path))
     return tmp_path
-
-
 
 
 def test_rows_come_back_as_saved_with_their_types():

@@ -13,11 +13,10 @@ from pages import blocks
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from bctlib.losses import CosineMargin, NormSoftmax, SoftMax, class_means, frozen_head, head_of_features
+from bctlib.methods import distillation_loss, influence_loss
 from bctlib.upgrade import embed
 from bctlib.upgrade.train import command as train
-from bctlib.class_means import class_means, head_of_features
-from bctlib.losses import CosineMargin, NormSoftmax, SoftMax, frozen_head
-from bctlib.methods import distillation_loss, influence_loss
 
 IN_PYTHON, *LOOPS = blocks("docs/training.md", "python")
 

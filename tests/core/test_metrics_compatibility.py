@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bctlib.metrics
-from bctlib.metrics import absolute_gain, blocks as features, is_compatible, strict_criterion, update_gain
+from bctlib.metrics import absolute_gain, blocks, is_compatible, strict_criterion, update_gain
 
 
 def test_update_gain_by_hand():
@@ -33,7 +33,7 @@ def test_eq_2_is_strict():
 
 @pytest.mark.parametrize("block", [1 << 23, 300])
 def test_strict_criterion_equals_brute_force(monkeypatch, block):
-    monkeypatch.setattr(features, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", block)
     rng = np.random.default_rng(0)
     old, identity = rng.standard_normal((40, 6)), rng.integers(0, 8, 40)
     new = old + 0.3 * rng.standard_normal((40, 6))

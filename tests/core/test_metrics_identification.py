@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bctlib.metrics import backfill_curve, blocks as features, rank_k, tpir_at_fpir
+from bctlib.metrics import backfill_curve, blocks, rank_k, tpir_at_fpir
 from bctlib.metrics.blocks import prefix
 from bctlib.metrics.identification import identification_points, rank_k_over_galleries, search, tpir_over_galleries
 
@@ -50,7 +50,7 @@ def test_search_equals_brute_force_with_ties(seed, fpir, several_rows_an_identit
 
 @pytest.mark.parametrize("block", [1 << 23, 64, 900])
 def test_tiles_change_nothing(monkeypatch, block):
-    monkeypatch.setattr(features, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", block)
     rng = np.random.default_rng(3)
     gallery, gallery_identity = EXACT[rng.integers(0, 16, 150)], rng.integers(0, 100, 150)
     probes, probe_identity = EXACT[rng.integers(0, 16, 200)], np.r_[gallery_identity[0], rng.integers(0, 150, 199)]
@@ -132,9 +132,9 @@ def test_backfill_curve_equals_separate_searches():
     order = rng.permutation(identity)
     share, curve = backfill_curve(probes, probe_identity, old, new, identity, FPIRS, order=order)
     assert curve.shape == (51, len(FPIRS)) and share[0] == 0 and share[-1] == 1
-    unit_new, narrow = features.unit_rows(probes), prefix(probes, 8)
-    old_scores = narrow @ features.unit_rows(old).T
-    new_scores = unit_new @ features.unit_rows(new).T
+    unit_new, narrow = blocks.unit_rows(probes), prefix(probes, 8)
+    old_scores = narrow @ blocks.unit_rows(old).T
+    new_scores = unit_new @ blocks.unit_rows(new).T
     for point in range(51):
         done = np.isin(identity, order[: round(share[point] * 60)])
         assert done.sum() == round(60 * point / 50) or abs(done.sum() - 60 * point / 50) == 0.5

@@ -6,10 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from bctlib.metrics import blocks as features, tar_at_far
-from bctlib.metrics.operating_points import allowed
-from bctlib.metrics.pairs import pair_scores
-from bctlib.metrics.verification import verification_points, verification_scores
+from bctlib.metrics import blocks, tar_at_far
+from bctlib.metrics.verification import allowed, pair_scores, verification_points, verification_scores
 
 FARS = [0, 1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0]
 
@@ -105,12 +103,12 @@ def model_like(rng, n_ids, per_id, d=16, noise=1.0):
 @pytest.mark.parametrize("block", [1 << 23, 400])
 @pytest.mark.parametrize("keep", [None, 0.1, 0.01])
 def test_scores_from_embeddings_equal_the_full_matrix(monkeypatch, block, keep):
-    monkeypatch.setattr(features, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", block)
     rng = np.random.default_rng(1)
     a, ids_a = model_like(rng, 30, 3)
     b, ids_b = a[::-1] + 0.1 * rng.standard_normal(a.shape), ids_a[::-1]
     kept = verification_scores(a, ids_a, b[:70], ids_b[:70], keep)
-    matrix = features.unit_rows(a) @ features.unit_rows(b[:70]).T
+    matrix = blocks.unit_rows(a) @ blocks.unit_rows(b[:70]).T
     same = ids_a[:, None] == ids_b[None, :70]
     assert kept.n_impostors == (~same).sum()
     np.testing.assert_allclose(np.sort(kept.genuine), np.sort(matrix[same]), atol=2e-6)
@@ -160,12 +158,12 @@ def test_zero_vectors_score_zero():
 @pytest.mark.parametrize("n_pairs", [5, 4000])
 @pytest.mark.parametrize("ordered", [False, True])
 def test_pair_scores_equal_products_pair_by_pair(monkeypatch, n_pairs, ordered):
-    monkeypatch.setattr(features, "BLOCK_ELEMENTS", 1000)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", 1000)
     rng = np.random.default_rng(2)
     a, b = rng.standard_normal((90, 8)), rng.standard_normal((70, 8))
     rows, columns = rng.integers(0, 90, n_pairs), rng.integers(10, 70, n_pairs)
     rows = np.sort(rows) if ordered else rows
-    expected = np.einsum("ij,ij->i", features.unit_rows(a)[rows], features.unit_rows(b)[columns])
+    expected = np.einsum("ij,ij->i", blocks.unit_rows(a)[rows], blocks.unit_rows(b)[columns])
     np.testing.assert_allclose(pair_scores(a, rows, b, columns), expected, atol=1e-6)
     with pytest.raises(ValueError, match="second_rows"):
         pair_scores(a, rows, b, columns + 60)
@@ -173,6 +171,6 @@ def test_pair_scores_equal_products_pair_by_pair(monkeypatch, n_pairs, ordered):
 
 def test_prefix_is_renormalised():
     wide = np.array([[3.0, 4.0, 12.0], [0.0, 2.0, 5.0]])
-    np.testing.assert_allclose(features.prefix(wide, 2), [[0.6, 0.8], [0.0, 1.0]], atol=1e-7)
+    np.testing.assert_allclose(blocks.prefix(wide, 2), [[0.6, 0.8], [0.0, 1.0]], atol=1e-7)
     with pytest.raises(ValueError, match="^d:"):
-        features.prefix(wide, 4)
+        blocks.prefix(wide, 4)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bctlib.metrics import backfill, blocks as features, retrieval
+from bctlib.metrics import backfill, blocks, retrieval
+from bctlib.metrics.blocks import Sorted, tile_edges, tiled_scores
 from bctlib.metrics.identification import search
 from bctlib.metrics.retrieval import rank_gallery
-from bctlib.metrics.tiles import Sorted, tile_edges, tiled_scores
 
 
 def data(seed=0, n_query=60, n=150, identities=25):
@@ -24,7 +24,7 @@ def test_rankings_do_not_depend_on_tiles(monkeypatch, block):
     gallery_id[:10] = -1
     cameras = rng.integers(0, 3, len(query)), rng.integers(0, 3, len(gallery))
     whole = rank_gallery(query, query_id, gallery, gallery_id, *cameras)
-    monkeypatch.setattr(features, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", block)
     tiled = rank_gallery(query, query_id, gallery, gallery_id, *cameras)
     assert np.array_equal(whole.ranks, tiled.ranks) and np.array_equal(whole.starts, tiled.starts)
 
@@ -34,7 +34,7 @@ def test_backfill_does_not_depend_on_tiles(monkeypatch, block):
     query, query_id, gallery, gallery_id, rng = data(1)
     old = gallery[:, :4] * rng.choice([-1, 1, 1], (len(gallery), 4))
     whole = backfill.backfill_searches(query, query_id, old, gallery, gallery_id, points=11)
-    monkeypatch.setattr(features, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", block)
     tiled = backfill.backfill_searches(query, query_id, old, gallery, gallery_id, points=11)
     assert all(np.array_equal(first, second) for first, second in zip(whole, tiled, strict=True))
 
@@ -56,7 +56,7 @@ def test_counting_equals_sorting(n_positive, n_negative):
 
 
 def test_tiles_cover_the_gallery_and_split_no_identity(monkeypatch):
-    monkeypatch.setattr(features, "BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", 64)
     codes = np.sort(np.random.default_rng(2).integers(0, 12, 100))
     edges = tile_edges(codes, 4)
     assert edges[0] == 0 and edges[-1] == 100 and len(edges) > 4
@@ -65,7 +65,7 @@ def test_tiles_cover_the_gallery_and_split_no_identity(monkeypatch):
 
 @pytest.mark.parametrize("block", [64, 1 << 20])
 def test_every_probe_is_home_once_and_counted_against_everything(monkeypatch, block):
-    monkeypatch.setattr(features, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", block)
     query, query_id, gallery, gallery_id, _ = data()
     order = np.argsort(gallery_id, kind="stable")
     codes = gallery_id[order]
@@ -85,7 +85,7 @@ def test_every_probe_is_home_once_and_counted_against_everything(monkeypatch, bl
 def test_memory_does_not_follow_the_gallery(monkeypatch):
     """Beside the inputs, only a few integers a gallery row may be held, far less than its 256 dimensions."""
     tracemalloc = pytest.importorskip("tracemalloc")
-    monkeypatch.setattr(features, "BLOCK_ELEMENTS", 1 << 14)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", 1 << 14)
     rng = np.random.default_rng(3)
     gallery, query = rng.standard_normal((20_000, 256), dtype=np.float32), rng.standard_normal((20, 256))
     identity, wanted = np.arange(20_000), np.arange(20) * 1100

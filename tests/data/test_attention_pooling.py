@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bctlib.data.templates import TemplateSet
 from bctlib.base.errors import BctError
-from bctlib.data.attention_pooling import attention_embeddings, attention_weights, choose_temperature
-from bctlib.data.features_templates import template_embeddings
+from bctlib.data.templates import (
+    TemplateSet,
+    attention_embeddings,
+    attention_weights,
+    choose_temperature,
+    template_embeddings,
+)
 
 
 def templates_of(*images: list[int], weight=None) -> TemplateSet:

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from synthetic_glyphs import synthetic_glyphs
 
+from bctlib.base.errors import BctError
+from bctlib.base.share import Share
 from bctlib.data import distortion
 from bctlib.data.distortion import CAPTURE_CONDITIONS, TrainingDistortion, capture, normalise
-from bctlib.base.share import Share
-from bctlib.base.errors import BctError
 
 
 def generator(seed=0):

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from ijbc_fixture import market_arrays, market_names, write_ijbc
 
-from bctlib.data.paper import ijbc as ijbc_meta, integer_lines, market1501 as market1501_names
-from bctlib.data.paper.ijbc import read_ijbc_meta
-from bctlib.data.paper.ijbc_text import read_list
-from bctlib.data.paper.integer_lines import read_integer_lines
-from bctlib.data.paper.market1501 import labels_of_names, names_in_folder
 from bctlib.base.errors import BctError
+from bctlib.data.paper import ijbc, ijbc_text, market1501
+from bctlib.data.paper.ijbc import read_ijbc_meta
+from bctlib.data.paper.ijbc_text import read_integer_lines, read_list
+from bctlib.data.paper.market1501 import labels_of_names, names_in_folder
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def test_everything_is_read_as_written_and_again_from_the_cache(meta, monkeypatc
     folder, truth = meta
     for fresh in (True, False):
         if not fresh:
-            monkeypatch.setattr(ijbc_meta, "_parse", lambda paths: pytest.fail("parsed again"))
+            monkeypatch.setattr(ijbc, "_parse", lambda paths: pytest.fail("parsed again"))
         found = read_ijbc_meta(folder)
         ids = found.template_id
         assert (np.diff(ids) > 0).all()
@@ -151,7 +150,7 @@ def test_faults_between_files_are_named(meta):
 @pytest.mark.parametrize("chunk", [16, 100, 1 << 22])
 @pytest.mark.parametrize("style", ["plain", "no last newline", "tabs", "crlf"])
 def test_integers_are_read_whatever_the_chunks_and_blanks(tmp_path, monkeypatch, chunk, style):
-    monkeypatch.setattr(integer_lines, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(ijbc_text, "CHUNK_BYTES", chunk)
     rng = np.random.default_rng(chunk)
     values = rng.integers(0, 10 ** rng.integers(1, 9, (200, 3)))
     text = "\n".join(" ".join(map(str, row)) for row in values) + "\n"
@@ -220,7 +219,7 @@ def test_market_folders(tmp_path):
         (tmp_path / "query" / name).touch()
         (tmp_path / "query" / f"._{name}").touch()  # as macOS leaves them in copies
     assert names_in_folder(tmp_path, "query") == ["0002_c1s1_000001_00.jpg", "0003_c2s1_000001_00.jpg"]
-    assert market1501_names.PUBLISHED["gallery"] == 19_732
+    assert market1501.PUBLISHED["gallery"] == 19_732
 
 
 @pytest.mark.parametrize("written", ['{t},{s},"img/{i}.jpg"', " {t},{s},img/{i}.jpg", '{t},{s},"img,{i}.jpg"'])

@@ -4,12 +4,11 @@ import shutil
 import numpy as np
 import pytest
 
-from bctlib.data import glyphs as glyph_set
-from dev.glyphs import kanji
-from dev.glyphs.build import _write_identities, _write_manifest
-from bctlib.data.glyphs import load_glyphs
-from bctlib.data.sheets import read_sheet, write_sheet
 from bctlib.base.errors import BctError
+from bctlib.data import glyphs as glyph_set
+from bctlib.data.glyphs import load_glyphs, read_sheet, write_sheet
+from dev.glyphs import rendering
+from dev.glyphs.build import _write_identities, _write_manifest
 
 SIZE, COLUMNS = 8, 55
 
@@ -17,7 +16,7 @@ SIZE, COLUMNS = 8, 55
 @pytest.fixture
 def tiny(tmp_path):
     """A glyph folder of 60 kanji (two rows of a sheet) and two typefaces, with its ink levels."""
-    identities = kanji.level_one()[:60]
+    identities = rendering.level_one()[:60]
     levels = np.random.default_rng(0).integers(0, 16, (2, 60, SIZE, SIZE), dtype=np.uint8)
     levels[1, 7] = 0
     folder = tmp_path / "glyphs"
@@ -32,7 +31,7 @@ def tiny(tmp_path):
 
 
 def test_kanji_lists_are_the_standard_ones():
-    one, two = kanji.level_one(), kanji.level_two()
+    one, two = rendering.level_one(), rendering.level_two()
     assert (len(one), len(two)) == (2965, 3390)
     assert len({k.character for k in one + two}) == 6355
     first, last = one[0], two[-1]
@@ -150,7 +149,7 @@ def test_default_folder_follows_bct_data(tiny, monkeypatch, tmp_path):
 def test_committed_set_is_what_the_documents_say():
     glyphs = load_glyphs()
     assert glyphs.images.shape == (2965, 32, 28, 28)
-    assert glyphs.characters == tuple(k.character for k in kanji.level_one())
+    assert glyphs.characters == tuple(k.character for k in rendering.level_one())
     assert glyphs.present.mean(axis=0).min() >= 0.97
     inked = glyphs.images.any(axis=(2, 3))
     assert np.array_equal(inked, glyphs.present)  # every present glyph has ink, every absent one has none

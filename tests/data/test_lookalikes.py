@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from synthetic_glyphs import synthetic_glyphs
 
-from bctlib.data.lookalikes import find_lookalikes, nearest_identities
 from bctlib.base.errors import BctError
+from bctlib.data.variants import find_lookalikes, nearest_identities
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from synthetic_glyphs import synthetic_glyphs
 
-from bctlib.data.protocols import PROBE_SIZES, glyph_protocols
-from bctlib.data.templates import TemplateSet
 from bctlib.base.errors import BctError
-from bctlib.data.features_templates import template_embeddings
+from bctlib.data.protocols import PROBE_SIZES, glyph_protocols
+from bctlib.data.templates import TemplateSet, template_embeddings
 
 IDENTITIES = np.arange(2, 23)
 

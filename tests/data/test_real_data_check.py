@@ -5,11 +5,11 @@ import shutil
 import pytest
 from real_layouts import save_picture, truncate, write_identity_folders, write_ijbc, write_imdb_csv, write_market1501
 
-from bctlib.data.paper import check
-from bctlib.data.paper.check_report import CheckReport
-from bctlib.data.paper.layouts import find_data, require_data, training_faces
 from bctlib.base.errors import BctError, UsageError
-from companion.launcher import main as launcher
+from bctlib.data.paper import check
+from bctlib.data.paper.check import CheckReport
+from bctlib.data.paper.layouts import find_data, require_data, training_faces
+from companion.launcher import main
 
 
 @pytest.fixture
@@ -172,10 +172,10 @@ def test_many_findings_are_counted_not_listed(capsys):
 
 
 def test_the_launcher_passes_the_words_on(root, capsys):
-    assert launcher.main(["data", "check", "ijbc", "--root", str(root), "--workers", "0"]) == 0
+    assert main.main(["data", "check", "ijbc", "--root", str(root), "--workers", "0"]) == 0
     assert "=> usable" in capsys.readouterr().out
     for words, said in (("data", "data takes the word check"), ("data check faces", "unknown data set 'faces'")):
-        assert launcher.main(words.split()) == 2
+        assert main.main(words.split()) == 2
         assert said in capsys.readouterr().err
     with pytest.raises(UsageError, match="unrecognized arguments: --rot"):
         check.main(["--rot", "x"])

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bctlib.data.splits import IdentitySplit, split_identities, training_share
 from bctlib.base.errors import BctError
+from bctlib.data.protocols import IdentitySplit, split_identities, training_share
 
 
 @given(seed=st.integers(0, 2**32 - 1), counts=st.tuples(*[st.integers(0, 40)] * 3), spare=st.integers(0, 10))

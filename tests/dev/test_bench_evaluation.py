@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from dev.bench import evaluation, measure, peers
-from dev.bench.generated import SMALL, generate_ijbc, generate_market, image_features, write_meta
 from bctlib.data.paper.ijbc import read_ijbc_meta
 from companion.launcher import main
+from dev.bench import evaluation, measure, peers
+from dev.bench.generated import SMALL, generate_ijbc, generate_market, image_features, write_meta
 
 
 def test_small_run_by_the_launcher_agrees_with_its_peers(tmp_path, capsys, monkeypatch):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dev.bench import heads
 from companion.launcher.main import main
+from dev.bench import heads
 
 
 def test_memory_and_work_by_hand():

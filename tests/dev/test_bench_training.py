@@ -8,20 +8,18 @@ from PIL import Image
 from tiny import tiny_recipe, tiny_set
 from torch import nn
 
-from dev.bench import training, training_folders
-from dev.bench.generated_images import write_photographs
+from bctlib.data.distortion import TrainingDistortion
+from bctlib.data.photos.index import index_of
+from bctlib.data.photos.sets import image_folder_set
+from bctlib.methods import METHODS
+from companion.launcher import main
+from dev.bench import training
+from dev.bench.figures import draw_speed
+from dev.bench.generated import write_photographs
+from dev.bench.harness import Table, flops_of
 from dev.bench.matrix_peak import MatrixPeak, matrix_peak, training_flops
 from dev.bench.plain_loop import PlainSet, transforms
-from dev.bench.timed import Passes, TimedSet
-from dev.bench.harness import flops_of
-from dev.bench.training_profile import OperatorTime, bottleneck
-from dev.bench.training_rows import Table
-from bctlib.data.distortion import TrainingDistortion
-from bctlib.data.photos.sets import image_folder_set
-from bctlib.data.photos.index import index_of
-from companion.launcher import main
-from dev.bench.figures import draw
-from bctlib.methods import METHODS
+from dev.bench.timed import OperatorTime, Passes, TimedSet, bottleneck
 
 CPU = torch.device("cpu")
 
@@ -128,14 +126,14 @@ def test_parts_can_be_chosen_and_a_figure_shows_those_there_are(tmp_path, capsys
     out = capsys.readouterr().out
     assert "640 images, 20 identities" in out and "plain loop" not in out and "JPEG" not in out
     only = written | {"rows": [row for row in written["rows"] if row["part"] == "growth"]}
-    assert {path.suffix for path in draw(only, tmp_path)} == {".pdf", ".png"}
-    assert draw(written | {"rows": []}, tmp_path / "none") == [] and not (tmp_path / "none").exists()
+    assert {path.suffix for path in draw_speed(only, tmp_path)} == {".pdf", ".png"}
+    assert draw_speed(written | {"rows": []}, tmp_path / "none") == [] and not (tmp_path / "none").exists()
 
 
 def test_a_held_batch_is_decoded_once(tmp_path):
     paths, sizes = write_photographs(tmp_path, 40)
     data = image_folder_set(index_of(tmp_path, paths, [path.split("/")[0] for path in paths], sizes), workers=0)
-    held = training_folders.HeldBatch(data.images, data.labels, data.classes, 0)
+    held = training.HeldBatch(data.images, data.labels, data.classes, 0)
     batches = [*held.batches(torch.arange(16), 8), *held.batches(torch.arange(8), 8)]
     assert len(batches) == 3 and all(images is batches[0][0] for images, _ in batches)
     assert batches[0][0].shape == (8, 3, 112, 112) and len(data.classes) == 2

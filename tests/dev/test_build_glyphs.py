@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from bctlib.base import locations
+from bctlib.base.errors import BctError
+from bctlib.data.glyphs import load_glyphs
 from dev.glyphs import build as builder
 from dev.glyphs.choose_typefaces import distances, farthest_point_order
-from bctlib.data.glyphs import load_glyphs
+from dev.glyphs.fonts import COLUMNS, Typeface, pick_typefaces, read_typefaces
 from dev.glyphs.rendering import render_typeface
-from dev.glyphs.typefaces import COLUMNS, Typeface, pick_typefaces, read_typefaces
-from bctlib.base.errors import BctError
 
 pytest.importorskip("fontTools", reason="fontTools (dev group) draws no glyphs here")
 

@@ -5,8 +5,8 @@ import signal
 import sys
 
 from bctlib.base.errors import BctError
-from companion.launcher.one_of_several import run_as_one
 from bctlib.training.processes import joined
+from companion.launcher.train_models import run_as_one
 
 
 def work() -> None:

@@ -20,20 +20,20 @@ from safetensors.torch import save_file
 from tiny import SIDE, tiny_recipe, tiny_set
 from torch import nn
 
+from bctlib.base.errors import Diverged
 from bctlib.data.photos.framing import WholeImage
-from bctlib.data.photos.sets import image_folder_set
 from bctlib.data.photos.index import index_folder
 from bctlib.data.photos.reading import ImageList
+from bctlib.data.photos.sets import image_folder_set
 from bctlib.data.templates import ImagePool
 from bctlib.data.training_set import TrainingSet
-from bctlib.base.errors import Diverged
-from bctlib.training.features import pool_features
-from bctlib.training import devices, store
-from bctlib.training.loop import Trained, train
 from bctlib.methods import METHODS, OldModel, Preparation
-from companion.launcher.one_of_several import run_as_one
+from bctlib.training import devices, store
+from bctlib.training.features import pool_features
+from bctlib.training.loop import Trained, train
 from bctlib.training.processes import here, joined
 from bctlib.training.recipe import Recipe
+from companion.launcher.train_models import run_as_one
 
 CPU = torch.device("cpu")
 BATCH = 32

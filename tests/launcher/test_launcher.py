@@ -13,10 +13,10 @@ import toy_launcher
 from toy_launcher import write_toy_notebook
 
 from bctlib.base.errors import UsageError
-from companion.launcher import cleaning, main
+from bctlib.base.locations import PROJECT
+from companion.launcher import main
 from companion.launcher.command_line import parse, seeds_of
 from companion.launcher.targets import TARGETS, find_target
-from bctlib.base.locations import PROJECT
 
 BCT_FOLDERS = ("BCT_DATA", "BCT_STORE", "BCT_RESULTS", "BCT_FIGURES")
 
@@ -30,7 +30,7 @@ def toy(tmp_path, monkeypatch) -> Path:
         monkeypatch.setitem(sys.modules, name, module)
     for name in BCT_FOLDERS:
         monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setattr(cleaning, "runs_dir", lambda: tmp_path / "runs")
+    monkeypatch.setattr(main, "runs_dir", lambda: tmp_path / "runs")
     return tmp_path
 
 
@@ -258,7 +258,7 @@ def test_clean_removes_store_and_runs_only_when_told(toy, capsys):
 
 @pytest.mark.parametrize("folder", [PROJECT, PROJECT.parent, Path.home()])
 def test_clean_refuses_a_store_that_holds_more_than_models(toy, capsys, monkeypatch, folder):
-    monkeypatch.setattr(cleaning.shutil, "rmtree", lambda path: pytest.fail(f"removed {path}"))
+    monkeypatch.setattr(main.shutil, "rmtree", lambda path: pytest.fail(f"removed {path}"))
     monkeypatch.setenv("BCT_STORE", str(folder))
     assert main.main(["clean", "--yes"]) == 1
     assert "nothing was removed" in capsys.readouterr().err

@@ -9,8 +9,8 @@ import nbformat
 import pytest
 from paper_data import write_paper_data
 
+from companion.launcher import main, watched_process
 from companion.results import load_rows
-from companion.launcher import main, run_notebook
 
 NOTEBOOKS = [
     ("tour", ("tour",)),
@@ -39,7 +39,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def rehearsal(paper_data, own_folders, tmp_path, monkeypatch) -> Path:
     for name, value in (own_folders | {"BCT_REHEARSAL": "1", "BCT_PAPER_DATA": str(paper_data)}).items():
         monkeypatch.setenv(name, value)
-    for module in (run_notebook, main):
+    for module in (watched_process, main):
         monkeypatch.setattr(module, "runs_dir", lambda: tmp_path)
     return tmp_path
 

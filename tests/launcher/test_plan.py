@@ -6,10 +6,10 @@ import nbformat
 import pytest
 
 from bctlib.base import locations
+from bctlib.training import store
 from companion.experiments import find_experiment
 from companion.launcher import main
 from companion.launcher.targets import TARGETS, find_target
-from bctlib.training import store
 
 
 @pytest.fixture

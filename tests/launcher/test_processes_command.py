@@ -10,9 +10,9 @@ import pytest
 import toy_launcher
 from toy_launcher import write_toy_notebook
 
-from companion.launcher import train_models
-from companion.launcher import main, processes as run_processes, start_processes
 from bctlib.base.locations import PROJECT
+from companion.launcher import main, start_processes, train_models
+from companion.launcher import processes as run_processes
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from types import ModuleType
 import nbformat
 
 from bctlib.base import locations
-from companion.launcher import command_line, listing, main, run_notebook, targets
 from bctlib.models import with_lambda
+from companion.launcher import command_line, listing, main, targets, watched_process
 
 PARAMETERS = (
     'scale = "desk"  # smoke or desk\nseeds = [0]  # which seeds\ndevice = "auto"\nforce = False\nlam = 1.0\nepochs = 2'
@@ -60,14 +60,14 @@ def install(folder: Path, replace=setattr) -> None:
     )
     for module in (targets, command_line, listing):
         replace(module, "TARGETS", toys)
-    for module in (run_notebook, main):
+    for module in (watched_process, main):
         replace(module, "runs_dir", lambda: folder / "runs")
     replace(locations, "notebooks_dir", lambda: folder / "notebooks")
 
 
 def fake_modules() -> dict[str, ModuleType]:
     """Stand-ins for the parts of the library that need trained models."""
-    plans, tables = ModuleType("companion.measure.plans"), ModuleType("companion.tables.tables")
+    plans, tables = ModuleType("companion.measure.run"), ModuleType("companion.tables.tables")
     plans.plan, plans.basis, plans.require_data = toy_plan, lambda *_: "", lambda *_: None
     tables.print_table = lambda target, scale, *_: print(f"the table of {target} at {scale}")
     return {module.__name__: module for module in (plans, tables)} | {

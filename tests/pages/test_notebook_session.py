@@ -3,16 +3,16 @@
 import pytest
 
 from bctlib.base import locations
-from companion import session as notebook_session, parameter_values
 from bctlib.base.errors import UsageError
-from companion.launcher.notebook_parameters import read_defaults
+from companion import parameter_values, session
+from companion.launcher.command_line import read_defaults
 
 KNOWN = {"scale": "smoke", "seeds": [0], "device": "cpu", "force": False, "lam": 1.0}
 
 
 def start(**changes):
     values = KNOWN | changes
-    return notebook_session.start({**values, "np": object(), "_hidden": 1}, **values)
+    return session.start({**values, "np": object(), "_hidden": 1}, **values)
 
 
 def test_a_count_of_seeds_and_a_list_of_them():
@@ -23,17 +23,17 @@ def test_a_count_of_seeds_and_a_list_of_them():
 
 def test_a_value_that_the_notebook_does_not_have_is_named_with_the_nearest():
     with pytest.raises(UsageError, match="unknown parameter 'sede'.*did you mean 'seeds'"):
-        notebook_session.start({**KNOWN, "sede": 4}, **KNOWN)
+        session.start({**KNOWN, "sede": 4}, **KNOWN)
 
 
 def test_what_later_cells_have_made_is_no_parameter_when_all_cells_run_again():
     parameters = "\n".join(f"{name} = {value!r}  # said" for name, value in KNOWN.items())
     cells = ["", parameters, "import numpy as np", "here = device_here()\nseconds = 0.1", "x = 5", "%matplotlib inline"]
     made = {"here": "cpu: a name", "seconds": 0.1, "x": 5, "In": cells}
-    notebook_session.start({**KNOWN, **made}, **KNOWN)
+    session.start({**KNOWN, **made}, **KNOWN)
     for stray in (f"{parameters}\nsede = 4", "# Parameters\nsede = 4\n"):
         with pytest.raises(UsageError, match="unknown parameter 'sede'"):
-            notebook_session.start({**KNOWN, **made, "sede": 4, "In": [*cells, stray]}, **KNOWN)
+            session.start({**KNOWN, **made, "sede": 4, "In": [*cells, stray]}, **KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -69,15 +69,15 @@ TAKES = {"lam": {"number", "whole number"}, "n_queries": {"whole number"}, "seed
 @pytest.mark.parametrize("notebook", sorted(locations.notebooks_dir().glob("*.ipynb")), ids=lambda path: path.stem)
 def test_every_parameter_of_every_notebook_refuses_every_wrong_type_in_one_sentence(notebook):
     defaults = read_defaults(notebook)
-    notebook_session.start(defaults, **defaults)
+    session.start(defaults, **defaults)
     for name in defaults:
         for kind, value in OF_ANOTHER_TYPE.items():
             changed = defaults | {name: value}
             if kind in TAKES.get(name, ()):
-                notebook_session.start(changed, **changed)
+                session.start(changed, **changed)
                 continue
             with pytest.raises(UsageError) as refused:
-                notebook_session.start(changed, **changed)
+                session.start(changed, **changed)
             assert name in str(refused.value) and "\n" not in str(refused.value), (name, kind)
 
 

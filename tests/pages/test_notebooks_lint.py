@@ -13,9 +13,9 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from bctlib.base import locations
-from companion.launcher.notebook_parameters import read_defaults
+from bctlib.training.scales import SCALES
+from companion.launcher.command_line import read_defaults
 from companion.launcher.targets import TARGETS
-from bctlib.training.bctlib_scales import SCALES
 
 NOTEBOOKS = sorted(locations.notebooks_dir().glob("*.ipynb"))
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}

@@ -12,8 +12,8 @@ from pages import PAGES, anchors, blocks, languages, links, page_text, prose
 from tiny import tiny_recipe, tiny_set
 
 from bctlib.base.locations import PROJECT
-from bctlib.training.loop import train
 from bctlib.methods import METHODS, OldModel
+from bctlib.training.loop import train
 
 # Where each page's Python is executed, block by block: a block more or less fails there.
 EXECUTED = {

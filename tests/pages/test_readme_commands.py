@@ -9,18 +9,21 @@ import pytest
 from pages import PAGES, blocks
 from torch.distributed import run as torchrun
 
+from bctlib.base.locations import PROJECT
 from bctlib.upgrade import embed
 from bctlib.upgrade.evaluate import command as evaluate
 from bctlib.upgrade.report import command as report
 from bctlib.upgrade.train import command as train
-from companion.launcher import train_models
-from companion.launcher import main
-from companion.launcher.command_line import parse
-from companion.launcher.notebook_parameters import parse_value, read_defaults
-from bctlib.base.locations import PROJECT
+from companion.launcher import main, train_models
+from companion.launcher.command_line import parse, parse_value, read_defaults
 
 KNOWN_TOOLS = {"git", "cd", "conda", "export", "uv", "source"}
-PARSERS = {"bctlib.upgrade.train.command": train, "bctlib.upgrade.embed": embed, "bctlib.upgrade.evaluate.command": evaluate, "bctlib.upgrade.report.command": report}
+PARSERS = {
+    "bctlib.upgrade.train.command": train,
+    "bctlib.upgrade.embed": embed,
+    "bctlib.upgrade.evaluate.command": evaluate,
+    "bctlib.upgrade.report.command": report,
+}
 
 
 def commands_of(page: str) -> list[list[str]]:

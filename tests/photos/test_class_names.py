@@ -12,16 +12,23 @@ from custom_images import CLASSES, Classifier, write_images
 from real_layouts import save_picture
 from tiny import tiny_recipe
 
-from bctlib.upgrade import embed
-from bctlib.upgrade.train import command as train
-from bctlib.data.photos.index import index_folder, index_list
-from bctlib.data.paper.imdb_face import find_pictures, read_face_table
-from bctlib.data.photos.class_names import check_line, class_names, composed, read_class_map, read_class_names, read_row_classes
-from bctlib.upgrade.images import images_by_class, images_to_embed
 from bctlib.base.errors import BctError
-from bctlib.upgrade.evaluate.label_files import read_identities
+from bctlib.data.paper.imdb_face import find_pictures, read_face_table
+from bctlib.data.photos.class_names import (
+    check_line,
+    class_names,
+    composed,
+    read_class_map,
+    read_class_names,
+    read_row_classes,
+)
+from bctlib.data.photos.index import index_folder, index_list
 from bctlib.losses import frozen_head
 from bctlib.methods import OldModel
+from bctlib.upgrade import embed
+from bctlib.upgrade.evaluate.inputs import read_identities
+from bctlib.upgrade.images import images_by_class, images_to_embed
+from bctlib.upgrade.train import command
 from bctlib.upgrade.train.old_models import old_from_artefact
 
 NFC, NFD = (unicodedata.normalize(form, "José") for form in ("NFC", "NFD"))
@@ -45,7 +52,7 @@ def test_a_name_that_no_line_holds_is_refused_before_the_training(name, said, tm
     root = write_images(tmp_path / "photos", CLASSES[:2], 2)
     (root / CLASSES[0]).rename(root / name)
     options = ["--method", "independent", "--data", root, "--out", tmp_path / "out.safetensors", "--workers", "0"]
-    assert train.main([str(each) for each in options]) == 1
+    assert command.main([str(each) for each in options]) == 1
     assert capsys.readouterr().err.strip() == f"bctlib train: {root}: the class name {said}{EXPECTED}"
     assert not list(tmp_path.glob("out*"))
     with pytest.raises(BctError, match="the class name"):

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bctlib.base.network_code import code_of
+from bctlib.data.photos import contents
+from bctlib.data.photos.contents import WHOLE, file_contents
+from bctlib.data.photos.files import PathList
+from bctlib.data.photos.index import index_folder, index_list
 from bctlib.upgrade import embed
 from bctlib.upgrade.train import command as train
-from bctlib.data.photos import contents as contents_module
-from bctlib.data.photos.contents import WHOLE, file_contents
-from bctlib.data.photos.index import index_folder, index_list
-from bctlib.data.photos.path_list import PathList
-from bctlib.base.network_code import code_of
 
 NETWORK = """
 from torch import nn
@@ -86,13 +86,13 @@ def test_what_is_kept_spares_reading_and_never_hides_a_change(tmp_path, store_fo
     root = write_bitmaps(tmp_path / "photos", 1)
     paths = PathList.of(sorted(str(path.relative_to(root)) for path in root.rglob("*.bmp")))
     read = []
-    real = contents_module._digest
-    monkeypatch.setattr(contents_module, "_digest", lambda *given: (read.append(given[1]), real(*given))[1])
+    real = contents._digest
+    monkeypatch.setattr(contents, "_digest", lambda *given: (read.append(given[1]), real(*given))[1])
     first = file_contents(root, paths)
     again = file_contents(root, paths)
     assert len(read) == 16, "fresh files are not trusted"
     np.testing.assert_array_equal(first.digests, again.digests)
-    monkeypatch.setattr(contents_module, "_FRESH_NS", -(10**12))
+    monkeypatch.setattr(contents, "_FRESH_NS", -(10**12))
     file_contents(root, paths)
     read.clear()
     file_contents(root, paths)
@@ -156,19 +156,18 @@ def test_a_model_of_other_images_or_code_is_not_there_already(tmp_path, package,
 
 
 def test_rows_of_other_images_models_or_code_are_not_resumed(tmp_path, package, capsys, monkeypatch):
-    from bctlib.upgrade import feature_writer
 
     root, model = write_bitmaps(tmp_path / "photos", 1), tmp_path / "m.safetensors"
     assert train.main(options(root, package, model)) == 0
     command = ["--model", model, "--backbone", f"{package}:build", "--images", root, "--batch", 3, "--workers", 0]
     command = [str(each) for each in [*command, "--device", "cpu", "--out"]]
-    whole = feature_writer.embedded_batches
+    whole = embed.embedded_batches
 
     def interrupted(*arguments):
         yield next(whole(*arguments))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(feature_writer, "_SAVE_S", -1.0)
+    monkeypatch.setattr(embed, "_SAVE_S", -1.0)
     parts = tmp_path / "code" / f"{package}_parts.py"
     changes = {
         "nothing": lambda: None,
@@ -176,10 +175,10 @@ def test_rows_of_other_images_models_or_code_are_not_resumed(tmp_path, package, 
         "code": lambda: parts.write_text(PARTS + "\nMORE = 1\n"),
     }
     for name, change in changes.items():
-        monkeypatch.setattr(feature_writer, "embedded_batches", interrupted)
+        monkeypatch.setattr(embed, "embedded_batches", interrupted)
         assert embed.main([*command, str(tmp_path / "r.npy")]) == 130
         change()
-        monkeypatch.setattr(feature_writer, "embedded_batches", whole)
+        monkeypatch.setattr(embed, "embedded_batches", whole)
         capsys.readouterr()
         assert embed.main([*command, str(tmp_path / "r.npy")]) == 0
         said = capsys.readouterr().err

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from bctlib.data.photos.files import fault, read_image
 from bctlib.base.errors import BctError
+from bctlib.data.photos.files import fault, read_image
 
 GREY, COLOUR, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 4, 6
 CHANNELS = {GREY: 1, COLOUR: 3, GREY_ALPHA: 2, COLOUR_ALPHA: 4}

@@ -5,10 +5,10 @@ import os
 import pytest
 from real_layouts import save_picture
 
+from bctlib.base.errors import BctError
 from bctlib.data.photos.index import index_folder
 from bctlib.data.photos.scan import has_image_content
 from bctlib.upgrade.images import images_by_class, images_to_embed
-from bctlib.base.errors import BctError
 
 
 @pytest.fixture

@@ -7,10 +7,18 @@ import pytest
 from PIL import Image
 from real_layouts import picture, save_picture, truncate
 
-from bctlib.data.photos.alignment import REFERENCE_POINTS, align_face, similarity_transform, warp
-from bctlib.data.photos.framing import AlignedFaces, Boxes, WholeImage, scaled_rect
-from bctlib.data.photos.files import fault, is_image_name, read_image
 from bctlib.base.errors import BctError
+from bctlib.data.photos.files import fault, is_image_name, read_image
+from bctlib.data.photos.framing import (
+    REFERENCE_POINTS,
+    AlignedFaces,
+    Boxes,
+    WholeImage,
+    align_face,
+    scaled_rect,
+    similarity_transform,
+    warp,
+)
 
 
 def test_images_are_rgb_whatever_the_file_holds(tmp_path):

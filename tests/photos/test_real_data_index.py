@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from real_layouts import save_picture, write_identity_folders
 
-from bctlib.data.photos import index as image_index
-from bctlib.data.photos.index import index_folder, index_list
-from bctlib.data.photos.path_list import PathList
 from bctlib.base.errors import BctError
+from bctlib.data.photos import index as image_index
+from bctlib.data.photos.files import PathList
+from bctlib.data.photos.index import index_folder, index_list
 
 
 @pytest.fixture

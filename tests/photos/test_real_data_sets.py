@@ -5,17 +5,15 @@ import pytest
 import torch
 from real_layouts import picture, save_picture, truncate, write_identity_folders, write_imdb_csv, write_market1501
 
-from bctlib.data.photos.distortion import ColourDistortion, normalise_colour
-from bctlib.data.photos.framing import WholeImage
-from bctlib.data.photos.image_file_pool import ImageFilePool, ijbc_pool
-from bctlib.data.photos.files import read_image
-from bctlib.data.photos.sets import image_folder_set
-from bctlib.data.photos.index import index_folder
-from bctlib.data.paper.imdb_face import face_boxes, find_pictures, parse_row, read_face_table
-from bctlib.data.paper.data_market1501 import person_images, training_index
-from bctlib.data.photos.path_list import PathList
-from bctlib.data.photos.reading import ImageList, read_batches, reading_speed
 from bctlib.base.errors import BctError
+from bctlib.data.paper.imdb_face import face_boxes, find_pictures, parse_row, read_face_table
+from bctlib.data.paper.layouts import person_images, training_index
+from bctlib.data.photos.distortion import ColourDistortion, normalise_colour
+from bctlib.data.photos.files import PathList, read_image
+from bctlib.data.photos.framing import WholeImage
+from bctlib.data.photos.index import index_folder
+from bctlib.data.photos.reading import ImageList, read_batches, reading_speed
+from bctlib.data.photos.sets import ImageFilePool, ijbc_pool, image_folder_set
 
 
 @pytest.fixture

@@ -18,13 +18,12 @@ from safetensors import safe_open
 from tiny import same_weights, tiny_recipe, tiny_set
 from torch import nn
 
-from bctlib.data.distortion import TrainingDistortion
 from bctlib.base.errors import BctError
 from bctlib.base.files import is_sealed, marker, seal
-from bctlib.training import artefact as artefact_module
-from bctlib.training import loop, store
-from bctlib.training.artefact import Artefact, load_artefact, save_artefact
+from bctlib.data.distortion import TrainingDistortion
 from bctlib.losses import HEADS
+from bctlib.training import artefact, loop, store
+from bctlib.training.artefact import Artefact, load_artefact, save_artefact
 from bctlib.training.recipe import Recipe
 from bctlib.training.store import fetch, forget, is_trained, model_file, model_folder
 
@@ -156,7 +155,7 @@ def resealed(path: Path, **changes) -> None:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
     about.update(changes)
     metadata = {"bctlib": json.dumps({key: value for key, value in about.items() if value is not None})}
-    seal(path, lambda temporary: artefact_module.save_file(tensors, temporary, metadata))
+    seal(path, lambda temporary: artefact.save_file(tensors, temporary, metadata))
 
 
 @pytest.mark.parametrize(
@@ -212,7 +211,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, target, name: str, call: int) -> 
         (loop, "learning_rate", 0),
         (loop, "learning_rate", 3),
         (store, "provenance", 0),
-        (artefact_module, "save_file", 0),
+        (artefact, "save_file", 0),
         (os, "replace", 0),
         (os, "replace", 1),
     ],
@@ -237,7 +236,7 @@ def test_a_writer_that_dies_half_way_leaves_the_model_absent(monkeypatch):
         raise Interruption
 
     with monkeypatch.context() as patch:
-        patch.setattr(artefact_module, "save_file", half)
+        patch.setattr(artefact, "save_file", half)
         with pytest.raises(Interruption):
             fetched()
     assert not is_trained(tiny_recipe(epochs=1))
@@ -246,9 +245,9 @@ def test_a_writer_that_dies_half_way_leaves_the_model_absent(monkeypatch):
 
 def test_a_full_disk_is_said_in_one_sentence(monkeypatch):
     def full(tensors, path, metadata):
-        raise artefact_module.SafetensorError("I/O error: No space left on device")
+        raise artefact.SafetensorError("I/O error: No space left on device")
 
-    monkeypatch.setattr(artefact_module, "save_file", full)
+    monkeypatch.setattr(artefact, "save_file", full)
     with pytest.raises(BctError, match=r"cannot write .*model\.safetensors: .*No space left"):
         fetched()
     assert not is_trained(tiny_recipe(epochs=1))

@@ -13,12 +13,12 @@ from tiny import same_weights, tiny_recipe, tiny_set
 
 from bctlib.base import progress
 from bctlib.base.errors import BctError, Diverged
+from bctlib.methods import METHODS, OldModel
 from bctlib.training import checkpoint as checkpoint_module
 from bctlib.training import loop, run_state, store
 from bctlib.training.artefact import load_artefact
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.loop import Trained, train
-from bctlib.methods import METHODS, OldModel
 from bctlib.training.recipe import Recipe
 from bctlib.training.store import checkpoint_file, fetch, model_file, model_folder
 

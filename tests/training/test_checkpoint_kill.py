@@ -12,9 +12,9 @@ import pytest
 from killed_training import CPU, recipes, start
 from tiny import same_weights, tiny_set
 
+from bctlib.methods import OldModel
 from bctlib.training.artefact import load_artefact
 from bctlib.training.loop import Trained, train
-from bctlib.methods import OldModel
 from bctlib.training.store import model_file
 
 EPOCHS = 16

@@ -3,23 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from tiny import SIDE, pool_of, tiny_recipe, tiny_set
+from tiny import pool_of, tiny_recipe, tiny_set
 from torch import nn
 
-from bctlib.data.distortion import normalise
-from bctlib.data.templates import ImagePool
 from bctlib.base.errors import BctError
-from bctlib.training import features as extract
-from bctlib.training.features import comparable, embed_images, features_file, pool_features
 from bctlib.base.files import is_sealed, marker, seal
+from bctlib.data.distortion import normalise
+from bctlib.training import features as extract
 from bctlib.training.artefact import Artefact
+from bctlib.training.features import comparable, embed_images, features_file, pool_features
 from bctlib.training.store import fetch, forget
 
 CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.usefixtures("store_folder", "float32_only")
-
-
 
 
 @pytest.fixture

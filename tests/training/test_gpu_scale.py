@@ -11,24 +11,21 @@ from tiny import same_weights, tiny_recipe, tiny_set
 from torch import nn
 
 from bctlib.base import progress
-from dev.glyphs.build import COLUMNS, _write_identities, _write_manifest
-from bctlib.data.distortion import TrainingDistortion
-from bctlib.data.glyphs import IDENTITIES, load_glyphs
-from dev.glyphs.kanji import level_one
-from bctlib.data.sheets import write_sheet
 from bctlib.base.errors import UsageError
-from companion.measure.plans import basis, plan, require_data
-from companion.results import load_rows
-from companion.measure.run import run_experiment
-from companion.workbench import Workbench
-from companion.launcher import main, run_notebook
-from bctlib.training.acceleration import Accelerated, accelerated
-from bctlib.networks import build_backbone
+from bctlib.data.distortion import TrainingDistortion
+from bctlib.data.glyphs import IDENTITIES, load_glyphs, write_sheet
 from bctlib.losses import build_head
-from bctlib.training.loop import train
 from bctlib.methods import METHODS, OldModel, Preparation, build_method
-from bctlib.training.objective import Objective
+from bctlib.networks import build_backbone
+from bctlib.training.devices import Accelerated, accelerated
+from bctlib.training.loop import Objective, train
 from bctlib.training.scales import SETTINGS
+from companion.launcher import main, watched_process
+from companion.measure.run import basis, plan, require_data, run_experiment
+from companion.results import load_rows
+from companion.workbench import Workbench
+from dev.glyphs.build import COLUMNS, _write_identities, _write_manifest
+from dev.glyphs.rendering import level_one
 
 CPU, NOWHERE = torch.device("cpu"), torch.device("meta")
 
@@ -117,7 +114,7 @@ def test_table_1_at_gpu_scale_in_one_step_a_model(rehearsal):
 
 @pytest.mark.long
 def test_notebook_01_at_gpu_scale(rehearsal, monkeypatch, capfd):
-    for module in (run_notebook, main):
+    for module in (watched_process, main):
         monkeypatch.setattr(module, "runs_dir", lambda: rehearsal / "runs")
     status = main.main(["table1", "--scale", "gpu", "--device", "cpu"])
     out, err = capfd.readouterr()

@@ -13,8 +13,8 @@ from real_layouts import write_identity_folders
 from safetensors.torch import load_file
 from two_processes import CASES, IN_FLOAT32, everything, stored_pool, stored_recipe
 
-from bctlib.base.share import Share
 from bctlib.base.errors import BctError, UsageError
+from bctlib.base.share import Share
 from bctlib.training import store
 from bctlib.training.artefact import load_artefact
 from bctlib.training.processes import Processes, here, joined

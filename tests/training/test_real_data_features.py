@@ -6,18 +6,17 @@ import torch
 from real_layouts import write_ijbc, write_market1501
 from tiny import tiny_recipe
 
-from bctlib.data.photos.distortion import normalise_colour
-from bctlib.data.paper.ijbc import read_ijbc_meta
-from bctlib.data.photos.image_file_pool import ImageFilePool, ijbc_pool
-from bctlib.data.paper.data_market1501 import person_images
-from bctlib.upgrade.evaluate import evaluate_ijbc, evaluate_market1501
-from bctlib.training import file_features as module
-from bctlib.training.features import features_file
-from bctlib.training.file_features import embed_files, file_features
 from bctlib.base.files import is_sealed
-from bctlib.training.artefact import Artefact, Training
-from bctlib.networks import EmbeddingNet
+from bctlib.data.paper.ijbc import read_ijbc_meta
+from bctlib.data.paper.layouts import person_images
+from bctlib.data.photos.distortion import normalise_colour
+from bctlib.data.photos.sets import ImageFilePool, ijbc_pool
 from bctlib.losses import build_head
+from bctlib.networks import EmbeddingNet
+from bctlib.training import features as module
+from bctlib.training.artefact import Artefact, Training
+from bctlib.training.features import embed_files, features_file, file_features
+from bctlib.upgrade.evaluate import evaluate_ijbc, evaluate_market1501
 
 CPU = torch.device("cpu")
 

@@ -7,17 +7,16 @@ import pytest
 import torch
 from tiny import tiny_recipe
 
-from bctlib.data.photos.distortion import ColourDistortion
-from bctlib.data.distortion import TrainingDistortion
 from bctlib.base.errors import BctError, UsageError
-from bctlib.training.bctlib_scales import SCALES
-from bctlib.networks import BACKBONES
+from bctlib.data.distortion import TrainingDistortion
+from bctlib.data.photos.distortion import ColourDistortion
 from bctlib.losses import HEADS, build_head
-from bctlib.training.loop import learning_rate
 from bctlib.methods import METHODS, build_method
 from bctlib.models import MODELS, find_model, with_lambda
+from bctlib.networks import BACKBONES
+from bctlib.training.loop import learning_rate
 from bctlib.training.recipe import Recipe, Schedule
-from bctlib.training.scales import SETTINGS, scale_settings
+from bctlib.training.scales import SCALES, SETTINGS, scale_settings
 
 OTHER = {
     "data": "other blobs", "share": 0.5, "seed": 1, "backbone": "glyphnet-deep", "dim": 16, "head": "softmax",

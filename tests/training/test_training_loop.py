@@ -6,13 +6,13 @@ import pytest
 import torch
 from tiny import same_weights, tiny_recipe, tiny_set
 
-from bctlib.data.distortion import TrainingDistortion
 from bctlib.base.errors import BctError
-from bctlib.training import loop
-from bctlib.networks import BACKBONES, GlobalAverage, build_backbone
+from bctlib.data.distortion import TrainingDistortion
 from bctlib.losses import HEADS
-from bctlib.training.loop import Trained, hash_seed, learning_rate, step_generator, train
 from bctlib.methods import METHODS, OldModel
+from bctlib.networks import BACKBONES, GlobalAverage, build_backbone
+from bctlib.training import loop
+from bctlib.training.loop import Trained, hash_seed, learning_rate, step_generator, train
 from bctlib.training.recipe import Schedule
 
 CPU = torch.device("cpu")

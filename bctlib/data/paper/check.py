@@ -1,29 +1,76 @@
 """`./reproduce.sh data check --root DIR`: which of the paper's data are there, whole, and usable.
 
 Images are opened one by one, by threads: their first and last bytes tell a truncated file; `--decode` decodes all.
+
+What a check of data found, printed as it is found: at most so many lines of a kind, and a verdict.
 """
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from bctlib.base import locations
-from bctlib.data.paper.check_report import CheckReport
-from bctlib.data.photos.framing import WholeImage
-from bctlib.data.paper.ijbc import read_ijbc_meta
-from bctlib.data.photos.image_faults import image_faults
-from bctlib.data.photos.image_file_pool import ImageFilePool, ijbc_pool
-from bctlib.data.photos.index import ImageIndex
-from bctlib.data.paper.imdb_face import PUBLISHED_ROWS, PUBLISHED_UNIQUE, FaceTable, read_face_table
-from bctlib.data.paper.layouts import CSV_NAME, LAYOUTS, Layout, find_data, training_faces
-from bctlib.data.paper.data_market1501 import training_index
-from bctlib.data.paper.market1501 import FOLDERS, PUBLISHED, labels_of_names, names_in_folder
-from bctlib.data.photos.reading import ImageList, reading_speed
-from bctlib.data.variants import DISTRACTOR, JUNK
 from bctlib.base.errors import BctError, UsageError
+from bctlib.data.paper.ijbc import read_ijbc_meta
+from bctlib.data.paper.imdb_face import PUBLISHED_ROWS, PUBLISHED_UNIQUE, FaceTable, read_face_table
+from bctlib.data.paper.layouts import CSV_NAME, LAYOUTS, Layout, find_data, training_faces, training_index
+from bctlib.data.paper.market1501 import FOLDERS, PUBLISHED, labels_of_names, names_in_folder
+from bctlib.data.photos.files import image_faults
+from bctlib.data.photos.framing import WholeImage
+from bctlib.data.photos.index import ImageIndex
+from bctlib.data.photos.reading import ImageList, reading_speed
+from bctlib.data.photos.sets import ImageFilePool, ijbc_pool
+from bctlib.data.variants import DISTRACTOR, JUNK
+
+MOST_LINES = 20
+
+
+@dataclass
+class CheckReport:
+    """Findings on one data set. limit: lines printed of each kind of finding; the others are counted."""
+
+    title: str
+    limit: int = MOST_LINES
+    found: Counter = field(default_factory=Counter)
+
+    def __post_init__(self):
+        print(self.title)
+
+    def there(self, text: str) -> None:
+        self._line("there", text)
+
+    def note(self, text: str) -> None:
+        """Worth knowing, but no fault."""
+        self._line("note", text)
+
+    def missing(self, text: str) -> None:
+        self._line("missing", text)
+
+    def damaged(self, text: str) -> None:
+        self._line("damaged", text)
+
+    def _line(self, kind: str, text: str) -> None:
+        self.found[kind] += 1
+        if self.found[kind] <= self.limit:
+            print(f"  {kind:<9}{text}", flush=True)
+
+    @property
+    def is_usable(self) -> bool:
+        return not (self.found["missing"] or self.found["damaged"])
+
+    def close(self) -> bool:
+        """Print what was left out and the verdict; whether the data can be used."""
+        for kind, n in self.found.items():
+            if n > self.limit:
+                print(f"  {kind:<9}... and {n - self.limit:,} more")
+        faults = ", ".join(f"{self.found[kind]:,} {kind}" for kind in ("missing", "damaged") if self.found[kind])
+        print(f"  {'=> usable' if self.is_usable else f'=> not usable as it is: {faults}'}\n", flush=True)
+        return self.is_usable
 
 
 class _Parser(argparse.ArgumentParser):

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bctlib.base.errors import BctError
+from bctlib.base.text_lines import rows_of_text
+from bctlib.data.photos.class_names import class_names
+from bctlib.data.photos.files import PathList
 from bctlib.data.photos.framing import FACE, Boxes
 from bctlib.data.photos.index import ImageIndex, index_of
-from bctlib.data.photos.class_names import class_names
-from bctlib.data.photos.path_list import PathList
-from bctlib.base.text_lines import rows_of_text
-from bctlib.base.errors import BctError
 
 COLUMNS = ("name", "index", "image", "rect", "height width", "url")
 PUBLISHED_ROWS, PUBLISHED_UNIQUE = 1_662_888, 1_632_927

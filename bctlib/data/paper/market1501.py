@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bctlib.base.text_lines import text_lines
 from bctlib.base.errors import BctError
+from bctlib.base.text_lines import text_lines
 
 FOLDERS = {"train": "bounding_box_train", "gallery": "bounding_box_test", "query": "query"}
 PUBLISHED = {"train": 12_936, "gallery": 19_732, "query": 3_368}

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bctlib.base import progress
-from bctlib.data.photos.files import is_image_name
-from bctlib.base.text_lines import text_lines, words_of
 from bctlib.base.errors import BctError
+from bctlib.base.text_lines import text_lines, words_of
+from bctlib.data.photos.files import is_image_name
 
 # What macOS does not decompose in the names of files: letters that look different, and kanji among them.
 _COMPOSABLE = re.compile("[^\u2000-\u2fff\uf900-\ufaff\U0002f800-\U0002faff]+")

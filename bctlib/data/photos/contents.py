@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from bctlib.base import locations, progress
-from bctlib.data.photos.path_list import PathList
-from bctlib.data.photos.threads import in_threads
 from bctlib.base.errors import BctError
 from bctlib.base.files import check_seal, is_sealed, seal
+from bctlib.data.photos.files import PathList, in_threads
 
 FORMAT = 1
 WHOLE = 32 * 1024

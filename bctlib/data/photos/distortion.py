@@ -11,9 +11,8 @@ from dataclasses import dataclass, fields
 import torch
 import torch.nn.functional as F
 
-from bctlib.base.share import Share
-from bctlib.base.transfer import to_device
 from bctlib.base.errors import BctError
+from bctlib.base.share import Share, to_device
 
 # Shares of red, green and blue in the grey that saturation mixes with (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)

@@ -1,14 +1,26 @@
-"""Single image files: read one, or say in a few words what is wrong with it."""
+"""Single image files: read one, or say in a few words what is wrong with it.
 
+Which of many image files cannot be used: looked at by threads, before hours of work depend on them.
+
+Millions of relative paths in two arrays: little memory, and nothing to copy into worker processes.
+
+A function over very many items in threads: for work that waits for the file system.
+"""
+
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
 
+from bctlib.base import progress
 from bctlib.base.errors import BctError
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".avif")
@@ -121,3 +133,76 @@ def fault(path: Path, decode: bool = False) -> str | None:
     except BctError as error:
         return str(error).removeprefix(f"{path}: ")
     return None
+
+
+@dataclass(frozen=True)
+class PathList:
+    """n relative paths, with `/` between folders whatever the operating system.
+
+    text: uint8, all paths one after the other as the file system encodes them; start: int64 [n+1], path i is
+    text[start[i]:start[i+1]]. A Python list of strings would be copied, object by object, by every worker process
+    that touches its reference counts.
+    """
+
+    text: np.ndarray
+    start: np.ndarray
+
+    @classmethod
+    def of(cls, paths: Iterable[str]) -> "PathList":
+        encoded = [os.fsencode(path) for path in paths]
+        start = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(path) for path in encoded], out=start[1:])
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), start)
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    def __getitem__(self, position: int) -> str:
+        return os.fsdecode(self.text[self.start[position] : self.start[position + 1]].tobytes())
+
+    def __iter__(self) -> Iterator[str]:
+        text = self.text.tobytes()
+        ends = self.start.tolist()
+        for position in range(len(self)):
+            yield os.fsdecode(text[ends[position] : ends[position + 1]])
+
+    def take(self, positions: np.ndarray) -> "PathList":
+        """The paths at those positions, in that order."""
+        lengths = np.diff(self.start)[positions]
+        start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        inside = np.arange(start[-1]) - np.repeat(start[:-1], lengths)
+        return PathList(self.text[np.repeat(self.start[:-1][positions], lengths) + inside], start)
+
+
+THREADS = 16
+"""Enough to keep a disk busy, also one behind a network."""
+_CHUNK = 256
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_threads(function: Callable[[Item], Result], items: Iterable[Item], chunk: int = _CHUNK) -> Iterator[Result]:
+    """The results in the order of the items.
+
+    chunk: items of one task; the executor's own map makes a task, a kilobyte, of every single item.
+    """
+    left = iter(items)
+    chunks = iter(lambda: list(islice(left, chunk)), [])
+    with ThreadPoolExecutor(THREADS) as pool:
+        for results in pool.map(lambda some: [function(item) for item in some], chunks):
+            yield from results
+
+
+def image_faults(root: Path, paths: Iterable[str], decode: bool = False) -> Iterator[tuple[int, str, str]]:
+    """(position, path, what is wrong) of each image below `root` that cannot be used.
+
+    Without `decode` only the first and last bytes are read (`bctlib.data.photos.files.fault`).
+    """
+    paths = list(paths)
+    with progress.task(f"images of {root.name}", len(paths), unit="image", every_s=10) as task:
+        for position, wrong in enumerate(in_threads(lambda path: fault(root / path, decode), paths)):
+            if wrong:
+                yield position, str(root / paths[position]), wrong
+            if position % 1000 == 999 or position + 1 == len(paths):
+                task.step(position + 1)

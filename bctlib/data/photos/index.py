@@ -15,14 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from bctlib.base import locations, progress
-from bctlib.data.photos.contents import file_contents
-from bctlib.data.photos.scan import BESIDE, EMPTY, LeftOut, change_time, is_folder, is_image, scan_identity, size_of
-from bctlib.data.photos.class_names import class_names
-from bctlib.data.photos.path_list import PathList
-from bctlib.base.text_lines import path_and_label, text_lines
-from bctlib.data.photos.threads import in_threads
 from bctlib.base.errors import BctError
 from bctlib.base.files import check_seal, is_sealed, seal
+from bctlib.base.text_lines import path_and_label, text_lines
+from bctlib.data.photos.class_names import class_names
+from bctlib.data.photos.contents import file_contents
+from bctlib.data.photos.files import PathList, in_threads
+from bctlib.data.photos.scan import BESIDE, EMPTY, LeftOut, change_time, is_folder, is_image, scan_identity, size_of
 
 FORMAT = 2
 

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bctlib.data.photos.framing import Framing
-from bctlib.data.photos.files import read_image
-from bctlib.data.photos.path_list import PathList
-from bctlib.data.photos.readers import Died, Reader, can_start, started
 from bctlib.base.errors import BctError
+from bctlib.data.photos.files import PathList, read_image
+from bctlib.data.photos.framing import Framing
+from bctlib.data.photos.readers import Died, Reader, can_start, started
 
 MOST_WORKERS = 16
 

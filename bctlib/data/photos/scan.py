@@ -12,8 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from bctlib.data.photos.files import is_image_name
 from bctlib.base.errors import BctError
+from bctlib.data.photos.files import is_image_name
 
 BESIDE = ("image beside the folders of the classes", "images beside the folders of the classes")
 EMPTY = ("folder without an image", "folders without an image")

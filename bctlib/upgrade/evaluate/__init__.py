@@ -9,10 +9,9 @@ arrays; `report.save(folder)` writes everything as JSON, `bctlib.upgrade.evaluat
 curves, and `bctlib evaluate` is all of it as a command.
 """
 
-from bctlib.upgrade.evaluate.inputs import load_features
+from bctlib.upgrade.evaluate.arrays import evaluate_market1501, evaluate_pairs, evaluate_search
 from bctlib.upgrade.evaluate.ijbc import evaluate_ijbc
-from bctlib.upgrade.evaluate.market1501 import evaluate_market1501
-from bctlib.upgrade.evaluate.arrays import evaluate_pairs, evaluate_search
+from bctlib.upgrade.evaluate.inputs import load_features
 from bctlib.upgrade.evaluate.result import Measurement, Report, Verdict
 
 __all__ = [

@@ -64,7 +64,7 @@ def _ijbc(options):
 def _market1501(options):
     from bctlib.data.paper.market1501 import labels_of_names, names_in_folder, read_names
     from bctlib.upgrade.evaluate import evaluate_market1501
-    from bctlib.upgrade.evaluate.label_files import read_market_labels
+    from bctlib.upgrade.evaluate.inputs import read_market_labels
 
     labels = {}
     for part in ("query", "gallery"):

@@ -1,16 +1,20 @@
-"""Which models are compared with which, and the measures of one comparison."""
+"""Which models are compared with which, and the measures of one comparison.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+Query and gallery items that differ: up to six feature files, two for each model, and the comparisons they allow.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from bctlib.upgrade.evaluate.result import Measurement
+from bctlib.base.errors import UsageError
 from bctlib.metrics import retrieval
 from bctlib.metrics.blocks import prefix
 from bctlib.metrics.identification import SearchResult, identification_points, rank_k_over_galleries, tpir_at_fpir
-from bctlib.metrics.operating_points import allowed
-from bctlib.metrics.verification import verification_points
+from bctlib.metrics.verification import allowed, verification_points
+from bctlib.upgrade.evaluate.inputs import Features, FeatureSource, open_features
+from bctlib.upgrade.evaluate.result import Measurement
 
 FARS = (1e-5, 1e-4, 1e-3, 1e-2)
 FPIRS = (1e-3, 1e-2, 1e-1)
@@ -128,3 +132,50 @@ def _curve(models: tuple[str, str], kind: str, x: np.ndarray, y: np.ndarray) -> 
 
 def _behind(point) -> tuple[float, int, int, float]:
     return point.attained, point.n_false, point.n_negatives, point.threshold
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Features of the same query items and the same gallery items by up to three models: new, old, and new*.
+
+    query and gallery alone give new/old, query alone new/new of one list of items. old_query adds old/old and with it
+    the verdict (Eq. 2); new_gallery adds new/new; both paragon ones add new*/new* and the update gain (Eq. 9).
+    """
+
+    query: Features
+    gallery: Features | None
+    old_query: Features | None = None
+    new_gallery: Features | None = None
+    paragon_query: Features | None = None
+    paragon_gallery: Features | None = None
+
+    def __iter__(self) -> Iterator[Features | None]:
+        return (getattr(self, each.name) for each in fields(self))
+
+    def comparisons(self, reverse: bool = False) -> list[Comparison]:
+        """All pairs of models there are features for; `reverse` adds old/new, as Table 5 has it."""
+        wanted = [
+            ("new", "old", self.query, self.gallery),
+            ("old", "old", self.old_query, self.gallery),
+            ("new", "new", self.query, self.new_gallery),
+            ("new*", "new*", self.paragon_query, self.paragon_gallery),
+        ]
+        if self.gallery is None and self.new_gallery is None:
+            wanted.append(("new", "new", self.query, self.query))
+        if reverse:
+            wanted.append(("old", "new", self.old_query, self.new_gallery))
+        return [Comparison(a, b, q.array, g.array) for a, b, q, g in wanted if q is not None and g is not None]
+
+
+def open_sides(
+    sources: dict[str, FeatureSource | None], n_query: int, n_gallery: int, query_rows: str, gallery_rows: str
+) -> Sides:
+    """Open what was given, by the names of Sides; every query file must have n_query rows, every gallery n_gallery."""
+    if (sources.get("paragon_query") is None) != (sources.get("paragon_gallery") is None):
+        raise UsageError("the paragon needs both its query and its gallery features")
+    opened = {}
+    for name, source in sources.items():
+        is_query = name.endswith("query")
+        n, rows = (n_query, query_rows) if is_query else (n_gallery, gallery_rows)
+        opened[name] = open_features(f"{name}_features", source, n, rows)
+    return Sides(**opened)

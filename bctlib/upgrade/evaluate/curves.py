@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bctlib.upgrade.evaluate.result import Report
 from bctlib.base.style import COLUMN, STYLE, new_figure, save_into
+from bctlib.upgrade.evaluate.result import Report
 
 DASHES = {"new/old": "-", "old/old": "--", "new/new": "-.", "new*/new*": ":", "old/new": (0, (3, 1, 1, 1, 1, 1))}
 RATES = {"1:1": ("FAR", "TAR", "verification"), "1:N": ("FPIR", "TPIR", "identification")}

@@ -7,16 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
-from bctlib.data.paper.ijbc import FILES, GALLERIES, IjbcMeta, read_ijbc_meta
 from bctlib.base.errors import BctError
-from bctlib.upgrade.evaluate.comparisons import FARS, FPIRS, RANKS, Comparison, identification_curve, identification_rows, verification_curve, verification_rows
-from bctlib.upgrade.evaluate.inputs import Features, FeatureSource, faults_named, open_features
-from bctlib.upgrade.evaluate.result import BackfillCurve, Report
-from bctlib.data.media_templates import templates_by_media
+from bctlib.data.paper.ijbc import FILES, GALLERIES, IjbcMeta, read_ijbc_meta
+from bctlib.data.templates import templates_by_media
 from bctlib.metrics.backfill import backfill_curve
 from bctlib.metrics.blocks import prefix
 from bctlib.metrics.identification import search
-from bctlib.metrics.pairs import pair_scores
+from bctlib.metrics.verification import pair_scores
+from bctlib.upgrade.evaluate.comparisons import (
+    FARS,
+    FPIRS,
+    RANKS,
+    Comparison,
+    identification_curve,
+    identification_rows,
+    verification_curve,
+    verification_rows,
+)
+from bctlib.upgrade.evaluate.inputs import Features, FeatureSource, faults_named, open_features
+from bctlib.upgrade.evaluate.result import BackfillCurve, Report
 
 DIRECTION = "the first model on the first template and the probes, the second on the second template and the galleries"
 

@@ -9,12 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bctlib.upgrade.report.backfill_band import BackfillBand
-from bctlib.upgrade.report.classes import ClassChange
-from bctlib.upgrade.report.judge import Judgement
-from bctlib.upgrade.report.score_histograms import EDGES
-from bctlib.upgrade.report.verdict import NO, UNDECIDED, YES, JudgedPoint
 from bctlib.base.style import GENUINE, IMPOSTOR, STYLE
+from bctlib.upgrade.report.evidence import EDGES, BackfillBand, ClassChange
+from bctlib.upgrade.report.judge import Judgement
+from bctlib.upgrade.report.verdict import NO, UNDECIDED, YES, JudgedPoint
 
 WIDTH = 4.6
 """Inches: narrow, so that lettering stays readable on a phone."""

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bctlib.data.photos.image_faults import image_faults
-from bctlib.base.text_lines import text_lines
 from bctlib.base.errors import BctError, UsageError
-from bctlib.upgrade.evaluate.inputs import Features, FeatureSource
-from bctlib.upgrade.evaluate.four_sides import Sides, open_sides
-from bctlib.upgrade.evaluate.label_files import of_one_kind, read_identities
+from bctlib.base.text_lines import text_lines
+from bctlib.data.photos.files import image_faults
+from bctlib.upgrade.evaluate.comparisons import Sides, open_sides
+from bctlib.upgrade.evaluate.inputs import Features, FeatureSource, of_one_kind, read_identities
 
 LabelSource = np.ndarray | str | Path
 ONE_LIST = ("paragon_features", "images")

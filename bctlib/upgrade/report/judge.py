@@ -8,20 +8,30 @@ from pathlib import Path
 import numpy as np
 
 from bctlib.base import progress
+from bctlib.metrics.blocks import BLOCK_ELEMENTS
 from bctlib.upgrade.evaluate.inputs import faults_named
 from bctlib.upgrade.evaluate.result import Report
-from bctlib.upgrade.report.backfill_band import BackfillBand, affordable_orders, backfill_bands
-from bctlib.upgrade.report.evidence import Change, telling_changes
-from bctlib.upgrade.report.classes import ClassChange, class_changes, worse_sentence
+from bctlib.upgrade.report.evidence import (
+    EDGES,
+    BackfillBand,
+    Change,
+    ClassChange,
+    ScoreHistogram,
+    affordable_orders,
+    backfill_bands,
+    class_changes,
+    draw_pairs,
+    histograms,
+    telling_changes,
+    worse_sentence,
+)
 from bctlib.upgrade.report.inputs import Inputs
 from bctlib.upgrade.report.measures import RULE as THRESHOLD_RULE
 from bctlib.upgrade.report.measures import Measured, Points, choose_points, draw_identities, measure
 from bctlib.upgrade.report.resampling import RESAMPLES, Interval, interval
-from bctlib.upgrade.report.score_histograms import EDGES, ScoreHistogram, draw_pairs, histograms
 from bctlib.upgrade.report.searches import Searches, search_gallery
 from bctlib.upgrade.report.thumbnails import thumbnail
 from bctlib.upgrade.report.verdict import RULE, Answer, JudgedPoint, answer, judge_points, loss_sentence
-from bctlib.metrics.blocks import BLOCK_ELEMENTS
 
 SCHEMA = "bctlib.report/1"
 ENOUGH_IDENTITIES = 30

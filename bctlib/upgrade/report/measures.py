@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bctlib.metrics.verification import allowed
 from bctlib.upgrade.evaluate.comparisons import FARS, FPIRS, RANKS, Comparison, identification_rows, verification_rows
 from bctlib.upgrade.evaluate.result import FEW, Measurement
 from bctlib.upgrade.report.inputs import Inputs
-from bctlib.upgrade.report.pairs import PairScores, score_pairs
 from bctlib.upgrade.report.resampling import draw_weights, thresholds, weighted_mean, weighted_share_above
-from bctlib.upgrade.report.searches import Searches
-from bctlib.metrics.operating_points import allowed
+from bctlib.upgrade.report.searches import PairScores, Searches, score_pairs
 
 RULE = "strict"
 FEW_PAIRS = 100

@@ -10,11 +10,11 @@ from markupsafe import Markup, escape
 
 from bctlib.base.errors import BctError, UsageError
 from bctlib.base.files import replace_atomically
-from bctlib.upgrade.report.classes import SAME, WORSE, ClassChange
+from bctlib.upgrade.report.evidence import SAME, WORSE, ClassChange
+from bctlib.upgrade.report.figures import figures
 from bctlib.upgrade.report.judge import Judgement
 from bctlib.upgrade.report.resampling import Interval
 from bctlib.upgrade.report.verdict import RULE
-from bctlib.upgrade.report.figures import figures
 
 HTML, JSON = "report.html", "report.json"
 LISTED = 10

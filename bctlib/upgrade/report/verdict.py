@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bctlib.metrics.compatibility import is_compatible, update_gain
 from bctlib.upgrade.report.measures import Measured
 from bctlib.upgrade.report.resampling import Interval, interval
-from bctlib.metrics.compatibility import is_compatible, update_gain
 
 YES, NO, UNDECIDED = "yes", "no", "undecided"
 FEW_IDENTITIES = 10

@@ -1,6 +1,8 @@
 """How fast an index answers and takes vectors: benchmarks, of which no test says how long they take.
 
 Seconds are processor time of one thread: on an idle machine the time on the clock, and on a busy one not much more.
+
+How much of what an exact index finds another one finds too.
 """
 
 import time
@@ -59,3 +61,13 @@ def seconds_of(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
     return time.process_time() - began
+
+
+def recall(found: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
+    """(recall@1, recall@k): share of queries with the same first item, and of the exact items that were found.
+
+    Both int64 [q, k], items in order of their scores, -1 where there is none.
+    """
+    there = exact >= 0
+    both = (found[:, :, None] == exact[:, None, :]).any(axis=1) & there
+    return float(np.mean(found[:, 0] == exact[:, 0])), float(both.sum() / there.sum())

@@ -21,9 +21,8 @@ import numpy as np
 from bctlib.base.errors import BctError
 from bctlib.metrics.blocks import unit_rows
 from bctlib.upgrade.serve.comparable_models import ComparableModels, model_id
-from bctlib.upgrade.serve.index_file import read_index, write_index
 from bctlib.upgrade.serve.item_numbers import NOTHING, check_distinct, whole_numbers
-from bctlib.upgrade.serve.kinds import KINDS
+from bctlib.upgrade.serve.kinds import KINDS, read_index, write_index
 
 REBUILD_AT = 1 / 3
 """Share of tombstones at which an index that cannot delete is built anew."""

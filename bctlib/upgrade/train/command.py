@@ -11,10 +11,10 @@ from pathlib import Path
 
 from bctlib.base.command import EXIT_STATUS, Parser, run_command
 from bctlib.base.errors import UsageError
-from bctlib.upgrade.evaluate.inputs import FeatureSource, faults_named, open_features
-from bctlib.training.artefact import is_artefact
 from bctlib.losses import HEADS
 from bctlib.methods import METHODS
+from bctlib.training.artefact import is_artefact
+from bctlib.upgrade.evaluate.inputs import FeatureSource, faults_named, open_features
 from bctlib.upgrade.train.new_model import train_new_model
 from bctlib.upgrade.train.old_models import Old, old_from_artefact, old_from_weights
 from bctlib.upgrade.train.old_models import synthesised_old as _synthesised_old

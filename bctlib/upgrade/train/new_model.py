@@ -1,33 +1,71 @@
-"""A new model on anybody's own images, in view of an old one or of none: checked, estimated, trained, saved."""
+"""A new model on anybody's own images, in view of an old one or of none: checked, estimated, trained, saved.
+
+How long a training should take: one real step on this device, measured before it starts.
+"""
 
 import os
+import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
 
 from bctlib.base import progress
+from bctlib.base.errors import UsageError, as_user_error
+from bctlib.base.files import is_sealed, marker, remove_leftovers
+from bctlib.base.foreign_networks import split_size, understood, with_size
+from bctlib.base.network_code import code_of
+from bctlib.base.provenance import provenance
+from bctlib.data.photos.class_names import read_class_map
 from bctlib.data.photos.distortion import ColourDistortion
 from bctlib.data.photos.framing import FACE
 from bctlib.data.photos.sets import ImageFolderSet
-from bctlib.data.photos.class_names import read_class_map
-from bctlib.upgrade.images import images_by_class
-from bctlib.base.errors import UsageError, as_user_error
-from bctlib.base.files import is_sealed, marker, remove_leftovers
-from bctlib.base.provenance import provenance
+from bctlib.data.training_set import TrainingData
+from bctlib.losses import HEADS, build_head
+from bctlib.methods import METHODS, OldModel, build_method
+from bctlib.networks import build_backbone
 from bctlib.training.artefact import Artefact, Training, is_artefact, load_artefact, save_artefact
 from bctlib.training.checkpoint import Checkpoint
-from bctlib.training.devices import choose_device
-from bctlib.upgrade.train.estimate import training_seconds
-from bctlib.losses import HEADS, build_head
+from bctlib.training.devices import autocast, choose_device
 from bctlib.training.loop import train
-from bctlib.methods import METHODS, build_method
-from bctlib.base.network_code import code_of
-from bctlib.upgrade.train.old_models import Old, old_from_artefact
-from bctlib.base.foreign_networks import split_size, with_size
 from bctlib.training.processes import rank_and_size
 from bctlib.training.recipe import Recipe, Schedule
 from bctlib.training.store import exclusive
+from bctlib.upgrade.images import images_by_class
+from bctlib.upgrade.train.old_models import Old, old_from_artefact
+
+_IMAGES = 32  # of the measured step: enough to fill a processor, few enough to cost little
+
+
+def training_seconds(
+    recipe: Recipe, data: TrainingData, old: OldModel | None, unseen: int, device: torch.device, size: tuple[int, int]
+) -> float:
+    """About the seconds that `train` will take.
+
+    unseen: classes that the old head does not know; size: (height, width), for messages. The step also shows whether
+    network and images fit: raises BctError that says how they do not, and naming an image that cannot be read.
+    """
+    with torch.random.fork_rng(devices=[]):
+        net = build_backbone(recipe.backbone, recipe.dim, recipe.relu).to(device).train()
+    data = data.to(device)
+    distort = data.distortion(recipe.distortion)
+    chosen = torch.arange(min(len(data), recipe.schedule.batch, _IMAGES))
+    began = time.perf_counter()
+    ((stored, _),) = data.batches(chosen, len(chosen))
+    reading = (time.perf_counter() - began) / max(1, getattr(data, "workers", 1))
+    images = distort(stored, torch.Generator().manual_seed(0))
+    method = build_method(recipe.method, **recipe.options)
+    for _ in range(2):  # the first prepares kernels and memory
+        began = time.perf_counter()
+        with understood(split_size(recipe.backbone)[0], size), autocast(device):
+            net(images).float().square().mean().backward()
+        if old is not None and method.runs_old(unseen):
+            with autocast(device):
+                old.embed(images)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        step = time.perf_counter() - began
+    return recipe.schedule.epochs * len(data) * max(step, reading) / len(chosen)
 
 
 @dataclass(frozen=True)

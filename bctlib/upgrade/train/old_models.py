@@ -9,16 +9,22 @@ import torch
 from torch import nn
 
 from bctlib.base import progress
-from bctlib.data.photos.framing import FACE
-from bctlib.data.photos.class_names import one_form, read_class_names, read_row_classes
 from bctlib.base.errors import BctError, UsageError, as_user_error
-from bctlib.training.artefact import load_artefact
-from bctlib.class_means import head_of_features
-from bctlib.losses import Head, frozen_head
-from bctlib.methods import OldModel
-from bctlib.base.network_code import code_of
 from bctlib.base.foreign_networks import understood
-from bctlib.upgrade.train.weights_network import IMAGENET_MEAN, IMAGENET_STD, NO_CLASSIFIER, SeenAs, digest_of_tensors, network_of_weights
+from bctlib.base.network_code import code_of
+from bctlib.data.photos.class_names import one_form, read_class_names, read_row_classes
+from bctlib.data.photos.framing import FACE
+from bctlib.losses import Head, frozen_head, head_of_features
+from bctlib.methods import OldModel
+from bctlib.training.artefact import load_artefact
+from bctlib.upgrade.train.weights_network import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    NO_CLASSIFIER,
+    SeenAs,
+    digest_of_tensors,
+    network_of_weights,
+)
 
 
 @dataclass(frozen=True)

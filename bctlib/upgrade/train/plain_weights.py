@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from bctlib.base.array_files import map_array
 from bctlib.base.errors import BctError
+from bctlib.base.files import map_array
 from bctlib.upgrade.train.file_kinds import is_safetensors, other_kind, text_at_beginning
 
 _INSIDE = ("state_dict", "model_state_dict", "model", "net", "network", "backbone", "module")

@@ -11,10 +11,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from bctlib.base import progress
-from bctlib.data.photos.framing import FACE
 from bctlib.base.errors import BctError, UsageError
+from bctlib.base.foreign_networks import (
+    AUXILIARY,
+    Features,
+    call_factory,
+    embedding_width,
+    is_import_path,
+    last_linear,
+    replace_layer,
+    torchvision_network,
+)
+from bctlib.data.photos.framing import FACE
 from bctlib.training.devices import autocast
-from bctlib.base.foreign_networks import AUXILIARY, Features, call_factory, embedding_width, is_import_path, last_linear, replace_layer, torchvision_network
 from bctlib.upgrade.train.plain_weights import Weights, matrices, network_part, read_classifier, read_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

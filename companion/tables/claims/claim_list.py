@@ -7,8 +7,28 @@ A statement "at both protocols" is one entry and two rows of the ledger. What th
 from dataclasses import dataclass
 from functools import partial
 
-from companion.tables.claims.comparisons import Comparison, at_most, exceeds, fails_eq_2, falls_short, more_than, satisfies_eq_2, within
-from companion.tables.claims.quantities import BACKFILL, BOTH, IDENTIFICATION, REID, STRICT, VERIFICATION, Accuracy, Highest, Point, largest_bend, largest_fall, rise
+from companion.tables.claims.quantities import (
+    BACKFILL,
+    BOTH,
+    IDENTIFICATION,
+    REID,
+    STRICT,
+    VERIFICATION,
+    Accuracy,
+    Comparison,
+    Highest,
+    Point,
+    at_most,
+    exceeds,
+    fails_eq_2,
+    falls_short,
+    largest_bend,
+    largest_fall,
+    more_than,
+    rise,
+    satisfies_eq_2,
+    within,
+)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,9 @@
-"""What a claim is about: the accuracy of a pair of models, the highest of several, a feature of the backfill curve."""
+"""What a claim is about: the accuracy of a pair of models, the highest of several, a feature of the backfill curve.
+
+The tests that decide claims: each says on which side of a bound a quantity, or a difference of two, should lie.
+
+A difference is taken seed by seed, so that what two models share (the old model, the data) drops out of the interval.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,10 +11,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from companion import backfill_curves
+from companion import experiments
 from companion.experiments import find_table
-from companion.tables.cells import HEADLINE, PROTOCOLS, pair_text, power
-from companion.tables.paper_numbers import paper_value
+from companion.tables.cells import HEADLINE, PROTOCOLS, pair_text, paper_value, power
 
 BySeed = dict[int, float]
 NO_LOOKALIKES = " (no look-alikes)"
@@ -52,7 +56,7 @@ IDENTIFICATION = Point("identification", "TPIR@FPIR", HEADLINE["TPIR@FPIR"])
 BOTH = (VERIFICATION, IDENTIFICATION)
 REID = (Point("reid", "mAP", ""),)
 STRICT = tuple(Point("strict criterion", "constraints kept", kind) for kind in ("different", "same"))
-BACKFILL = (Point(backfill_curves.STANDARD, backfill_curves.STRICT, "curve"),)
+BACKFILL = (Point(experiments.STANDARD, experiments.STRICT, "curve"),)
 
 Cells = Mapping[tuple[str, ...], BySeed]
 """Values by seed of one table, by (query model, gallery model, protocol, metric, operating point)."""
@@ -137,8 +141,8 @@ class OfCurve:
         return (self.accuracy,)
 
     def by_seed(self, lookup: Lookup, point: Point) -> BySeed:
-        curves = [backfill_curves.curve_name(point.protocol, order) for order in backfill_curves.RANDOM_ORDERS]
-        points = [[Point(curve, point.metric, x) for x in backfill_curves.PER_CENT] for curve in curves]
+        curves = [experiments.curve_name(point.protocol, order) for order in experiments.RANDOM_ORDERS]
+        points = [[Point(curve, point.metric, x) for x in experiments.PER_CENT] for curve in curves]
         values = [[self.accuracy.by_seed(lookup, each) for each in order] for order in points]
         seeds = set.intersection(*(set(each) for order in values for each in order))
         return {
@@ -173,3 +177,82 @@ def largest_fall(accuracy: Accuracy) -> OfCurve:
 def largest_bend(accuracy: Accuracy) -> OfCurve:
     """Largest distance from the straight line between the curve's ends, in per cent of its rise."""
     return OfCurve("largest distance from a straight line, % of the rise,", _largest_bend, accuracy)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """effect = left (minus right). above: the claim is `effect > bound`; otherwise its negation, at most the bound."""
+
+    left: Quantity
+    right: Quantity | None
+    above: bool
+    bound: float = 0.0
+
+    @property
+    def accuracies(self) -> tuple[Accuracy, ...]:
+        return self.left.accuracies + (self.right.accuracies if self.right else ())
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of results it reads, each once."""
+        return tuple(dict.fromkeys(each.table for each in self.accuracies))
+
+    @property
+    def words(self) -> str:
+        sign, size = (">" if self.above else "≤"), f"{abs(self.bound):g}"
+        if self.right is None:
+            return f"{self.left.words} {sign} {'-' if self.bound < 0 else ''}{size}"
+        shift = f" {'+' if self.bound > 0 else '−'} {size}" if self.bound else ""
+        return f"{self.left.words} {sign} {self.right.words}{shift}"
+
+    def by_seed(self, lookup: Lookup, point: Point) -> BySeed:
+        """The effect for every seed that both sides have."""
+        left = self.left.by_seed(lookup, point)
+        if self.right is None:
+            return left
+        right = self.right.by_seed(lookup, point)
+        return {seed: left[seed] - right[seed] for seed in sorted(left) if seed in right}
+
+    def paper(self, point: Point) -> float | None:
+        """The effect in the paper's printed numbers, None where it prints none."""
+        printed = [side.paper(point) for side in (self.left, self.right) if side]
+        return None if None in printed else printed[0] - sum(printed[1:])
+
+    def met_by(self, effect: float) -> bool:
+        """Does one number, without an interval, lie on the side claimed?"""
+        return (effect > self.bound) == self.above
+
+
+def exceeds(a: Quantity, b: Quantity) -> Comparison:
+    """a > b, strictly as in Eq. 2."""
+    return Comparison(a, b, above=True)
+
+
+def falls_short(a: Quantity, b: Quantity) -> Comparison:
+    """a ≤ b: not `exceeds`."""
+    return Comparison(a, b, above=False)
+
+
+def within(a: Quantity, b: Quantity, points: float) -> Comparison:
+    """a is not worse than b by as much as so many points."""
+    return Comparison(a, b, above=True, bound=-points)
+
+
+def at_most(a: Quantity, limit: float) -> Comparison:
+    """a ≤ limit."""
+    return Comparison(a, None, above=False, bound=limit)
+
+
+def more_than(a: Quantity, limit: float) -> Comparison:
+    """a > limit."""
+    return Comparison(a, None, above=True, bound=limit)
+
+
+def satisfies_eq_2(pair: Accuracy) -> Comparison:
+    """M(new, old) > M(old, old)."""
+    return exceeds(pair, Accuracy(pair.table, pair.gallery, pair.gallery))
+
+
+def fails_eq_2(pair: Accuracy) -> Comparison:
+    """M(new, old) ≤ M(old, old)."""
+    return falls_short(pair, Accuracy(pair.table, pair.gallery, pair.gallery))

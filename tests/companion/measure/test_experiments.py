@@ -9,21 +9,19 @@ import torch
 from synthetic_glyphs import synthetic_glyphs
 from torch import nn
 
-from bctlib.data.training_set import glyph_training_set
 from bctlib.base.errors import BctError, Diverged, UsageError
-from companion import glyph_data
-from companion import workbench as workbench_module
-from companion.measure.templates import compare
-from companion.pairs import BASELINE_PAIRS, OWN_PAIRS
-from companion.measure.plans import plan
-from companion.results import COLUMNS, load_rows, results_file
-from companion.measure.run import run_experiment
-from companion.experiments import TABLES, TRADEOFF_PAIRS, find_experiment, find_table
-from companion.workbench import Workbench, with_ancestors
-from bctlib.training import store
+from bctlib.data.training_set import glyph_training_set
 from bctlib.models import MODELS, find_model
+from bctlib.training import store
 from bctlib.training.recipe import Schedule
 from bctlib.training.scales import SETTINGS, ScaleSettings
+from companion import glyph_data, workbench
+from companion.experiments import TABLES, TRADEOFF_PAIRS, find_experiment, find_table
+from companion.measure.run import plan, run_experiment
+from companion.measure.templates import compare
+from companion.pairs import BASELINE_PAIRS, OWN_PAIRS
+from companion.results import COLUMNS, load_rows, results_file
+from companion.workbench import Workbench, with_ancestors
 
 BASELINES = ["old", "new*", "new-l2", "new-lwf", "new-bct", "new-bct-kd", "new-bct-sys"]
 MICRO = ScaleSettings(
@@ -220,7 +218,7 @@ def test_a_transform_leads_to_the_old_model_only(measured, monkeypatch):
     bench = Workbench("smoke", 0, "cpu")
     transform = nn.Linear(128, 128, bias=False)
     torch.nn.init.normal_(transform.weight)
-    bench._models["new-bct"] = workbench_module.Artefact(**vars(bench.model("new-bct")) | {"transform": transform})
+    bench._models["new-bct"] = workbench.Artefact(**vars(bench.model("new-bct")) | {"transform": transform})
     own, _ = bench.pair_features("new-bct", "new-bct")
     crossed, _ = bench.pair_features("new-bct", "old")
     beside, _ = bench.pair_features("new-bct", "new-l2")

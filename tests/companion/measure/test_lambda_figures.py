@@ -13,12 +13,15 @@ import pytest
 
 from bctlib.base import locations
 from bctlib.base.errors import BctError
-from companion.measure import coordinates, scores as score_distributions
-from companion.results import load_rows, save_rows
 from companion.experiments import made_by
+from companion.figures import redraw
+from companion.figures import scores as plot_coordinates
+from companion.figures import scores as plot_scores
 from companion.launcher.targets import find_target
+from companion.measure import scores as coordinates
+from companion.measure import scores as score_distributions
+from companion.results import load_rows, save_rows
 from companion.tables import cells
-from companion.figures import plot_coordinates, scores as plot_scores, redraw
 
 ABOUT = {"method": "bct", "device": "cpu: test", "versions": "v", "commit": "c", "seconds": 1.0, "n_behind": 10}
 

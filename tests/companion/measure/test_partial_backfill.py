@@ -6,19 +6,43 @@ import numpy as np
 import pytest
 from synthetic_glyphs import synthetic_glyphs
 
-from bctlib.data.long_tail import long_tailed_galleries, zipf_sizes
-from bctlib.data.protocols import glyph_protocols
 from bctlib.base.errors import BctError
-from companion.backfill_curves import IMAGES, LARGEST, LEAST_CERTAIN, LONG_TAILED, LOOSE, ORDERS, PER_CENT, RANDOM_ORDERS, SEARCHED_BY_SIZE, STANDARD, STRICT, curve_name, tpir_name
-from companion.measure.templates import identification
-from companion.measure.measures import MEASURES
-from companion.measure.backfill import compare_backfill, compare_backfill_orders
-from companion.results import save_rows
-from bctlib.data.features_templates import template_embeddings
-from bctlib.metrics.backfill import BackfillSearches, backfill_searches, tpir_along, tpir_along_two_thresholds
-from bctlib.metrics.backfill_orders import images_backfilled, largest_first, least_certain_first, random_order
-from companion.tables import backfill_cells, backfill as backfill_tables, tables
+from bctlib.data.protocols import glyph_protocols
+from bctlib.data.templates import template_embeddings
+from bctlib.data.variants import long_tailed_galleries, zipf_sizes
+from bctlib.metrics.backfill import (
+    BackfillSearches,
+    backfill_searches,
+    images_backfilled,
+    largest_first,
+    least_certain_first,
+    random_order,
+    tpir_along,
+    tpir_along_two_thresholds,
+)
+from companion.experiments import (
+    IMAGES,
+    LARGEST,
+    LEAST_CERTAIN,
+    LONG_TAILED,
+    LOOSE,
+    ORDERS,
+    PER_CENT,
+    RANDOM_ORDERS,
+    SEARCHED_BY_SIZE,
+    STANDARD,
+    STRICT,
+    curve_name,
+    tpir_name,
+)
 from companion.figures import redraw
+from companion.measure.backfill import compare_backfill, compare_backfill_orders
+from companion.measure.run import MEASURES
+from companion.measure.templates import identification
+from companion.results import save_rows
+from companion.tables import backfill as backfill_cells
+from companion.tables import backfill as backfill_tables
+from companion.tables import tables
 
 
 class Bench:

@@ -5,16 +5,15 @@ import pytest
 from sklearn.metrics import average_precision_score
 from synthetic_glyphs import synthetic_glyphs
 
-from bctlib.data.protocols import glyph_protocols
-from bctlib.data.variants import ReidProtocol, reid_protocol
-from bctlib.data.templates import ImagePool
 from bctlib.base.errors import BctError
-from companion.measure.measures import MEASURES
-from companion.measure.reid import compare_reid, retrieval
-from companion.measure.reid_hits import best_hits, shown_queries
-from companion.results import point_text, save_rows
+from bctlib.data.protocols import glyph_protocols
+from bctlib.data.templates import ImagePool
+from bctlib.data.variants import ReidProtocol, reid_protocol
 from companion.experiments import find_experiment, find_table
-from companion.figures import plot_reid
+from companion.figures import dots
+from companion.measure.reid import best_hits, compare_reid, retrieval, shown_queries
+from companion.measure.run import MEASURES
+from companion.results import point_text, save_rows
 from companion.tables import tables
 
 
@@ -156,7 +155,7 @@ def test_table_5_by_hand(results):
 
 
 def test_the_figure_of_table_5_is_drawn_from_results_alone(results):
-    plot_reid.plot_reid("smoke")
+    dots.plot_reid("smoke")
     assert {path.name for path in (results / "figures/smoke").iterdir()} == {"table5_reid.pdf", "table5_reid.png"}
 
 

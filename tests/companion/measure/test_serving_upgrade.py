@@ -8,23 +8,24 @@ import pandas as pd
 import pytest
 from synthetic_glyphs import synthetic_glyphs
 
-from bctlib.data.protocols import glyph_protocols
 from bctlib.base.errors import BctError
-from companion.measure import upgrade as live_upgrade, speed as live_upgrade_speed
-from companion import live_upgrade_names as names
-from companion.measure.live_upgrade_galleries import gallery_side, is_added
-from companion.measure.measures import MEASURES
-from companion.results import load_rows, save_rows
-from companion.experiments import find_experiment, find_table
-from companion.workbench import Workbench
+from bctlib.data.protocols import glyph_protocols
 from bctlib.metrics.blocks import prefix, unit_rows
-from companion.tables import upgrade as live_upgrade_tables
-from companion.figures import redraw
-from companion.tables.tables import tables_of
 from bctlib.upgrade.serve.kinds import KINDS
-from bctlib.upgrade.serve.recall import recall
+from bctlib.upgrade.serve.latency import recall
 from bctlib.upgrade.serve.steps import ALL_DIMENSIONS, BACKFILL, DAY_0, END, NEW_ITEMS, NEW_QUERIES, STEPS
 from bctlib.upgrade.serve.upgrade import Upgrade, dual_write, one_index
+from companion import experiments
+from companion.experiments import find_experiment, find_table
+from companion.figures import redraw
+from companion.measure import speed
+from companion.measure import upgrade as live_upgrade
+from companion.measure.run import MEASURES
+from companion.measure.upgrade import gallery_side, is_added
+from companion.results import load_rows, save_rows
+from companion.tables import upgrade as live_upgrade_tables
+from companion.tables.tables import tables_of
+from companion.workbench import Workbench
 
 rng = np.random.default_rng(5)
 POOL = {"old": rng.normal(size=(60, 6)).astype(np.float32), "new": rng.normal(size=(60, 9)).astype(np.float32)}
@@ -161,42 +162,42 @@ def values(found, protocol, metric):
     return {m.operating_point: m.value for m in found if (m.protocol, m.metric) == (protocol, metric)}
 
 
-FLAT = names.upgrade_name(names.FLAT, names.RANDOM)
+FLAT = experiments.upgrade_name(experiments.FLAT, experiments.RANDOM)
 
 
 def test_a_perfect_compatible_model_is_right_about_all_that_it_embedded(bench):
     found = live_upgrade.compare_upgrade(bench, "new-deep-256d", "old")
-    added = values(found, FLAT, names.RANK + names.ADDED)
+    added = values(found, FLAT, experiments.RANK + experiments.ADDED)
     assert list(added) == [*STEPS[2:]] and added[END] == added[ALL_DIMENSIONS] == 100
-    rank = values(found, FLAT, names.RANK)
+    rank = values(found, FLAT, experiments.RANK)
     assert list(rank) == list(STEPS) and rank[END] == 100
     # A right answer costs nothing, so more of them are right the more is backfilled; old vectors only guess.
     assert rank["25 %"] < rank["50 %"] < rank["75 %"] < 100 and rank[DAY_0] < 30
-    embedded = values(found, FLAT, names.EMBEDDED)
+    embedded = values(found, FLAT, experiments.EMBEDDED)
     assert embedded[NEW_QUERIES] == 0 and embedded[NEW_ITEMS] < embedded["25 %"] < embedded[END]
-    largest = values(found, names.upgrade_name(names.FLAT, names.LARGEST), names.EMBEDDED)
+    largest = values(found, experiments.upgrade_name(experiments.FLAT, experiments.LARGEST), experiments.EMBEDDED)
     assert list(largest) == list(BACKFILL) and largest["25 %"] > embedded["25 %"] and largest[END] == embedded[END]
-    for kind in names.APPROXIMATE:
-        recalls = values(found, names.upgrade_name(kind, names.RANDOM), names.RECALL_10)
+    for kind in experiments.APPROXIMATE:
+        recalls = values(found, experiments.upgrade_name(kind, experiments.RANDOM), experiments.RECALL_10)
         assert list(recalls) == list(STEPS) and recalls[DAY_0] > 90 and max(recalls.values()) <= 100
-    for pooling in (names.AVERAGE, names.ATTENTION):
-        assert values(found, pooling, names.RANK)[END] == 100
+    for pooling in (experiments.AVERAGE, experiments.ATTENTION):
+        assert values(found, pooling, experiments.RANK)[END] == 100
 
 
 def test_dual_write_gains_at_the_end_and_nothing_before(bench):
     found = live_upgrade.compare_upgrade(bench, "new*", "old")
-    rank = values(found, FLAT, names.RANK)
+    rank = values(found, FLAT, experiments.RANK)
     assert ALL_DIMENSIONS not in rank and rank[END] == 100
     assert rank[DAY_0] == rank[NEW_QUERIES] and rank[NEW_ITEMS] == rank["25 %"] == rank["75 %"]
-    held = values(found, FLAT, names.BYTES)
+    held = values(found, FLAT, experiments.BYTES)
     assert held["75 %"] > 1.5 * held[END] and held[NEW_QUERIES] == held[DAY_0]
-    assert not values(found, names.AVERAGE, names.RANK)
+    assert not values(found, experiments.AVERAGE, experiments.RANK)
 
 
 def test_accuracy_is_that_of_a_loop_over_all_vectors(bench):
     """Rank 1 of added classes and of those of day 0, of the mixed index, by a plain loop."""
     bench.models["new-bct-sys"] = lambda pool: knows(pool) + 0.6 * guesses(pool)
-    found = values(live_upgrade.compare_upgrade(bench, "new-bct-sys", "old"), FLAT, names.RANK)
+    found = values(live_upgrade.compare_upgrade(bench, "new-bct-sys", "old"), FLAT, experiments.RANK)
     shares = []
     for number in (0, 1):
         side = gallery_side(bench, number, "new-bct-sys", "old")
@@ -261,14 +262,14 @@ def test_tables_show_the_results_and_the_figure_is_drawn_with_the_same_bytes(ben
 
 
 def test_timings_are_rows_of_a_table_of_their_own(bench, monkeypatch):
-    monkeypatch.setattr(live_upgrade_speed, "_embedding", lambda bench, name: [])
-    live_upgrade_speed.save_speed(bench)
-    rows = load_rows("smoke", live_upgrade_speed.SPEED_TABLE)
+    monkeypatch.setattr(speed, "_embedding", lambda bench, name: [])
+    speed.save_speed(bench)
+    rows = load_rows("smoke", speed.SPEED_TABLE)
     assert (rows["value"] >= 0).all() and rows["device"].str.startswith("cpu: ").all()
     for kind in KINDS:
-        steps = rows[(rows["protocol"] == f"{live_upgrade_speed.STEPS_OF}{kind}")]
+        steps = rows[(rows["protocol"] == f"{speed.STEPS_OF}{kind}")]
         assert set(steps["operating_point"]) == set(STEPS[:-1])
-        pool = rows[rows["protocol"] == f"{live_upgrade_speed.POOL}{kind}"]
-        assert set(pool["operating_point"]) == {live_upgrade_speed.ALL} and len(pool) == 7
-    exact = rows[(rows["protocol"] == f"{live_upgrade_speed.POOL}flat") & (rows["metric"] == names.RECALL_10)]
+        pool = rows[rows["protocol"] == f"{speed.POOL}{kind}"]
+        assert set(pool["operating_point"]) == {speed.ALL} and len(pool) == 7
+    exact = rows[(rows["protocol"] == f"{speed.POOL}flat") & (rows["metric"] == experiments.RECALL_10)]
     assert exact["value"].tolist() == [100]

@@ -10,9 +10,9 @@ import pytest
 from ijbc_fixture import market_names, write_ijbc
 from pages import blocks
 
-from bctlib.upgrade.evaluate import command as evaluate
-from bctlib.upgrade.evaluate import inputs as feature_files
 from bctlib.base.locations import PROJECT
+from bctlib.upgrade.evaluate import command as evaluate
+from bctlib.upgrade.evaluate import inputs
 
 
 @pytest.fixture(scope="module")
@@ -163,11 +163,11 @@ def test_the_page_in_python(folder, tmp_path, monkeypatch, capsys):
 
 
 def test_the_bad_row_is_found_in_blocks(monkeypatch):
-    monkeypatch.setattr(feature_files, "BLOCK_ELEMENTS", 8)
+    monkeypatch.setattr(inputs, "BLOCK_ELEMENTS", 8)
     array = np.zeros((9, 4), np.float32)
-    assert feature_files._first_bad_row(array) is None
+    assert inputs._first_bad_row(array) is None
     array[7, 1] = np.inf
-    assert feature_files._first_bad_row(array) == 7
+    assert inputs._first_bad_row(array) == 7
 
 
 def test_as_a_process(folder):

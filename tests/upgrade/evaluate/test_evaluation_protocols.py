@@ -8,11 +8,11 @@ import pytest
 from ijbc_fixture import market_arrays, market_names, write_ijbc
 from sklearn.metrics import average_precision_score, roc_curve
 
-from bctlib.data.paper.market1501 import labels_of_names
 from bctlib.base.errors import BctError, UsageError
+from bctlib.data.paper.market1501 import labels_of_names
+from bctlib.metrics import backfill_curve, update_gain
 from bctlib.upgrade.evaluate import evaluate_ijbc, evaluate_market1501, evaluate_pairs, evaluate_search, load_features
 from bctlib.upgrade.evaluate.comparisons import verification_curve
-from bctlib.metrics import backfill_curve, update_gain
 
 FARS, FPIRS, RANKS = (0.01, 0.1, 0.3), (0.1, 0.3), (1, 2, 5)
 
@@ -237,7 +237,7 @@ def test_own_pairs_with_ties_equal_the_full_roc(seed):
     pairs = np.stack([rng.integers(0, 30, 900), rng.integers(0, 40, 900), rng.integers(0, 2, 900)], axis=1)
     report = evaluate_pairs(pairs, new, old, far=FARS)
     a, b = (unit(x.astype(np.float32)) for x in (new, old))
-    from bctlib.metrics.pairs import pair_scores
+    from bctlib.metrics.verification import pair_scores
 
     scores = pair_scores(new, pairs[:, 0], old, pairs[:, 1])  # ties only where float32 has them
     assert np.abs(scores - np.sum(a[pairs[:, 0]] * b[pairs[:, 1]], axis=1)).max() < 1e-6

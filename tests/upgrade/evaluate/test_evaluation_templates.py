@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bctlib.base.errors import BctError
-from bctlib.data import media_templates
-from bctlib.data.media_templates import templates_by_media
+from bctlib.data import templates as media_templates
+from bctlib.data.templates import templates_by_media
 
 
 def slow(features, template, medium, n, weight, normalise):

@@ -11,8 +11,8 @@ from pages import blocks
 from PIL import Image
 from upgrade_features import made_up
 
-from bctlib.upgrade.report import command
 from bctlib.base.locations import PROJECT
+from bctlib.upgrade.report import command
 from bctlib.upgrade.report import page as judgement_page
 
 MADE = made_up(n_classes=30, per_class=4, singles=20)

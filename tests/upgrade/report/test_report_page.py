@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from upgrade_features import made_up
 
-from bctlib.data.photos.files import read_image
 from bctlib.base.errors import BctError
-from bctlib.upgrade.report.thumbnails import MOST_BYTES, SIDE, thumbnail
-from bctlib.upgrade.report.verdict import RULE
+from bctlib.data.photos.files import read_image
 from bctlib.upgrade.report.command import report
 from bctlib.upgrade.report.page import LISTED
+from bctlib.upgrade.report.thumbnails import MOST_BYTES, SIDE, thumbnail
+from bctlib.upgrade.report.verdict import RULE
 
 MADE = made_up(n_classes=40, per_class=14, singles=120, worse=(3,), d=24, seed=1)
 FAST = {"resamples": 100, "orders": 3}

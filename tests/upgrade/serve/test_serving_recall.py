@@ -5,8 +5,8 @@ import pytest
 
 from bctlib.base.errors import BctError
 from bctlib.upgrade.serve.kinds import KINDS
+from bctlib.upgrade.serve.latency import recall
 from bctlib.upgrade.serve.live_index import LiveIndex
-from bctlib.upgrade.serve.recall import recall
 
 DIM, N = 32, 3000
 rng = np.random.default_rng(0)

@@ -10,9 +10,9 @@ import torch
 from custom_images import CLASSES, Classifier, write_images
 from safetensors.torch import save_file
 
+from bctlib.base.foreign_networks import call_factory
 from bctlib.upgrade import embed
 from bctlib.upgrade.train import command as train
-from bctlib.base.foreign_networks import call_factory
 from bctlib.upgrade.train.plain_weights import read_classifier, read_weights
 
 PLAIN = ["--old-backbone", "custom_images:Classifier", "--old-classes", "{}/classes.txt", "--old-classifier", "head.fc"]
@@ -110,7 +110,10 @@ CASES = {
     "factory that fails": (["--backbone", "custom_images:failing"], "RuntimeError: no licence for this network"),
     "factory of something else": (["--backbone", "custom_images:no_module"], "made a int, expected a torch.nn.Module"),
     "wrong width": (["--backbone", "custom_images:flat_wrong"], "asked for dim=16 and gives embeddings of 7"),
-    "wrong images": (["--backbone", "custom_images:only_64"], "network own_images:only_64 fails on images of 3 x 32 x 32"),
+    "wrong images": (
+        ["--backbone", "custom_images:only_64"],
+        "network own_images:only_64 fails on images of 3 x 32 x 32",
+    ),
     "one image for batch normalisation": (
         ["--backbone", "resnet18", "--batch", "1"],
         "network resnet18 normalises over the batch, and one image of 3 x 32 x 32 is not enough for that",
@@ -241,22 +244,22 @@ def test_lists_give_rows_in_their_order(own, tmp_path):
 
 
 def test_embedding_that_was_interrupted_goes_on(own, tmp_path, monkeypatch, capsys):
-    from bctlib.upgrade import feature_writer
+    from bctlib.upgrade import embed
 
     options = ["--model", own / "old.pth", "--backbone", "custom_images:Classifier", "--classifier", "head.fc"]
     options += ["--images", own / "photos", "--device", "cpu", "--workers", "0", "--batch", "5", "--image-size", "32"]
     options = [str(each) for each in options]
-    whole = feature_writer.embedded_batches
+    whole = embed.embedded_batches
 
     def interrupted(*arguments):
         yield next(whole(*arguments))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(feature_writer, "_SAVE_S", -1.0)
-    monkeypatch.setattr(feature_writer, "embedded_batches", interrupted)
+    monkeypatch.setattr(embed, "_SAVE_S", -1.0)
+    monkeypatch.setattr(embed, "embedded_batches", interrupted)
     assert embed.main([*options, "--out", str(tmp_path / "f.npy")]) == 130
     assert not (tmp_path / "f.npy").exists()
-    monkeypatch.setattr(feature_writer, "embedded_batches", whole)
+    monkeypatch.setattr(embed, "embedded_batches", whole)
     assert embed.main([*options, "--out", str(tmp_path / "f.npy")]) == 0
     assert "resuming at image 6 of 12" in capsys.readouterr().err
     assert embed.main([*options, "--out", str(tmp_path / "g.npy")]) == 0

@@ -10,12 +10,12 @@ import pytest
 import torch
 from real_layouts import save_picture
 
-from bctlib.data.photos.framing import WholeImage
-from bctlib.data.photos.image_file_pool import ImageFilePool
-from bctlib.data.photos.path_list import PathList
 from bctlib.base.errors import BctError
-from bctlib.upgrade import feature_writer
-from bctlib.upgrade.feature_writer import write_features
+from bctlib.data.photos.files import PathList
+from bctlib.data.photos.framing import WholeImage
+from bctlib.data.photos.sets import ImageFilePool
+from bctlib.upgrade import embed as feature_writer
+from bctlib.upgrade.embed import write_features
 
 CPU = torch.device("cpu")
 

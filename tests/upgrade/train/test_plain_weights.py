@@ -13,10 +13,10 @@ from custom_images import CLASSES, Classifier, net_with_dim, small_net, tensors,
 from safetensors.torch import save_file
 from torch import nn
 
-from bctlib.upgrade import embed
 from bctlib.base.errors import BctError, UsageError
-from bctlib.upgrade.train.old_models import old_from_weights
 from bctlib.base.foreign_networks import build_own
+from bctlib.upgrade import embed
+from bctlib.upgrade.train.old_models import old_from_weights
 from bctlib.upgrade.train.plain_weights import read_classifier, read_weights
 from bctlib.upgrade.train.weights_network import network_of_weights
 
@@ -101,7 +101,8 @@ def test_a_network_without_any_classifier(tmp_path, capsys):
         assert "fc was taken off, whose weights are not there; the embedding has 512" in capsys.readouterr().err
     narrow = net_with_dim(24).eval()
     torch.testing.assert_close(
-        embedded(saved(tmp_path / "dim.pth", narrow.state_dict()), "custom_images:net_with_dim", "none"), expected(narrow)
+        embedded(saved(tmp_path / "dim.pth", narrow.state_dict()), "custom_images:net_with_dim", "none"),
+        expected(narrow),
     )
     maps = small_net().eval()
     found = embedded(saved(tmp_path / "maps.pth", maps.state_dict()), "custom_images:small_net", "none")

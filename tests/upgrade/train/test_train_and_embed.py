@@ -10,11 +10,11 @@ import torch
 import torchvision
 from custom_images import CLASSES, tensors, train_plainly, write_images
 
+from bctlib.base.locations import PROJECT
+from bctlib.training.artefact import load_artefact
 from bctlib.upgrade import embed
 from bctlib.upgrade.evaluate import command as evaluate
 from bctlib.upgrade.train import command as train
-from bctlib.base.locations import PROJECT
-from bctlib.training.artefact import load_artefact
 from bctlib.upgrade.train.old_models import old_from_weights
 
 OLD_CLASSES, NEW_CLASSES = CLASSES[:9], CLASSES[1:12]

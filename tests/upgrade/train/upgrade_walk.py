@@ -96,7 +96,9 @@ def upgraded(walk: Walk) -> tuple[str, dict]:
     with walk.step("bctlib embed: gallery and probes, by both models"):
         for part in ("gallery", "probes"):
             walk.command("bctlib.upgrade.embed", *plain, "--images", part, "--out", f"old_{part}.npy")
-            walk.command("bctlib.upgrade.embed", "--model", "new.safetensors", "--images", part, "--out", f"new_{part}.npy")
+            walk.command(
+                "bctlib.upgrade.embed", "--model", "new.safetensors", "--images", part, "--out", f"new_{part}.npy"
+            )
     with walk.step("bctlib report"):
         walk.command(
             "bctlib.upgrade.report.command", "--query-features", "new_probes.npy", "--gallery-features", "old_gallery.npy",

@@ -1,0 +1,165 @@
+"""The naive baseline: stay near the old embedding (paper Sec. 2.3, Eq. 3).
+
+Learning without Forgetting, adapted as the paper does (Sec. 3.4, its reference [15]).
+
+BCT through a trained linear map, for embeddings of another dimension (paper Sec. 3.6).
+
+The paper tried it beside the prefix and reports no success; it is here so that this can be seen.
+
+Backward-compatible training: the influence loss through the frozen old head (paper Sec. 2.4, 2.5, Eq. 8).
+
+    L_BCT = L(w_c, w_phi; T_new) + lambda * L(w_c old, w_phi; T_BCT)
+
+The three forms differ in T_BCT and in what stands for classes that the old head does not know.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bctlib.losses import Head, distillation_loss, influence_loss
+from bctlib.methods.base import RUNS_OLD, Batch, Method, Preparation
+
+
+class L2Distance(Method):
+    """L(phi; T_new) + lambda * 1/2 * sum over T_old of ||phi(x) - phi_old(x)||^2 (Eq. 3).
+
+    lam: lambda. unit_norm: measure the distance between unit vectors, a variant of public re-implementations;
+    Eq. 3 itself uses the embeddings as they are.
+    """
+
+    name = "l2"
+    cost = RUNS_OLD
+
+    def __init__(self, lam: float = 1.0, unit_norm: bool = False):
+        self.lam, self.unit_norm = lam, unit_norm
+
+    def runs_old(self, unseen: int) -> bool:
+        return True
+
+    def compatibility(self, batch: Batch) -> torch.Tensor:
+        new, old = batch.rows(batch.comparable, batch.seen), batch.old_embedding(batch.seen)
+        if self.unit_norm:
+            new, old = F.normalize(new), F.normalize(old)
+        return self.lam / 2 * (new - old).square().sum() / len(batch.labels)
+
+
+def distillation(batch: Batch, chosen: torch.Tensor) -> torch.Tensor:
+    """`distillation_loss` on the chosen images, divided by the size of the whole batch, like every sum over images."""
+    new, old = batch.rows(batch.comparable, chosen), batch.old_embedding(chosen)
+    return distillation_loss(new, old, batch.old.head, len(batch.labels))
+
+
+class BCT(Method):
+    """phi_new-beta: the influence loss on T_old (Eq. 8 with T_BCT = T_old).
+
+    lam: lambda. old_margin: keep the old head's own margin in the influence loss (the settled default) or drop it.
+    """
+
+    name = "bct"
+
+    def __init__(self, lam: float = 1.0, old_margin: bool = True):
+        self.lam, self.old_margin = lam, old_margin
+
+    def influence(self, batch: Batch, head: Head, labels: torch.Tensor) -> torch.Tensor:
+        """L(w_c old, w_phi; T_BCT): the frozen head's loss on the new embedding."""
+        return influence_loss(batch.embedding, labels, head, self.old_margin)
+
+    def compatibility(self, batch: Batch) -> torch.Tensor:
+        return self.lam * self.influence(batch, batch.old.head, batch.old_labels)
+
+
+class BCTDistilled(BCT):
+    """phi_new-beta-kd: as BCT on T_old; on new classes the old head's answers to phi_old are the target (App. A)."""
+
+    name = "bct-kd"
+    cost = RUNS_OLD
+    needs_shared = False
+
+    def runs_old(self, unseen: int) -> bool:
+        return True
+
+    def compatibility(self, batch: Batch) -> torch.Tensor:
+        influence = self.influence(batch, batch.old.head, batch.old_labels)
+        return self.lam * (influence + distillation(batch, ~batch.seen))
+
+
+class BCTSynthesised(BCT):
+    """phi_new-beta-sys: T_BCT = T_new; each new class gets a synthesised row in the old head (Sec. 2.5).
+
+    The row is the mean of the class's unit old embeddings, which a cosine head re-normalises by itself; the rows are
+    concatenated to the existing w_c old, computed once, without gradient.
+    """
+
+    name = "bct-sys"
+    needs_shared = False
+
+    def runs_old(self, unseen: int) -> bool:
+        return unseen > 0
+
+    def prepare(self, preparation: Preparation) -> None:
+        new_to_old = preparation.new_to_old
+        unseen = new_to_old < 0
+        old_head = preparation.old.head
+        rows = preparation.old_class_means[unseen] if unseen.any() else old_head.weight[:0]
+        self.extended = old_head.with_classes(rows)
+        self.new_to_extended = new_to_old.clone()
+        self.new_to_extended[unseen] = old_head.classes + torch.arange(int(unseen.sum()), device=new_to_old.device)
+
+    def compatibility(self, batch: Batch) -> torch.Tensor:
+        return self.lam * self.influence(batch, self.extended, self.new_to_extended[batch.labels])
+
+
+class LearningWithoutForgetting(Method):
+    """Classification on T_old, and soft labels of phi_old with w_c old as pseudo labels on T_new minus T_old.
+
+    The new head knows the old classes only (Table 1a: "50 %" of the data are labelled). The soft labels are compared
+    with what the frozen old head answers to the new embedding, at the old head's own scale.
+    lam: weight of the soft labels.
+    """
+
+    name = "lwf"
+    cost = RUNS_OLD
+
+    def __init__(self, lam: float = 1.0):
+        self.lam = lam
+
+    def runs_old(self, unseen: int) -> bool:
+        return True
+
+    def head_classes(self, preparation: Preparation) -> tuple[str, ...]:
+        return preparation.old.classes
+
+    def classification(self, batch: Batch, head: Head) -> torch.Tensor:
+        return head.loss(batch.embedding, batch.old_labels)
+
+    def compatibility(self, batch: Batch) -> torch.Tensor:
+        return self.lam * distillation(batch, ~batch.seen)
+
+
+class BCTLinearMap(BCT):
+    """Eq. 8 on T_old, where the old head judges A phi_new(x) + b instead of the first d_old elements.
+
+    A [d_old, d_new] and b are trained along with phi_new, and map its queries when they meet an old gallery.
+    """
+
+    name = "bct-map"
+
+    def prepare(self, preparation: Preparation) -> None:
+        self.old_dim, self.device = preparation.old.dim, preparation.device
+
+    def build_head(self, build: Callable[[int], Head], classes: int) -> Head:
+        head = build(classes)
+        self.map = nn.Linear(head.dim, self.old_dim).to(self.device)
+        return head
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        return self.map.parameters()
+
+    def influence(self, batch: Batch, head: Head, labels: torch.Tensor) -> torch.Tensor:
+        return head.loss(self.map(batch.embedding), labels, margin=self.old_margin)
+
+    def finish(self, backbone: nn.Module, preparation: Preparation) -> nn.Module:
+        return self.map.eval().requires_grad_(False)
