@@ -17,25 +17,11 @@ from bctlib.base.errors import BctError
 from bctlib.base.text_lines import text_lines
 
 LEVELS = 16
-# Pillow writes 4 bits a pixel only with a palette; this one is plain grey, with the ink level as its index.
-_PALETTE = [255 - 17 * level for level in range(LEVELS) for _ in range(3)]
 
 
 def sheet_shape(n_glyphs: int, size: int, columns: int) -> tuple[int, int]:
     """Height and width of a sheet in pixels."""
     return -(-n_glyphs // columns) * size, columns * size
-
-
-def write_sheet(path: Path, levels: np.ndarray, columns: int) -> None:
-    """Write ink levels, uint8 [n, S, S] in 0 (paper) to 15 (ink), row by row as a grid of `columns` glyphs."""
-    n, size = levels.shape[0], levels.shape[1]
-    height, width = sheet_shape(n, size, columns)
-    cells = np.zeros((height // size * columns, size, size), np.uint8)
-    cells[:n] = levels
-    grid = cells.reshape(-1, columns, size, size).swapaxes(1, 2).reshape(height, width)
-    image = Image.fromarray(grid)
-    image.putpalette(_PALETTE)  # turns the grey image into a palette image with the same indices
-    image.save(path, format="PNG", bits=4, compress_level=9)
 
 
 def read_sheet(path: Path, n_glyphs: int, size: int, columns: int) -> np.ndarray:

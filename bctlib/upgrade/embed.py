@@ -233,10 +233,10 @@ def embed_to_files(
 ) -> list[Path]:
     """Write OUT, OUT's paths and, where they are known, labels; give their names.
 
-    model: a model file of bctlib, or plain weights with `backbone` and the other options of
-    `bctlib.upgrade.train.weights_network.network_of_weights`. backbone: also needed for a model file whose network is not
-    bctlib's nor torchvision's. images: as `bctlib.upgrade.images.images_to_embed`. for_old_gallery: through the map of
-    a model of method bct-map. Raises BctError, naming the file, and leaves no half-written OUT.
+    model: a model file of bctlib, or plain weights with `backbone` and the other options of `network_of_weights`.
+    backbone: also needed for a model file whose network is neither bctlib's nor torchvision's. images: as
+    `bctlib.upgrade.images.images_to_embed`. for_old_gallery: through the map of a model of method bct-map. Raises
+    BctError, naming the file, and leaves no half-written OUT.
     """
     out = Path(out)
     require_writable(out, ".npy")

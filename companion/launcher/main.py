@@ -3,15 +3,15 @@
 `clean`: gives back the disk that trained models and executed notebooks take. Never results, figures or data.
 """
 
-import importlib
 import os
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 from bctlib.base import locations
-from bctlib.base.errors import BctError, UsageError, unknown
+from bctlib.base.errors import BctError, UsageError
 from bctlib.base.locations import PROJECT, data_dir, figures_dir, results_dir, store_dir
 from bctlib.base.progress import clock
 from companion.launcher import listing
@@ -119,11 +119,8 @@ def _data(words: tuple[str, ...]) -> int:
 
 
 def _bench(words: tuple[str, ...]) -> int:
-    from dev.bench import BENCHMARKS
-
-    if not words or words[0] not in BENCHMARKS:
-        raise unknown("benchmark", words[0] if words else "", BENCHMARKS)
-    return importlib.import_module(f"dev.bench.{words[0]}").main(list(words[1:]))
+    """In a process of its own: the launcher knows nothing of the builders' package."""
+    return subprocess.run([sys.executable, "-P", "-m", "dev.bench", *words]).returncode
 
 
 def _figures() -> int:

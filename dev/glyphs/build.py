@@ -28,10 +28,10 @@ import numpy as np
 
 from bctlib.base import locations
 from bctlib.base.errors import BctError, UsageError
-from bctlib.data.glyphs import IDENTITIES, IDENTITY_COLUMNS, MANIFEST, SCHEMA, write_sheet
+from bctlib.data.glyphs import IDENTITIES, IDENTITY_COLUMNS, MANIFEST, SCHEMA
 from dev.glyphs.choose_typefaces import sample_kanji
 from dev.glyphs.fonts import FontFile, Typeface, download_packages, find_font, pick_typefaces
-from dev.glyphs.rendering import Kanji, level_one, level_two, render_typeface
+from dev.glyphs.rendering import Kanji, level_one, level_two, render_typeface, write_sheet
 
 _TEXT = """# Glyph identities ({set_name} set)
 

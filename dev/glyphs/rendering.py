@@ -19,11 +19,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from bctlib.base.errors import BctError
-from bctlib.data.glyphs import LEVELS
+from bctlib.data.glyphs import LEVELS, sheet_shape
 
 SUPERSAMPLING = 4
 FILL = 0.82  # share of the cell's side that a typical large glyph spans; 23 of 28 pixels
 _PAPER_BELOW, _INK_ABOVE = 17, 238  # of 255
+# Pillow writes 4 bits a pixel only with a palette; this one is plain grey, with the ink level as its index.
+_PALETTE = [255 - 17 * level for level in range(LEVELS) for _ in range(3)]
 
 
 def covered_code_points(path: Path, index: int) -> set[int]:
@@ -169,3 +171,15 @@ def level_one() -> list[Kanji]:
 def level_two() -> list[Kanji]:
     """The 3,390 kanji of level 2, in the standard's order."""
     return _rows(LEVEL_TWO_ROWS)
+
+
+def write_sheet(path: Path, levels: np.ndarray, columns: int) -> None:
+    """Write ink levels, uint8 [n, S, S] in 0 (paper) to 15 (ink), row by row as a grid of `columns` glyphs."""
+    n, size = levels.shape[0], levels.shape[1]
+    height, width = sheet_shape(n, size, columns)
+    cells = np.zeros((height // size * columns, size, size), np.uint8)
+    cells[:n] = levels
+    grid = cells.reshape(-1, columns, size, size).swapaxes(1, 2).reshape(height, width)
+    image = Image.fromarray(grid)
+    image.putpalette(_PALETTE)  # turns the grey image into a palette image with the same indices
+    image.save(path, format="PNG", bits=4, compress_level=9)

@@ -1,4 +1,4 @@
-"""What tests/base/test_fuzz_parsers.py tries: for each parser its inputs, and how one is put where the parser finds it."""
+"""The cases of test_fuzz_parsers.py: for each parser its inputs, and how one is put where the parser finds it."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tiny import row, tiny_recipe
 
 from bctlib.base.files import digest_of, seal
 from bctlib.base.locations import notebooks_dir
-from bctlib.data.glyphs import IDENTITIES, MANIFEST, load_glyphs, write_sheet
+from bctlib.data.glyphs import IDENTITIES, MANIFEST, load_glyphs
 from bctlib.data.paper.ijbc import FILES, read_ijbc_meta
 from bctlib.data.paper.imdb_face import read_face_table
 from bctlib.data.paper.market1501 import labels_of_names, read_names
@@ -37,6 +37,7 @@ from companion.launcher.targets import TARGETS
 from companion.results import load_rows, results_file, save_rows
 from dev.glyphs import fonts, rendering
 from dev.glyphs.build import _write_identities, _write_manifest
+from dev.glyphs.rendering import write_sheet
 
 
 @dataclass(frozen=True)

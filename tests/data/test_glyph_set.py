@@ -6,9 +6,10 @@ import pytest
 
 from bctlib.base.errors import BctError
 from bctlib.data import glyphs as glyph_set
-from bctlib.data.glyphs import load_glyphs, read_sheet, write_sheet
+from bctlib.data.glyphs import load_glyphs, read_sheet
 from dev.glyphs import rendering
 from dev.glyphs.build import _write_identities, _write_manifest
+from dev.glyphs.rendering import write_sheet
 
 SIZE, COLUMNS = 8, 55
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from bctlib.data.paper.ijbc import read_ijbc_meta
-from companion.launcher import main
 from dev.bench import evaluation, measure, peers
+from dev.bench.__main__ import main
 from dev.bench.generated import SMALL, generate_ijbc, generate_market, image_features, write_meta
 
 
 def test_small_run_by_the_launcher_agrees_with_its_peers(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("BCT_STORE", str(tmp_path / "store"))
-    assert main.main(["bench", "evaluation", "--small", "--out", str(tmp_path)]) == 0
+    assert main(["evaluation", "--small", "--out", str(tmp_path)]) == 0
     lines = json.loads((tmp_path / "bench-evaluation.json").read_text())["lines"]
     ours = {line["stage"] for line in lines if line["who"] == "bctlib"}
     assert {"template pooling", "pair scores", "1:N, G1 and G2", "Market-1501, 2048-d", "search in 2,000"} <= ours
@@ -27,21 +27,21 @@ def test_small_run_by_the_launcher_agrees_with_its_peers(tmp_path, capsys, monke
 
 def test_a_peer_that_disagrees_fails_the_run(monkeypatch, capsys):
     monkeypatch.setattr(peers, "pairs_by_row_products", lambda first, rows, *rest: np.zeros(len(rows)))
-    assert main.main(["bench", "evaluation", "--small", "--only", "ijbc"]) == 1
+    assert main(["evaluation", "--small", "--only", "ijbc"]) == 1
     assert "results differ from ours: row products on pair scores" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["bench"], "unknown benchmark ''; known: evaluation, heads, training"),
-        (["bench", "evalution"], "did you mean evaluation"),
-        (["bench", "evaluation", "--smal"], "unrecognized arguments: --smal"),
-        (["bench", "evaluation", "--only", "lfw"], "invalid choice: 'lfw'"),
+        ([], "unknown benchmark ''; known: evaluation, heads, training"),
+        (["evalution"], "did you mean evaluation"),
+        (["evaluation", "--smal"], "unrecognized arguments: --smal"),
+        (["evaluation", "--only", "lfw"], "invalid choice: 'lfw'"),
     ],
 )
 def test_what_is_not_understood_exits_2(capsys, words, said):
-    assert main.main(words) == 2
+    assert main(words) == 2
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.count("\n") == 1 and not captured.out
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from companion.launcher.main import main
 from dev.bench import heads
+from dev.bench.__main__ import main
 
 
 def test_memory_and_work_by_hand():
@@ -17,8 +17,8 @@ def test_memory_and_work_by_hand():
 
 
 def test_it_runs_and_prints_a_line_for_each_case(capsys):
-    assert main(["bench", "heads", "--small", "--device", "cpu"]) == 0
+    assert main(["heads", "--small", "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in lines[-6:]] == ["paper"] * 3 + ["large"] * 3
-    assert main(["bench", "heads", "--device", "gpu"]) == 2
+    assert main(["heads", "--device", "gpu"]) == 2
     assert "unknown device 'gpu'" in capsys.readouterr().err

@@ -12,8 +12,8 @@ from bctlib.data.distortion import TrainingDistortion
 from bctlib.data.photos.index import index_of
 from bctlib.data.photos.sets import image_folder_set
 from bctlib.methods import METHODS
-from companion.launcher import main
 from dev.bench import training
+from dev.bench.__main__ import main
 from dev.bench.figures import draw_speed
 from dev.bench.generated import write_photographs
 from dev.bench.harness import Table, flops_of
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 def written(tmp_path_factory) -> dict:
     """What a small run of all parts has written."""
     folder = tmp_path_factory.mktemp("out")
-    assert main.main(["bench", "training", "--small", "--device", "cpu", "--out", str(folder)]) == 0
+    assert main(["training", "--small", "--device", "cpu", "--out", str(folder)]) == 0
     assert {path.name for path in folder.iterdir()} >= {"bench-training.json", "training_speed.png"}
     return json.loads((folder / "bench-training.json").read_text())
 
@@ -122,7 +122,7 @@ def test_the_peak_is_measured_in_the_precision_of_training(float32_only, monkeyp
 
 
 def test_parts_can_be_chosen_and_a_figure_shows_those_there_are(tmp_path, capsys, written):
-    assert main.main(["bench", "training", "--small", "--device", "cpu", "--only", "growth"]) == 0
+    assert main(["training", "--small", "--device", "cpu", "--only", "growth"]) == 0
     out = capsys.readouterr().out
     assert "640 images, 20 identities" in out and "plain loop" not in out and "JPEG" not in out
     only = written | {"rows": [row for row in written["rows"] if row["part"] == "growth"]}
@@ -151,6 +151,6 @@ def test_a_held_batch_is_decoded_once(tmp_path):
     ],
 )
 def test_what_is_not_understood_exits_2(capsys, words, said):
-    assert main.main(["bench", *words]) == 2
+    assert main([*words]) == 2
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.count("\n") == 1 and not captured.out

@@ -50,5 +50,5 @@ def test_the_running_environment_satisfies(requirement):
     assert metadata.version(requirement.name) in requirement.specifier
 
 
-def test_console_entry_is_the_launcher():
-    assert PYPROJECT["project"]["scripts"] == {"bctlib": "companion.launcher.main:main"}
+def test_console_entry_is_the_users_command():
+    assert PYPROJECT["project"]["scripts"] == {"bctlib": "bctlib.__main__:main"}

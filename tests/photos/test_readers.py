@@ -88,7 +88,8 @@ def test_an_unguarded_script_that_trains_where_workers_are_spawned(tmp_path):
     (tmp_path / "net.py").write_text(
         "from torch import nn\n\ndef build():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1))\n"
     )
-    text = "import multiprocessing\nmultiprocessing.set_start_method('spawn')\nfrom bctlib.upgrade.train.train_new_model import train_new_model\n"
+    text = "import multiprocessing\nmultiprocessing.set_start_method('spawn')\n"
+    text += "from bctlib.upgrade.train import train_new_model\n"
     text += "train_new_model('photos', 'm.safetensors', method='independent', backbone='net:build', dim=4, epochs=1, "
     done = run_script(tmp_path, text + "batch=4, image_size=(16, 16), workers=1, device='cpu')\n")
     assert done.returncode == 0 and (tmp_path / "m.safetensors").exists(), done.stderr

@@ -13,7 +13,7 @@ from torch import nn
 from bctlib.base import progress
 from bctlib.base.errors import UsageError
 from bctlib.data.distortion import TrainingDistortion
-from bctlib.data.glyphs import IDENTITIES, load_glyphs, write_sheet
+from bctlib.data.glyphs import IDENTITIES, load_glyphs
 from bctlib.losses import build_head
 from bctlib.methods import METHODS, OldModel, Preparation, build_method
 from bctlib.networks import build_backbone
@@ -25,7 +25,7 @@ from companion.measure.run import basis, plan, require_data, run_experiment
 from companion.results import load_rows
 from companion.workbench import Workbench
 from dev.glyphs.build import COLUMNS, _write_identities, _write_manifest
-from dev.glyphs.rendering import level_one
+from dev.glyphs.rendering import level_one, write_sheet
 
 CPU, NOWHERE = torch.device("cpu"), torch.device("meta")
 

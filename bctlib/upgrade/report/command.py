@@ -1,6 +1,6 @@
 """Whether to deploy a new model without backfill, as a page: `bctlib report --help`.
 
-from bctlib.upgrade.report.report import report
+from bctlib.upgrade.report import report
 page = report("new.npy", "old.npy", labels="labels.txt")
 page.save("judged")
 """

@@ -89,7 +89,7 @@ def judge(
     orders: int | None = None,
     seed: int = 0,
 ) -> Judgement:
-    """Measure, draw identities again, decide, and gather the evidence; arguments as for `bctlib.upgrade.report.report`."""
+    """Measure, bootstrap identities, decide and gather the evidence; arguments as for `report`."""
     points = choose_points(inputs, far, fpir, ranks)
     orders = affordable_orders(inputs) if orders is None else orders
     evaluation = Report(

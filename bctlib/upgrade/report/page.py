@@ -53,8 +53,8 @@ class UpgradePage:
         worse = [each for each in judgement.classes if each.change == WORSE]
         sure = [each for each in worse if each.beyond_chance]
         environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("bctlib.upgrade.report", ""), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
+            loader=jinja2.PackageLoader("bctlib.upgrade.report", ""), autoescape=True, trim_blocks=True,
+            lstrip_blocks=True, undefined=jinja2.StrictUndefined,
         )  # fmt: skip
         environment.filters |= {
             "percent": percent,

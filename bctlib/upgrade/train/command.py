@@ -1,6 +1,6 @@
 """A new model on your own images, compatible with your old one: `bctlib train --help`.
 
-from bctlib.upgrade.train.command import old_from_weights, train_new_model
+from bctlib.upgrade.train import old_from_weights, train_new_model
 old = old_from_weights("old.pth", backbone="resnet18", classes="classes.txt")
 model = train_new_model("photos", "new.safetensors", old=old, method="bct-sys", backbone="resnet50")
 """

@@ -167,8 +167,8 @@ def test_synthesised_rows_need_no_network_where_features_cover_all_classes(own):
 
     old = old_from_features(own / "old.npy", own / "labels.txt")
     model = train_new_model(
-        own / "old_images", own / "covered.safetensors", old=old, method="bct-sys", backbone="custom_images:net_with_dim",
-        epochs=1, batch=32, image_size=(32, 32), workers=0, device="cpu",
+        own / "old_images", own / "covered.safetensors", old=old, method="bct-sys",
+        backbone="custom_images:net_with_dim", epochs=1, batch=32, image_size=(32, 32), workers=0, device="cpu",
     )  # fmt: skip
     assert isinstance(model.backbone.embed, torch.nn.Identity), "the factory took dim and gave the embedding itself"
 

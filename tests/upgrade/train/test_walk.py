@@ -1,4 +1,4 @@
-"""The whole way of an engineer, in one piece: `python tests/upgrade/train/upgrade_walk.py` runs the same and says how long."""
+"""The whole way of an engineer in one piece: `python tests/upgrade/train/upgrade_walk.py` runs and times the same."""
 
 import numpy as np
 import pytest

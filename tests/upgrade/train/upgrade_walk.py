@@ -44,13 +44,13 @@ class Walk:
         self.seconds[name] = time.perf_counter() - began
         print(f"{self.seconds[name]:7.1f} s  {name}", flush=True)
 
-    def command(self, module: str, *words: object) -> str:
-        """What `python -m MODULE WORDS` prints, run in the folder. Raises if it fails."""
+    def command(self, name: str, *words: object) -> str:
+        """What `bctlib NAME WORDS` prints, run in the folder. Raises if it fails."""
         done = subprocess.run(
-            [sys.executable, "-m", module, *map(str, words)], cwd=self.root, capture_output=True, text=True
+            [sys.executable, "-m", "bctlib", name, *map(str, words)], cwd=self.root, capture_output=True, text=True
         )
         if done.returncode:
-            raise SystemExit(f"{module} {' '.join(map(str, words))}\n{done.stdout}{done.stderr}")
+            raise SystemExit(f"bctlib {name} {' '.join(map(str, words))}\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
 
@@ -86,22 +86,20 @@ def upgraded(walk: Walk) -> tuple[str, dict]:
     """Train, embed and judge by the commands of docs/; the log of training and the report."""
     plain = ["--model", "old.pth", "--backbone", "resnet18", "--classifier", "fc", "--image-size", 32, *NORMALISED]
     with walk.step("bctlib embed: the training images by the old model"):
-        walk.command("bctlib.upgrade.embed", *plain, "--images", "photos", "--out", "old_photos.npy")
+        walk.command("embed", *plain, "--images", "photos", "--out", "old_photos.npy")
     with walk.step("bctlib train: ResNet-18, bct-sys, against those features"):
         log = walk.command(
-            "bctlib.upgrade.train.command", "--data", "photos", "--old", "old_photos.npy", "--old-labels", "old_photos.labels.txt",
+            "train", "--data", "photos", "--old", "old_photos.npy", "--old-labels", "old_photos.labels.txt",
             "--image-size", 32, "--epochs", 15, "--batch", 64, "--rate", 0.05, "--scale", 16, "--margin", 0.2,
             "--out", "new.safetensors",
         )  # fmt: skip
     with walk.step("bctlib embed: gallery and probes, by both models"):
         for part in ("gallery", "probes"):
-            walk.command("bctlib.upgrade.embed", *plain, "--images", part, "--out", f"old_{part}.npy")
-            walk.command(
-                "bctlib.upgrade.embed", "--model", "new.safetensors", "--images", part, "--out", f"new_{part}.npy"
-            )
+            walk.command("embed", *plain, "--images", part, "--out", f"old_{part}.npy")
+            walk.command("embed", "--model", "new.safetensors", "--images", part, "--out", f"new_{part}.npy")
     with walk.step("bctlib report"):
         walk.command(
-            "bctlib.upgrade.report.command", "--query-features", "new_probes.npy", "--gallery-features", "old_gallery.npy",
+            "report", "--query-features", "new_probes.npy", "--gallery-features", "old_gallery.npy",
             "--old-query-features", "old_probes.npy", "--new-gallery-features", "new_gallery.npy",
             "--query-labels", "new_probes.labels.txt", "--gallery-labels", "new_gallery.labels.txt",
             "--query-images", "new_probes.paths.txt", "--gallery-images", "new_gallery.paths.txt", "--out", "judged",

@@ -1,1 +1,0 @@
-"""Features of models on image pools, and the template embeddings pooled from them."""
