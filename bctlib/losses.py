@@ -37,13 +37,13 @@ class Head(nn.Module):
         """What besides the weights is needed to build this head again."""
         return {}
 
-    def responses(self, z: torch.Tensor) -> torch.Tensor:
+    def logits(self, z: torch.Tensor) -> torch.Tensor:
         """Logits [N,C] without a margin, already multiplied by the scale: softmax of them is the head's answer."""
         raise NotImplementedError
 
-    def logits(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def training_logits(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Training logits [N,C]; a margin, if the head has one, is taken off the labelled class."""
-        return self.responses(z)
+        return self.logits(z)
 
     def loss(self, z: torch.Tensor, labels: torch.Tensor, margin: bool = True) -> torch.Tensor:
         """Cross-entropy (Eq. 4) over the images that have a label, divided by the size of the whole batch.
@@ -52,7 +52,7 @@ class Head(nn.Module):
         leaves the head's margin out. Eq. 8 adds two *sums* over images, so both are divided by the same N: a batch
         without a labelled image contributes 0 (and a zero gradient), not NaN.
         """
-        logits = self.logits(z, labels) if margin else self.responses(z)
+        logits = self.training_logits(z, labels) if margin else self.logits(z)
         total = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
         return total / len(labels)
 
@@ -73,7 +73,7 @@ class SoftMax(Head):
         super().__init__(classes, dim)
         self.bias = nn.Parameter(torch.zeros(classes))
 
-    def responses(self, z: torch.Tensor) -> torch.Tensor:
+    def logits(self, z: torch.Tensor) -> torch.Tensor:
         return F.linear(z, self.weight, self.bias)
 
     def with_classes(self, rows: torch.Tensor) -> "SoftMax":
@@ -95,7 +95,7 @@ class NormSoftmax(Head):
     def settings(self) -> dict[str, float]:
         return {"scale": self.scale}
 
-    def responses(self, z: torch.Tensor) -> torch.Tensor:
+    def logits(self, z: torch.Tensor) -> torch.Tensor:
         return self.scale * F.linear(F.normalize(z), F.normalize(self.weight))
 
 
@@ -111,11 +111,11 @@ class CosineMargin(NormSoftmax):
     def settings(self) -> dict[str, float]:
         return {"scale": self.scale, "margin": self.margin}
 
-    def logits(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def training_logits(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         taken = torch.zeros(len(z), self.classes, device=z.device, dtype=z.dtype)
         labelled = labels.clamp(min=0).unsqueeze(1)
         taken.scatter_(1, labelled, self.scale * self.margin * (labels >= 0).to(z.dtype).unsqueeze(1))
-        return self.responses(z) - taken
+        return self.logits(z) - taken
 
 
 HEADS: dict[str, type[Head]] = {head.kind: head for head in (SoftMax, NormSoftmax, CosineMargin)}
@@ -185,8 +185,8 @@ def distillation_loss(
     without gradient. Both answers are soft-maxed at the old head's scale, which plays the part of the temperature; no
     margin. Divided by `images`, by default N.
     """
-    target = F.softmax(old_head.responses(old_embedding), dim=1)
-    answer = F.log_softmax(old_head.responses(embedding[:, : old_head.dim]), dim=1)
+    target = F.softmax(old_head.logits(old_embedding), dim=1)
+    answer = F.log_softmax(old_head.logits(embedding[:, : old_head.dim]), dim=1)
     return -(target * answer).sum() / (len(embedding) if images is None else images)
 
 

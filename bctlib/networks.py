@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bctlib.base.errors import BctError
-from bctlib.base.foreign_networks import build_own, split_size
+from bctlib.base.foreign_networks import build_custom, split_size
 
 
 class ResidualBlock(nn.Module):
@@ -104,7 +104,7 @@ def build_backbone(name: str, dim: int, relu: bool = False) -> nn.Module:
     """A freshly initialised phi with embeddings of `dim` elements.
 
     name: a key of BACKBONES, or a network as `bctlib.base.foreign_networks` understands them; `@HEIGHTxWIDTH` may
-    follow, the images it is made for. Raises BctError for an unknown name, and as `build_own` does. The paper's are
+    follow, the images it is made for. Raises BctError for an unknown name, and as `build_custom` does. The paper's are
     resnet101 and resnet152 at 112 x 112 (Sec. 3.2); every trunk of BACKBONES takes any size.
     """
     plain, _ = split_size(name)
@@ -113,4 +113,4 @@ def build_backbone(name: str, dim: int, relu: bool = False) -> nn.Module:
         return EmbeddingNet(trunk, width, dim, relu)
     if relu:
         raise BctError(f"unknown backbone {name!r} for an embedding with ReLU: expected one of {', '.join(BACKBONES)}")
-    return build_own(name, dim)
+    return build_custom(name, dim)

@@ -77,7 +77,7 @@ def _exact(device: torch.device) -> Iterator[None]:
         yield
 
 
-class OwnNetwork(nn.Module):
+class CustomNetwork(nn.Module):
     """phi: float32 images [N,3,H,W] to embeddings [N,dim], by somebody's network and, if need be, a linear layer."""
 
     def __init__(self, features: Features, embed: nn.Module):
@@ -89,7 +89,7 @@ class OwnNetwork(nn.Module):
         return self.embed(self.features(images))
 
 
-def build_own(name: str, dim: int, size: tuple[int, int] = (112, 112)) -> OwnNetwork:
+def build_custom(name: str, dim: int, size: tuple[int, int] = (112, 112)) -> CustomNetwork:
     """A freshly initialised network by its name in a recipe, of torchvision or by import path.
 
     size: (height, width) of the images that it takes where the name does not say it.
@@ -106,18 +106,18 @@ def build_own(name: str, dim: int, size: tuple[int, int] = (112, 112)) -> OwnNet
     width = embedding_width(features, named or size)
     if gives_embedding and width != dim:
         raise BctError(f"network {plain} was asked for dim={dim} and gives embeddings of {width} elements")
-    return OwnNetwork(features.train(), nn.Identity() if gives_embedding else nn.Linear(width, dim))
+    return CustomNetwork(features.train(), nn.Identity() if gives_embedding else nn.Linear(width, dim))
 
 
 def embedding_width(net: nn.Module, size: tuple[int, int]) -> int:
     """d of the [N,d] that a network gives, found by a black image. Raises BctError if it cannot take images."""
     net.eval()
-    with torch.no_grad(), understood(getattr(net, "name", type(net).__name__), size):
+    with torch.no_grad(), as_sentence(getattr(net, "name", type(net).__name__), size):
         return net(torch.zeros(2, 3, *size)).shape[1]
 
 
 @contextlib.contextmanager
-def understood(name: str, size: tuple[int, int]) -> Iterator[None]:
+def as_sentence(name: str, size: tuple[int, int]) -> Iterator[None]:
     """Whatever somebody's network raises inside becomes one sentence of a BctError."""
     try:
         yield

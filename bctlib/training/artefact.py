@@ -110,10 +110,10 @@ def is_artefact(path: Path) -> bool:
         return False
 
 
-def load_artefact(path: Path, own_network: str | None = None) -> Artefact:
+def load_artefact(path: Path, custom_network: str | None = None) -> Artefact:
     """Read a sealed model onto the CPU, in evaluation mode and frozen.
 
-    own_network: `package.module:factory` of a network that is not bctlib's. Its code is imported only if it is named
+    custom_network: `package.module:factory` of a network that is not bctlib's. Its code is imported only if it is named
     here: no file decides what is executed. Raises BctError naming the file when it is unfinished, damaged, of another
     format, or does not fit its recipe, and when its network is not the one that was named.
     """
@@ -127,7 +127,7 @@ def load_artefact(path: Path, own_network: str | None = None) -> Artefact:
         if about["format"] != FORMAT:
             raise BctError(f"its format is {about['format']!r}, expected {FORMAT!r}")
         recipe = Recipe.from_text(about["recipe"])
-        _check_network(path, recipe, own_network)
+        _check_network(path, recipe, custom_network)
         form = about["head"]
         _check_sizes(recipe, form, tensors)
         head = build_head(form["kind"], form["classes"], form["dim"], **form["settings"])
@@ -165,10 +165,10 @@ def _check_sizes(recipe: Recipe, form: dict, tensors: dict[str, torch.Tensor]) -
         raise BctError(f"its embeddings have {recipe.dim} elements, but no weight has more than {widest} rows")
 
 
-def _check_network(path: Path, recipe: Recipe, own_network: str | None) -> None:
+def _check_network(path: Path, recipe: Recipe, custom_network: str | None) -> None:
     plain, _ = split_size(recipe.backbone)
-    if is_import_path(plain) and plain != own_network:
-        given = f"{own_network} was given" if own_network else "its code is run only if you name it"
+    if is_import_path(plain) and plain != custom_network:
+        given = f"{custom_network} was given" if custom_network else "its code is run only if you name it"
         raise UsageError(f"{path} was trained with the network {plain}, and {given}: expected backbone {plain}")
 
 

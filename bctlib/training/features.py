@@ -20,7 +20,7 @@ from bctlib.data.photos.distortion import normalise_colour
 from bctlib.data.photos.sets import ImageFilePool
 from bctlib.data.templates import ImagePool
 from bctlib.training.artefact import Artefact
-from bctlib.training.processes import here
+from bctlib.training.processes import current_group
 from bctlib.training.store import exclusive, model_folder
 
 
@@ -60,7 +60,7 @@ def stored_features(model: Artefact, pool: Pool, compute: Callable[[Share], np.n
 
     compute: float32 [n,d] of a share's images. Of several processes each computes its own; rank 0 writes.
     """
-    path, processes = features_file(model, pool), here()
+    path, processes = features_file(model, pool), current_group()
     if not processes.of_first(is_sealed(path)):
         with exclusive(f"{model.recipe.key}-{pool.key}", "features"):
             if not processes.of_first(is_sealed(path)):  # no other run computed them meanwhile

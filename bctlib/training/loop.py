@@ -19,7 +19,7 @@ from bctlib.methods import Batch, Method, OldModel, Preparation, build_method
 from bctlib.networks import build_backbone
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.devices import InTrainingPrecision, accelerated, autocast
-from bctlib.training.processes import here
+from bctlib.training.processes import current_group
 from bctlib.training.recipe import Recipe, Schedule
 from bctlib.training.run_state import RunState
 
@@ -106,7 +106,7 @@ def train(
         raise BctError(f"{label}: dim is {recipe.dim}, expected at least {old.dim}, the old model's")
     if old is not None:
         old = OldModel(InTrainingPrecision(old.backbone), old.head, old.classes)
-    schedule, data, processes = recipe.schedule, data.to(device), here()
+    schedule, data, processes = recipe.schedule, data.to(device), current_group()
     share = processes.share_of_batch(schedule.batch, len(data))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(hash_seed(recipe.key))

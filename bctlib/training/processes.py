@@ -1,6 +1,6 @@
 """What one of several training processes knows of the others, and what they do together.
 
-`torchrun` starts the processes; each enters `joined`, and `here()` is then its place among them. A process that joined
+`torchrun` starts the processes; each enters `joined`, and `current_group()` is then its place among them. A process that joined
 nobody is alone: the same object with size 1, whose every operation gives back what it was given, so that nothing that
 trains or embeds has a second path for it.
 """
@@ -138,12 +138,12 @@ class Processes:
         return device if self.size == 1 else f"{device}, {self.size} processes"
 
 
-_here = Processes()
+_current = Processes()
 
 
-def here() -> Processes:
+def current_group() -> Processes:
     """This process's place among those that it joined; alone where it joined nobody."""
-    return _here
+    return _current
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -158,11 +158,11 @@ def joined(device: str = "auto") -> Iterator[tuple[Processes, torch.device]]:
     Gives the place among them and the device of this one: `device` as `choose_device` understands it, and with several
     processes on CUDA one GPU for each. Raises UsageError for a device that cannot be shared out.
     """
-    global _here
+    global _current
     rank, size = rank_and_size()
     chosen = choose_device(device)
     if size == 1:
-        yield _here, chosen
+        yield _current, chosen
         return
     own = _own_device(chosen)
     backend = "gloo"
@@ -170,12 +170,12 @@ def joined(device: str = "auto") -> Iterator[tuple[Processes, torch.device]]:
         torch.cuda.set_device(own)
         backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend, timeout=_PATIENCE)
-    _here = Processes(rank, size)
+    _current = Processes(rank, size)
     try:
-        yield _here, own
+        yield _current, own
         dist.destroy_process_group()  # not after an error: it would wait for the others
     finally:
-        _here = Processes()
+        _current = Processes()
 
 
 def _own_device(chosen: torch.device) -> torch.device:

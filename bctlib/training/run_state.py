@@ -14,10 +14,10 @@ from torch import nn
 from bctlib.base import progress
 from bctlib.base.errors import BctError, Diverged
 from bctlib.training.checkpoint import Checkpoint
-from bctlib.training.processes import here
+from bctlib.training.processes import current_group
 
 EVERY_S = 180.0  # between two checkpoints within an epoch; each epoch ends in one besides
-LOOK_EVERY = 32  # steps between two looks at the losses where each look would make the host wait for the device
+CHECK_EVERY = 32  # steps between two looks at the losses where each look would make the host wait for the device
 
 
 class RunState:
@@ -38,7 +38,7 @@ class RunState:
         self.epoch = self.step = 0
         self.losses: list[float] = []
         self.total = torch.zeros((), device=device)
-        self._latest = torch.zeros(LOOK_EVERY if device.type == "cuda" else 1, device=device)
+        self._latest = torch.zeros(CHECK_EVERY if device.type == "cuda" else 1, device=device)
         self._began = self._saved = time.perf_counter()
 
     @property
@@ -53,7 +53,7 @@ class RunState:
     def add(self, loss: torch.Tensor) -> None:
         """Count a step by its loss (float32 [], without gradient). Raises Diverged for one that is not finite.
 
-        On a GPU the loss is looked at every LOOK_EVERY steps and before each checkpoint, so that no step waits for it.
+        On a GPU the loss is looked at every CHECK_EVERY steps and before each checkpoint, so that no step waits for it.
         """
         self.total += loss
         self._latest[self.step % len(self._latest)] = loss
@@ -65,8 +65,8 @@ class RunState:
 
     def _due(self) -> bool:
         """Whether it is time for a checkpoint; several processes ask rank 0, and not at every step."""
-        processes = here()
-        if processes.size > 1 and self.step % LOOK_EVERY:
+        processes = current_group()
+        if processes.size > 1 and self.step % CHECK_EVERY:
             return False
         return processes.of_first(time.perf_counter() - self._saved > EVERY_S)
 
@@ -91,7 +91,7 @@ class RunState:
         except BctError as error:
             found = None
             progress.say(f"{self.label}: {error}; training begins anew")
-        if not here().agree(self.steps):
+        if not current_group().agree(self.steps):
             raise BctError(f"{self.label}: the processes find different checkpoints: expected one store for all")
         if found:
             within = f", after {self.step} of its {self.steps_per_epoch} steps" if self.step else ""
@@ -142,7 +142,7 @@ class RunState:
         if self.checkpoint:
             self._look()
             state = self.state()
-            if here().first:
+            if current_group().first:
                 self.checkpoint.write(*state)
 
     def _look(self) -> None:

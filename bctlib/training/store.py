@@ -23,7 +23,7 @@ from bctlib.data.training_set import TrainingData
 from bctlib.training.artefact import Artefact, Training, load_artefact, save_artefact
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.loop import train
-from bctlib.training.processes import here
+from bctlib.training.processes import current_group
 from bctlib.training.recipe import Recipe
 
 
@@ -48,9 +48,9 @@ def is_trained(recipe: Recipe) -> bool:
 
 def forget(recipe: Recipe) -> None:
     """Remove a model and its features, so that it will be trained again."""
-    if here().first:
+    if current_group().first:
         shutil.rmtree(model_folder(recipe.key), ignore_errors=True)
-    here().barrier()
+    current_group().barrier()
 
 
 def fetch(
@@ -62,7 +62,7 @@ def fetch(
     model is damaged, naming the file (which is set aside, so that the next call trains), and when `old` is not the
     model that the recipe names. Of several processes that train together rank 0 looks, locks and writes.
     """
-    path, processes = model_file(recipe.key), here()
+    path, processes = model_file(recipe.key), current_group()
     if processes.of_first(is_sealed(path)):
         return _load(path, recipe).to(device)
     if recipe.old != (old.recipe.key if old else None):
@@ -106,7 +106,7 @@ def exclusive(key: str, label: str) -> Iterator[None]:
     The operating system releases it when the process dies, however it dies; who comes next then says so. Raises
     BctError when the store cannot be written. Of processes that train together rank 0 holds it for all.
     """
-    if not here().first:
+    if not current_group().first:
         yield
         return
     folder = locations.store_dir() / "locks"

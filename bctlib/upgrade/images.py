@@ -16,7 +16,7 @@ from bctlib.data.photos.sets import ImageFolderSet, image_folder_set
 
 
 @dataclass(frozen=True)
-class OwnImages:
+class CustomImages:
     """n image files below `root` in the order of their features. labels: a class name each, or None if unknown.
 
     left_out: what else is in the folder, in words, empty for nothing.
@@ -48,7 +48,7 @@ def images_by_class(
     return index, image_folder_set(index, framing=WholeImage(size), workers=workers)
 
 
-def images_to_embed(source: Path | str) -> OwnImages:
+def images_to_embed(source: Path | str) -> CustomImages:
     """The images of a folder, or those that a text file lists.
 
     source: ROOT/CLASS/**/image (labels are the classes; sorted by class, then path), a folder that holds images only
@@ -74,7 +74,7 @@ def images_to_embed(source: Path | str) -> OwnImages:
     return _checked(source, [path for path, _ in pairs], tuple(labels))
 
 
-def _of_folder(root: Path) -> OwnImages:
+def _of_folder(root: Path) -> CustomImages:
     try:
         index = index_folder(root)
     except NoImages:
@@ -82,10 +82,10 @@ def _of_folder(root: Path) -> OwnImages:
             raise
         return found
     _require_every_class(root, index)
-    return OwnImages(index.root, index.paths, tuple(index.classes[i] for i in index.labels), index.left_out)
+    return CustomImages(index.root, index.paths, tuple(index.classes[i] for i in index.labels), index.left_out)
 
 
-def _directly_in(root: Path) -> OwnImages | None:
+def _directly_in(root: Path) -> CustomImages | None:
     """The images of a folder whose sub-folders, if any, hold none; None where it has none itself."""
     left_out, names = LeftOut(), []
     with os.scandir(root) as entries:
@@ -102,7 +102,7 @@ def _directly_in(root: Path) -> OwnImages | None:
         return None
     if left_out.kinds:
         progress.say(f"{root.resolve()}: {left_out.text()}")
-    return OwnImages(root.resolve(), PathList.of(names), None, left_out.text())
+    return CustomImages(root.resolve(), PathList.of(names), None, left_out.text())
 
 
 def _require_every_class(root: Path | str, index: ImageIndex) -> None:
@@ -130,9 +130,9 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _checked(source: Path, paths: list[str], labels: tuple[str, ...] | None) -> OwnImages:
+def _checked(source: Path, paths: list[str], labels: tuple[str, ...] | None) -> CustomImages:
     root = source.resolve().parent
     for number, path in enumerate(paths, 1):
         if not _is_file(root / path):
             raise BctError(f"{source}, line {number}: there is no file {root / path}")
-    return OwnImages(root, PathList.of(paths), labels)
+    return CustomImages(root, PathList.of(paths), labels)

@@ -31,7 +31,7 @@ _COMMON_S = 1.5  # what another rank gives rank 0 to say the same
 _CONSEQUENCE_S = 4.0  # what an error that is none of ours gives torchrun to find the process that caused it
 
 
-def run_as_one(work: Callable[[], None], command: str) -> int:
+def rank_main(work: Callable[[], None], command: str) -> int:
     """Do `work`, this process's part, and give the exit status; a BctError is one sentence on stderr.
 
     torchrun is told the error too, by the file that it names for that. Any other exception is raised again.
@@ -82,7 +82,7 @@ def train_models(bench: Workbench, names: Sequence[str], parts: Sequence[str], p
 
 def main(words: Sequence[str] | None = None) -> int:
     """The command line; gives the exit status."""
-    return run_as_one(lambda: _main(sys.argv[1:] if words is None else words), COMMAND)
+    return rank_main(lambda: _main(sys.argv[1:] if words is None else words), COMMAND)
 
 
 def _main(words: Sequence[str]) -> None:

@@ -187,4 +187,4 @@ def flops_of(recipe: Recipe, classes: int, shape: tuple[int, int, int]) -> dict[
     with torch.device("meta"):
         backbone = build_backbone(recipe.backbone, recipe.dim)
         head = build_head(recipe.head, classes, recipe.dim, **recipe.head_settings)
-        return training_flops(lambda images: head.responses(backbone(images)), torch.empty(8, *shape))
+        return training_flops(lambda images: head.logits(backbone(images)), torch.empty(8, *shape))

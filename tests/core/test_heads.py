@@ -113,8 +113,8 @@ def test_responses_have_the_scale_but_no_margin():
     z = embeddings()
     head = head_of("cosine-margin")
     expected = head.scale * F.cosine_similarity(z[:, None], head.weight[None], dim=2)
-    torch.testing.assert_close(head.responses(z), expected)
-    taken = head.responses(z) - head.logits(z, LABELS)
+    torch.testing.assert_close(head.logits(z), expected)
+    taken = head.logits(z) - head.training_logits(z, LABELS)
     torch.testing.assert_close(taken, head.scale * head.margin * F.one_hot(LABELS, CLASSES).float())
 
 
@@ -128,12 +128,12 @@ def test_with_classes_keeps_the_old_rows_and_freezes(kind):
     assert not any(parameter.requires_grad for parameter in extended.parameters())
     assert all(parameter.requires_grad for parameter in head.parameters())
     z = embeddings()
-    torch.testing.assert_close(extended.responses(z)[:, :CLASSES], head.responses(z))
+    torch.testing.assert_close(extended.logits(z)[:, :CLASSES], head.logits(z))
     if kind == "softmax":
         assert torch.equal(extended.bias, torch.cat([head.bias, torch.zeros(2)]))
     else:
         shorter = head.with_classes(rows / 7)  # the length of a synthesised row says nothing
-        torch.testing.assert_close(extended.responses(z), shorter.responses(z))
+        torch.testing.assert_close(extended.logits(z), shorter.logits(z))
 
 
 def test_build_head_refuses_what_it_does_not_know():

@@ -162,7 +162,7 @@ def test_distillation_is_least_where_the_answers_agree():
     case.net.load_state_dict(case.old.backbone.state_dict())
     batch = case.batch()
     loss = case.method("bct-kd").compatibility(batch)
-    answer = torch.softmax(case.old.head.responses(case.old.embed(case.images)), 1)
+    answer = torch.softmax(case.old.head.logits(case.old.embed(case.images)), 1)
     assert loss.item() == pytest.approx((-answer * answer.log()).sum().item() / 3, rel=1e-5)
     loss.backward()
     assert batch.embedding.grad.abs().max() < 1e-6

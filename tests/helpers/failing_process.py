@@ -6,7 +6,7 @@ import sys
 
 from bctlib.base.errors import BctError
 from bctlib.training.processes import joined
-from companion.launcher.train_models import run_as_one
+from companion.launcher.train_models import rank_main
 
 
 def work() -> None:
@@ -28,4 +28,4 @@ FAULTS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(run_as_one(work, "failing"))
+    sys.exit(rank_main(work, "failing"))

@@ -31,9 +31,9 @@ from bctlib.methods import METHODS, OldModel, Preparation
 from bctlib.training import devices, store
 from bctlib.training.features import pool_features
 from bctlib.training.loop import Trained, train
-from bctlib.training.processes import here, joined
+from bctlib.training.processes import current_group, joined
 from bctlib.training.recipe import Recipe
-from companion.launcher.train_models import run_as_one
+from companion.launcher.train_models import rank_main
 
 CPU = torch.device("cpu")
 BATCH = 32
@@ -113,7 +113,7 @@ def everything(photographs: Path) -> dict[str, torch.Tensor]:
     for name in IN_FLOAT32:
         found |= named(f"{name} in float32", trained(single, CASES[name], TrainingSet))
     data = tiny_set(per_class=9)
-    own = here().share(len(data))
+    own = current_group().share(len(data))
     preparation = Preparation(data.classes, CPU, lambda: data.plain_batches(4, own), single)
     found["class means"] = preparation.old_class_means
     found |= named("photographs", trained_on_photographs(photographs))
@@ -149,7 +149,7 @@ def trained_on_photographs(folder: Path) -> Trained:
         model = train(tiny_recipe(backbone="rehearsal-net", epochs=2, batch=len(data)), data, None, CPU)
     finally:
         ImageList.__getitem__ = read
-    assert len(seen) == 2 * len(data) // here().size
+    assert len(seen) == 2 * len(data) // current_group().size
     return model
 
 
@@ -212,4 +212,4 @@ def work() -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     devices.has_bf16 = lambda device: False
-    sys.exit(run_as_one(work, "two_processes"))
+    sys.exit(rank_main(work, "two_processes"))

@@ -17,7 +17,7 @@ from bctlib.base.errors import BctError, UsageError
 from bctlib.base.share import Share
 from bctlib.training import store
 from bctlib.training.artefact import load_artefact
-from bctlib.training.processes import Processes, here, joined
+from bctlib.training.processes import Processes, current_group, joined
 
 HERE = Path(__file__).parents[1] / "helpers"
 LAUNCH = ("-P", "-m", "companion.launcher.start_processes")
@@ -159,7 +159,7 @@ def test_a_share_of_each_batch():
 
 
 def test_alone_every_operation_gives_back_what_it_was_given():
-    alone = here()
+    alone = current_group()
     tensor, net = torch.ones(2), torch.nn.BatchNorm2d(3)
     assert alone == Processes() and alone.first
     assert alone.sum(tensor) is tensor and alone.parallel(net) is net

@@ -86,7 +86,7 @@ def test_an_easy_set_is_learnt(head):
     model = train(tiny_recipe(head=head, head_settings=settings, epochs=8), data, None, CPU)
     assert model.losses[-1] < 0.5 * model.losses[0]
     images, labels = next(iter(tiny_set("abcdef").plain_batches()))
-    accuracy = (model.head.responses(model.backbone(images)).argmax(1) == labels).float().mean().item()
+    accuracy = (model.head.logits(model.backbone(images)).argmax(1) == labels).float().mean().item()
     assert accuracy > 0.7  # chance is 1/6
 
 

@@ -15,7 +15,7 @@ from bctlib.upgrade.report.searches import PairScores, Searches, score_pairs
 RULE = "strict"
 FEW_PAIRS = 100
 """Fewer impostor pairs than this decide no operating point by themselves: an image is on many of them."""
-FOUND, SOUGHT_IN_VAIN, ONLY_ENROLLED = range(3)
+FOUND, NON_MATED, ONLY_ENROLLED = range(3)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def choose_points(
 
 def draw_identities(inputs: Inputs, resamples: int, seed: int) -> np.ndarray:
     """Weights of classes, uint8 [c, b]; see `bctlib.upgrade.report.resampling`."""
-    strata = np.where(inputs.query_counts > 0, SOUGHT_IN_VAIN, ONLY_ENROLLED)
+    strata = np.where(inputs.query_counts > 0, NON_MATED, ONLY_ENROLLED)
     strata[inputs.query_class[inputs.mated]] = FOUND
     return draw_weights(strata, resamples, seed)
 

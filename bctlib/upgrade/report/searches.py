@@ -91,7 +91,7 @@ def search_gallery(comparison: Comparison, inputs: Inputs) -> Searches:
         else:
             part.scores[ranges(part.own_low, part.own_high)] = -np.inf
             column = part.scores.argmax(axis=1)
-            _raise(others, part.rows, part.scores[np.arange(len(column)), column], order[part.start + column])
+            _update_max(others, part.rows, part.scores[np.arange(len(column)), column], order[part.start + column])
     return Searches(*mates, *others, positives)
 
 
@@ -109,10 +109,10 @@ def _take_mates(best: tuple[np.ndarray, np.ndarray], part: Scores, order: np.nda
     highest = np.maximum.reduceat(scores, first)
     is_best = np.flatnonzero(scores == np.repeat(highest, np.diff(first, append=len(owners))))
     chosen = is_best[np.flatnonzero(np.diff(owners[is_best], prepend=-1))]
-    _raise(best, part.rows[owners[first]], highest, order[part.start + column[chosen]])
+    _update_max(best, part.rows[owners[first]], highest, order[part.start + column[chosen]])
 
 
-def _raise(best: tuple[np.ndarray, np.ndarray], rows: np.ndarray, scores: np.ndarray, found: np.ndarray) -> None:
+def _update_max(best: tuple[np.ndarray, np.ndarray], rows: np.ndarray, scores: np.ndarray, found: np.ndarray) -> None:
     higher = scores > best[0][rows]
     best[0][rows[higher]], best[1][rows[higher]] = scores[higher], found[higher]
 

@@ -13,7 +13,7 @@ import torch
 from bctlib.base import progress
 from bctlib.base.errors import UsageError, as_user_error
 from bctlib.base.files import is_sealed, marker, remove_leftovers
-from bctlib.base.foreign_networks import split_size, understood, with_size
+from bctlib.base.foreign_networks import as_sentence, split_size, with_size
 from bctlib.base.network_code import code_of
 from bctlib.base.provenance import provenance
 from bctlib.data.photos.class_names import read_class_map
@@ -57,7 +57,7 @@ def training_seconds(
     method = build_method(recipe.method, **recipe.options)
     for _ in range(2):  # the first prepares kernels and memory
         began = time.perf_counter()
-        with understood(split_size(recipe.backbone)[0], size), autocast(device):
+        with as_sentence(split_size(recipe.backbone)[0], size), autocast(device):
             net(images).float().square().mean().backward()
         if old is not None and method.runs_old(unseen):
             with autocast(device):
@@ -124,7 +124,7 @@ def train_new_model(
     if out.exists() and not is_artefact(out):
         raise UsageError(f"--out {out} is there, and is no model file of bctlib: expected another name")
     if isinstance(old, str | Path):
-        old = old_from_artefact(old, own_network=backbone)
+        old = old_from_artefact(old, custom_network=backbone)
     size = image_size or (old and old.image_size) or FACE
     index, images = images_by_class(data, size, workers)
     progress.say(f"data: {len(index):,} images of {len(index.classes):,} classes in {index.root}")

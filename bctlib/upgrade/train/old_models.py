@@ -10,7 +10,7 @@ from torch import nn
 
 from bctlib.base import progress
 from bctlib.base.errors import BctError, UsageError, as_user_error
-from bctlib.base.foreign_networks import understood
+from bctlib.base.foreign_networks import as_sentence
 from bctlib.base.network_code import code_of
 from bctlib.data.photos.class_names import one_form, read_class_names, read_row_classes
 from bctlib.data.photos.framing import FACE
@@ -21,7 +21,7 @@ from bctlib.upgrade.train.weights_network import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     NO_CLASSIFIER,
-    SeenAs,
+    Preprocessed,
     digest_of_tensors,
     network_of_weights,
 )
@@ -66,13 +66,13 @@ class NoNetwork(nn.Module):
         raise BctError("the old network cannot be run: only features of it are left")
 
 
-def old_from_artefact(path: Path | str, own_network: str | None = None) -> Old:
-    """A model that bctlib has trained. own_network: as for `load_artefact`, which raises BctError."""
-    artefact = load_artefact(Path(path), own_network)
+def old_from_artefact(path: Path | str, custom_network: str | None = None) -> Old:
+    """A model that bctlib has trained. custom_network: as for `load_artefact`, which raises BctError."""
+    artefact = load_artefact(Path(path), custom_network)
     old, size = artefact.as_old(), artefact.image_size or FACE
     old.classes = tuple(one_form(old.classes, str(path)))
-    old.backbone = SeenAs(old.backbone, size, (0.5,) * 3, (0.5,) * 3)
-    with understood(f"of {path}", size):
+    old.backbone = Preprocessed(old.backbone, size, (0.5,) * 3, (0.5,) * 3)
+    with as_sentence(f"of {path}", size):
         old.embed(torch.zeros(2, 3, *size))
     about = f"{artefact.recipe.backbone} of {path}, {_about_head(old.head)}"
     return Old(old, artefact.recipe.key, about, size)

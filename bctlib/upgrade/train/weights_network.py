@@ -31,7 +31,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 NO_CLASSIFIER = "none"
 
 
-class SeenAs(nn.Module):
+class Preprocessed(nn.Module):
     """A network that wants images in its own size and normalisation: float32 [N,3,H,W] in [-1,1] come in.
 
     size: (height, width), None to leave it; mean, std: of each channel, of pixels in [0,1].
@@ -58,7 +58,7 @@ class PlainNetwork:
     the embedding. weights: the state dict it was made of, the classifier's included. settings: all else it depends on.
     """
 
-    net: SeenAs
+    net: Preprocessed
     dim: int
     rows: torch.Tensor | None
     bias: torch.Tensor | None
@@ -110,7 +110,7 @@ def network_of_weights(
     rows, bias, taken = _classifier(path, whole, weights, last, classifier, guess)
     off = _take_off(net, last, weights, taken)
     _load(path, backbone, net, {name: each for name, each in weights.items() if not _belongs(name, taken)})
-    seen = SeenAs(Features(net, backbone), image_size, mean, std).eval().requires_grad_(False)
+    seen = Preprocessed(Features(net, backbone), image_size, mean, std).eval().requires_grad_(False)
     dim = embedding_width(seen, image_size or FACE)
     if rows is not None and rows.dim() == 2 and rows.shape[1] != dim:
         hint = "; it looks transposed" if len(rows) == dim else ""

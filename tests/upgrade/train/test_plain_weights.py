@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bctlib.base.errors import BctError, UsageError
-from bctlib.base.foreign_networks import build_own
+from bctlib.base.foreign_networks import build_custom
 from bctlib.upgrade import embed
 from bctlib.upgrade.train.old_models import old_from_weights
 from bctlib.upgrade.train.plain_weights import read_classifier, read_weights
@@ -114,7 +114,7 @@ def test_a_network_without_any_classifier(tmp_path, capsys):
 def test_classifiers_of_torchvision_with_more_than_one_answer(tmp_path, capsys):
     """googlenet and inception_v3 answer twice in training; squeezenet has no linear layer, and the sentence says so."""
     for name, side in (("googlenet", 32), ("inception_v3", 80)):
-        net = build_own(f"{name}@{side}x{side}", 8).train()
+        net = build_custom(f"{name}@{side}x{side}", 8).train()
         assert net(torch.zeros(2, 3, side, side)).shape == (2, 8)
     torch.manual_seed(0)
     net = torchvision.models.googlenet(num_classes=5, init_weights=False).eval()
@@ -123,7 +123,7 @@ def test_classifiers_of_torchvision_with_more_than_one_answer(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "googlenet without aux1 and aux2 and without transform_input" in said and "give 0.5 as mean and std" in said
     with pytest.raises(BctError, match="squeezenet1_0 has no linear layer as its classifier.*is a convolution"):
-        build_own("squeezenet1_0@64x64", 8)
+        build_custom("squeezenet1_0@64x64", 8)
 
 
 def test_an_old_model_without_a_classifier_is_sent_to_its_features(tmp_path):

@@ -226,7 +226,7 @@ def test_a_classifier_in_a_file_of_its_own_stands_for_the_last_layer(tmp_path, w
     )
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(old.model.head.responses(old.model.embed(images)), net(images))
+        torch.testing.assert_close(old.model.head.logits(old.model.embed(images)), net(images))
 
 
 def test_a_last_layer_that_emits_the_embedding_is_kept_before_a_classifier_in_a_file(tmp_path):
