@@ -1,8 +1,8 @@
 """What one of several training processes knows of the others, and what they do together.
 
-`torchrun` starts the processes; each enters `joined`, and `current_group()` is then its place among them. A process that joined
-nobody is alone: the same object with size 1, whose every operation gives back what it was given, so that nothing that
-trains or embeds has a second path for it.
+`torchrun` starts the processes; each enters `joined`, and `current_group()` then says which of them this one is. A
+process that joined none is a group of size 1, whose every operation returns its argument, so that training and
+embedding need no second code path.
 """
 
 import os

@@ -90,7 +90,7 @@ def test_every_loop_of_the_page_runs_and_binds(loop, tmp_path, monkeypatch):
 def assert_the_pages_line_embeds(space: dict, model: str) -> None:
     """The page's command, with that model and the images of the test, writes what the network emits."""
     _, line = blocks("docs/training.md", "bash")
-    options = shlex.split(line)[3:]
+    options = shlex.split(line)[2:]
     for name, value in {"--model": model, "--image-size": "32", "--images": str(space["photos"])}.items():
         options[options.index(name) + 1] = value
     options += ["--mean", *["0.5"] * 3, "--std", *["0.5"] * 3, "--workers", "0", "--device", "cpu"]

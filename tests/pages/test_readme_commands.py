@@ -16,14 +16,10 @@ from bctlib.upgrade.report import command as report
 from bctlib.upgrade.train import command as train
 from companion.launcher import main, train_models
 from companion.launcher.command_line import parse, parse_value, read_defaults
+from dev.bench.__main__ import main as bench
 
 KNOWN_TOOLS = {"git", "cd", "conda", "export", "uv", "source"}
-PARSERS = {
-    "bctlib.upgrade.train.command": train,
-    "bctlib.upgrade.embed": embed,
-    "bctlib.upgrade.evaluate.command": evaluate,
-    "bctlib.upgrade.report.command": report,
-}
+COMMANDS_OF_BCTLIB = {"train": train, "embed": embed, "evaluate": evaluate, "report": report}
 
 
 def commands_of(page: str) -> list[list[str]]:
@@ -49,14 +45,20 @@ def test_the_readme_says_how_to_begin_and_how_to_test():
 @pytest.mark.parametrize("words", DIFFERENT, ids=" ".join)
 def test_a_command_of_the_pages(words, capsys):
     tool, *arguments = words
-    if tool in ("./reproduce.sh", "bctlib"):
+    if tool == "bctlib":
+        command, *options = arguments
+        if "--help" not in options:  # ends in an error for any option that is not its own
+            COMMANDS_OF_BCTLIB[command]._parser().parse_args(options)
+    elif tool == "./reproduce.sh":
         request = parse(arguments)  # raises on any word that is not understood
         if request.command in ("help", "list", "plan"):
             assert main.main(arguments) == 0
             assert capsys.readouterr().out.strip()
         elif request.command in ("bench", "data"):
             with pytest.raises(SystemExit, match="0"):
-                main.main([*arguments[:2], "--help"])
+                (main.main if request.command == "data" else bench)(
+                    [*arguments[request.command == "bench" : 2], "--help"]
+                )
             known = capsys.readouterr().out
             assert all(word in known for word in arguments if word.startswith("--"))
     elif tool == "papermill":
@@ -66,11 +68,8 @@ def test_a_command_of_the_pages(words, capsys):
             parse_value(notebook, read_defaults(notebook), name, value)
     elif tool in ("python", "python3") and arguments[0] == "-m":
         module, *options = arguments[1:]
-        if module in PARSERS and "--help" not in options:
-            PARSERS[module]._parser().parse_args(options)  # ends in an error for any option that is not its own
-        else:
-            source = Path(find_spec(module).origin).read_text(encoding="utf-8")
-            assert all(word in source for word in options if word.startswith("--") and word != "--help")
+        source = Path(find_spec(module).origin).read_text(encoding="utf-8")
+        assert all(word in source for word in options if word.startswith("--") and word != "--help")
     elif tool == "torchrun":
         started = torchrun.parse_args(arguments)
         assert started.module and started.training_script == "companion.launcher.train_models"
