@@ -10,7 +10,7 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 MAX_BYTES = 700_000
-IMPORTS = {"bctlib", "numpy", "pandas", "matplotlib", "IPython"}
+IMPORTS = {"bctlib", "companion", "numpy", "pandas", "matplotlib", "IPython"}
 MACHINE_PATH = re.compile(r"/(?:home|root|work|tmp|Users|var/folders)/[\w.-]+|[A-Z]:\\\\+Users")
 
 
