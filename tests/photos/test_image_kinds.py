@@ -169,3 +169,10 @@ def test_whatever_a_decoder_raises_names_the_file(tmp_path, monkeypatch, error, 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
     with pytest.raises(BctError, match=f"1.png: {said}"):
         read_image(tmp_path / "1.png")
+
+
+def test_an_eps_file_under_the_name_of_an_image_is_not_executed(tmp_path):
+    lines = "%!PS-Adobe-3.0 EPSF-3.0", "%%BoundingBox: 0 0 10 10", "%%EndComments", "showpage"
+    (tmp_path / "a.jpg").write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(BctError, match="a.jpg: is an EPS file, a program that Ghostscript would execute: expected an"):
+        read_image(tmp_path / "a.jpg")

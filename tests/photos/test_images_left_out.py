@@ -137,3 +137,15 @@ def test_the_last_line_of_embed_says_it_too(photos, tmp_path, monkeypatch, capsy
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("4 images x 32: x.npy, x.paths.txt, x.labels.txt in ")
     assert last.endswith("; left out: 1 image beside the folders of the classes (loose.jpg)")
+
+
+def test_a_dead_link_may_be_a_class_and_is_named_until_it_leads_somewhere(photos, tmp_path, capsys):
+    (photos / "three").symlink_to(tmp_path / "disk" / "three")
+    (photos / "one" / "more").symlink_to(tmp_path / "disk" / "more")
+    for _ in range(2):
+        assert len(images_to_embed(photos)) == 4
+        assert said_of(capsys, photos) == "2 dead links (three, ...)"
+    save_picture(tmp_path / "disk" / "three" / "0.jpg", 1)
+    save_picture(tmp_path / "disk" / "more" / "0.jpg", 1)
+    assert list(images_to_embed(photos).labels) == ["one", "one", "one", "three", "two", "two"]
+    assert "left out" not in capsys.readouterr().err

@@ -47,6 +47,8 @@ def read_image(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
+            if image.format == "EPS":
+                raise _NotRead("is an EPS file, a program that Ghostscript would execute: expected an image of pixels")
             image.load()  # here, as NumPy would take an AttributeError of a decoder for "this is no array"
             return _as_rgb(image)
     # Decoders raise whatever they like on damaged bytes: AVIF's RuntimeError, struct.error, IndexError, MemoryError.

@@ -21,7 +21,18 @@ from bctlib.base.text_lines import path_and_label, text_lines
 from bctlib.data.photos.class_names import class_names
 from bctlib.data.photos.contents import file_contents
 from bctlib.data.photos.files import PathList, in_threads
-from bctlib.data.photos.scan import BESIDE, EMPTY, LeftOut, change_time, is_folder, is_image, scan_identity, size_of
+from bctlib.data.photos.scan import (
+    BESIDE,
+    DEAD_LINK,
+    EMPTY,
+    LeftOut,
+    change_time,
+    is_dead_link,
+    is_folder,
+    is_image,
+    scan_identity,
+    size_of,
+)
 
 FORMAT = 2
 
@@ -174,7 +185,7 @@ def _load(path: Path, root: Path) -> ImageIndex | None:
 
 
 def _scan(root: Path) -> tuple[ImageIndex, PathList, np.ndarray]:
-    left_out = LeftOut()
+    left_out, dead = LeftOut(), []
     try:
         time = change_time(root)
         with os.scandir(root) as entries:
@@ -185,10 +196,14 @@ def _scan(root: Path) -> tuple[ImageIndex, PathList, np.ndarray]:
                 left_out.add_hidden(entry, entry.name)
             elif is_image(entry):
                 left_out.add(BESIDE, entry.name)
+            elif is_dead_link(entry):  # of a class, perhaps
+                left_out.add(DEAD_LINK, entry.name)
+                dead.append(entry.name)
     except OSError as error:
         raise BctError(f"cannot read {root}: {error.strerror}") from error
     names = class_names(folders, str(root))
-    paths, identities, sizes, watched, times = [], [], [], ["."], [time]
+    paths, identities, sizes, watched = [], [], [], [".", *dead]
+    times = [time, *(change_time(root / link) for link in dead)]
     with progress.task(f"index of {root.name}", len(folders), unit="identity", every_s=5) as task:
         scanned = in_threads(lambda name: scan_identity(root, name), folders, chunk=8)
         for done, (folder, name, part) in enumerate(zip(folders, names, scanned, strict=True), 1):

@@ -16,6 +16,7 @@ from bctlib.base.errors import BctError
 from bctlib.data.photos.files import is_image_name
 
 BESIDE = ("image beside the folders of the classes", "images beside the folders of the classes")
+DEAD_LINK = ("dead link", "dead links")
 EMPTY = ("folder without an image", "folders without an image")
 HIDDEN_FOLDER = ("hidden folder", "hidden folders")
 HIDDEN_IMAGE = ("hidden image", "hidden images")
@@ -87,6 +88,11 @@ def is_folder(entry: os.DirEntry) -> bool:
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # the entry raises for links in a circle
 
 
+def is_dead_link(entry: os.DirEntry) -> bool:
+    """Whether it is a link whose target is not there, such as a folder on a disk that is not mounted."""
+    return entry.is_symlink() and not os.path.exists(entry.path)
+
+
 def is_image(entry: os.DirEntry) -> bool:
     """Whether a file is an image by its name or, if that says nothing, its content; pipes and devices are none.
 
@@ -94,7 +100,7 @@ def is_image(entry: os.DirEntry) -> bool:
     """
     if os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file():
         return is_image_name(entry.name) or has_image_content(entry.path)
-    return entry.is_symlink() and is_image_name(entry.name) and not os.path.exists(entry.path)
+    return is_image_name(entry.name) and is_dead_link(entry)
 
 
 def has_image_content(path: str | Path) -> bool:
@@ -137,6 +143,9 @@ def scan_identity(root: Path, name: str) -> Scanned:
                         (links if entry.is_symlink() else folders).append(path)
                     elif is_image(entry):
                         found.images.append((path, max(0, size_of(root / path))))  # a dead link counts as empty
+                    elif is_dead_link(entry):
+                        found.left_out.add(DEAD_LINK, path)
+                        found.folders.append((path, change_time(root / path)))  # it may come to life
                     else:
                         found.left_out.add(NO_IMAGE, path)
         except OSError as error:
