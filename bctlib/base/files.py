@@ -157,6 +157,20 @@ _MAGIC, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
+def as_array(name: str, values: object) -> np.ndarray:
+    """`values` as an array. name: of the argument. Raises BctError for what NumPy cannot convert.
+
+    Rows of unequal length are such a thing, and tensors that need a gradient, are on a GPU or of type bfloat16.
+    """
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())
+        raise BctError(
+            f"{name}: expected what NumPy can make an array of, got {type(values).__name__}: {said}"
+        ) from error
+
+
 def map_array(path: Path) -> np.ndarray:
     """The array of a .npy file as a read-only memory map: whatever its header claims, the file must have the bytes.
 

@@ -97,7 +97,8 @@ def unit_rows(features: np.ndarray, name: str = "features", rows: slice | np.nda
 
     rows: a slice or row numbers. Raises ValueError that names `name` and the row where a value is not finite.
     """
-    chosen = np.array(features[rows], dtype=np.float32, order="C")
+    with np.errstate(over="ignore"):  # found below, and said as an error
+        chosen = np.array(features[rows], dtype=np.float32, order="C")
     norms = np.sqrt(np.einsum("ij,ij->i", chosen, chosen))
     if not np.isfinite(norms).all():
         bad = np.arange(len(features))[rows][~np.isfinite(norms)][0]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bctlib.base.errors import BctError
-from bctlib.base.files import digest_of, map_array
+from bctlib.base.files import as_array, digest_of, map_array
 from bctlib.data.paper.ijbc_text import read_integer_lines
 from bctlib.data.paper.market1501 import Market1501Labels
 from bctlib.data.photos.class_names import one_form, read_lines
@@ -69,7 +69,7 @@ def open_features(
     if isinstance(source, str | Path):
         features = Features(name, load_features(source), Path(source))
     else:
-        features = Features(name, check_shape(name, np.asarray(source)))
+        features = Features(name, check_shape(name, as_array(name, source)))
     if n_rows is not None and len(features.array) != n_rows:
         raise BctError(f"{features.label} has {len(features.array):,} rows: expected {n_rows:,}, one for each {rows}")
     return features
@@ -181,7 +181,7 @@ def _source(name: str, source) -> tuple[dict, str, np.ndarray | None, str]:
     """Record for the report, what messages call it, the array (None for a text file), and what its entries are."""
     record = {"name": name, "path": None, "sha256": None}
     if not isinstance(source, str | Path):
-        return record, name, np.asarray(source), "row"
+        return record, name, as_array(name, source), "row"
     path = Path(source)
     try:
         record |= {"path": str(path), "sha256": digest_of(path)}

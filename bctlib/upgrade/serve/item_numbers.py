@@ -3,6 +3,7 @@
 import numpy as np
 
 from bctlib.base.errors import BctError
+from bctlib.base.files import as_array
 
 NOTHING = -1
 """Item and class of a hit that was not found, for want of vectors."""
@@ -11,7 +12,7 @@ LARGEST = 2**63 - 1
 
 def whole_numbers(name: str, values, n: int | None = None) -> np.ndarray:
     """int64 [n]. Raises BctError for another shape, for what is no whole number, below 0 or above 2^63 - 1."""
-    values = np.asarray(values)
+    values = as_array(name, values)
     if values.ndim != 1 or (values.dtype.kind not in "iuO" and values.size) or (n is not None and len(values) != n):
         expected = "one whole number for each vector" if n is None else f"{n} whole numbers, one for each item"
         raise BctError(f"{name}: expected {expected}, got {values.dtype} {list(values.shape)}")

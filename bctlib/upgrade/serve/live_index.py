@@ -19,6 +19,7 @@ import faiss
 import numpy as np
 
 from bctlib.base.errors import BctError
+from bctlib.base.files import as_array
 from bctlib.metrics.blocks import unit_rows
 from bctlib.upgrade.serve.comparable_models import ComparableModels, model_id
 from bctlib.upgrade.serve.item_numbers import NOTHING, check_distinct, whole_numbers
@@ -178,15 +179,16 @@ class LiveIndex:
                 raise BctError(f"no vector in this index is by {made_by!r}, only by {', '.join(held) or 'no model'}")
             held = {made_by: held[made_by]}
         self.comparable.check_search(model_id(model), held)
-        if not isinstance(k, int | np.integer) or k < 1:
+        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
             raise BctError(f"k is {k!r}, expected a whole number of 1 or more")
+        k = int(k)  # FAISS takes no whole number of NumPy's
         if self._index is None or len(queries) == 0:
             shape = len(queries), k
             return self._hits(np.full(shape, -np.inf, np.float32), np.full(shape, NOTHING, np.int64))
         wanted = self._alive if made_by is None else self._alive & (self._model == self._names.index(made_by))
         bits = np.packbits(wanted, bitorder="little")  # kept here: FAISS only borrows it
         selector = None if wanted.all() else faiss.IDSelectorBitmap(bits)
-        parameters = self.kind.parameters(self._index, int(k), selector, float(wanted.mean()))
+        parameters = self.kind.parameters(self._index, k, selector, float(wanted.mean()))
         scores, rows = _search(self._index, queries, k, parameters)
         short = np.flatnonzero(rows[:, min(k, np.count_nonzero(wanted)) - 1] < 0)
         if len(short):  # a graph, or the cells that were compared, did not lead to enough vectors
@@ -260,7 +262,7 @@ class LiveIndex:
 
     def _prepared(self, vectors, name: str, n: int | None = None) -> np.ndarray:
         """float32 [n, dim] of norm 1; a row of zeros stays zeros and scores 0."""
-        vectors = np.asarray(vectors)
+        vectors = as_array(name, vectors)
         if vectors.ndim != 2 or vectors.dtype.kind not in "fiu" or (n is not None and len(vectors) != n):
             rows = "n" if n is None else n
             raise BctError(f"{name}: expected real numbers of shape [{rows}, {self.dim}], got {vectors.dtype} "

@@ -4,6 +4,7 @@ import importlib
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -263,3 +264,31 @@ def test_an_index_is_searched_as_before_once_faiss_has_learned_of_torch(day_0, k
     importlib.import_module("faiss.contrib.torch_utils")  # as pytorch-metric-learning does
     after = day_0[kind].search(QUERIES, "new", k=5)
     assert np.array_equal(before.items, after.items)
+
+
+@every_kind
+@pytest.mark.parametrize("number", [np.int64, np.int32, np.uint8])
+def test_k_may_be_a_whole_number_of_numpy(day_0, kind, number):
+    assert np.array_equal(
+        day_0[kind].search(QUERIES, "new", number(5)).items, day_0[kind].search(QUERIES, "new", 5).items
+    )
+
+
+@pytest.mark.parametrize("k", [0, -1, True, 2.0, "3", None, np.int64(0)])
+def test_another_k_is_refused(day_0, k):
+    with pytest.raises(BctError, match="^k is .*, expected a whole number of 1 or more$"):
+        day_0["flat"].search(QUERIES, "new", k)
+
+
+def test_what_numpy_cannot_convert_is_refused_in_a_sentence(day_0):
+    index = day_0["flat"]
+    for vectors in ([[1.0] * DIM, [1.0]], torch.ones(2, DIM, requires_grad=True), torch.ones(2, DIM).bfloat16()):
+        with pytest.raises(BctError, match="^queries: expected what NumPy can make an array of, got (list|Tensor): "):
+            index.search(vectors, "new")
+    with pytest.raises(BctError, match="^items: expected what NumPy can make an array of, got list: "):
+        index.add([[1], 2], [0, 0], OLD[:2], "old")
+
+
+def test_numbers_that_float32_cannot_hold_are_refused_without_a_warning(day_0):
+    with pytest.raises(BctError, match="^queries: row 0 holds NaN, infinite or overflowing values$"):
+        day_0["flat"].search(np.full((1, DIM), 1e300), "new")
