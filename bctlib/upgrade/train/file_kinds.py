@@ -14,7 +14,7 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
     (lambda b: not b, "an empty file", _GET_FILE),
     (lambda b: not b.strip(b"\0"), "a file of zeros, as a broken copy leaves it", _GET_FILE),
     (
-        lambda b: b.startswith(b"version https://git-lfs"),
+        lambda b: b.removeprefix(b"\xef\xbb\xbf").startswith(b"version https://git-lfs"),
         "a pointer of Git LFS, not the file itself",
         "run git lfs pull",
     ),
@@ -32,6 +32,8 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
     (lambda b: b.startswith(b"GGUF"), "a GGUF file", "give weights that PyTorch saved"),
     (lambda b: b[4:8] == b"TFL3", "a TensorFlow Lite model", "give weights that PyTorch saved"),
     (lambda b: b[:1] == b"\x08" and (b"onnx" in b or b"\x12\x07pytorch" in b), "an ONNX model", _EXPORTED),
+    (lambda b: b.startswith((b"\xff\xfe", b"\xfe\xff")), "a text in UTF-16", _GET_FILE),
+    (lambda b: b.startswith(b"%PDF"), "a PDF", _GET_FILE),
     (lambda b: b.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8")), "an image", "give the file of weights"),
 )
 
@@ -58,10 +60,15 @@ def other_kind(path: Path) -> str | None:
     return None
 
 
+def may_be_pickled(path: Path) -> bool:
+    """Whether the file begins as a pickle does, of protocol 2 or later, or as the archive that PyTorch puts one in."""
+    return _beginning(path).startswith((b"\x80", b"PK\x03\x04"))
+
+
 def text_at_beginning(path: Path) -> str | None:
     """The first 40 characters of a file that begins with readable text, else None."""
     try:
-        text = _beginning(path)[:160].decode()[:40]
+        text = _beginning(path)[:160].decode("utf-8-sig", "strict")[:40]
     except UnicodeDecodeError:
         return None
     return text if text and "".join(text.split()).isprintable() else None

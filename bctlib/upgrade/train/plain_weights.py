@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from bctlib.base import progress
 from bctlib.base.errors import BctError
 from bctlib.base.files import map_array
-from bctlib.upgrade.train.file_kinds import is_safetensors, other_kind, text_at_beginning
+from bctlib.upgrade.train.file_kinds import is_safetensors, may_be_pickled, other_kind, text_at_beginning
 
 _INSIDE = ("state_dict", "model_state_dict", "model", "net", "network", "backbone", "module")
 _NESTED = 3  # as in {"model": {"state_dict": ...}}
@@ -101,6 +102,8 @@ def matrices(weights: Weights) -> list[str]:
 
 
 def _load(path: Path):
+    if path.exists() and not path.is_file() and not path.is_dir():  # opening a pipe may wait for ever
+        raise BctError(f"{path} is a pipe or a device: expected a file of weights")
     try:
         if other := other_kind(path):
             raise BctError(f"{path} is {other}")
@@ -112,7 +115,7 @@ def _load(path: Path):
         raise
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if named is None and text_at_beginning(path):
+        if named is None and not may_be_pickled(path):
             raise _damaged(path) from error
         raise BctError(
             f"{path} holds pickled objects, which are refused and were not executed"
@@ -136,6 +139,7 @@ def _damaged(path: Path) -> BctError:
 
 def _state_dict(path: Path, found) -> Weights:
     if weights := _weights_in(found, _NESTED):
+        _say_choice(path, found)
         return weights
     if isinstance(found, dict):
         what = f"a dict of {', '.join(map(str, list(found)[:8]))}" if found else "an empty dict"
@@ -152,6 +156,15 @@ def _weights_in(found, depth: int) -> Weights | None:
         return dict(found)
     inside = (_weights_in(found.get(name), depth - 1) for name in _INSIDE) if depth else ()
     return next(filter(None, inside), None)
+
+
+def _say_choice(path: Path, found: dict) -> None:
+    """A line where a checkpoint holds weights under several names, such as those of a moving average."""
+    holding = [name for name, inside in found.items() if _weights_in(inside, _NESTED - 1)]
+    if len(holding) > 1:
+        taken = next(name for name in _INSIDE if name in holding)
+        left = ", ".join(str(name) for name in holding if name != taken)
+        progress.say(f"{path}: the weights are what is named {taken}; left out: {left}")
 
 
 def _without_wrappers(weights: Weights) -> Weights:

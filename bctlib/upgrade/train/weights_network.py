@@ -1,11 +1,13 @@
 """The network that plain weights belong to, without its classifier: what is taken off, kept and left out is said."""
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -101,10 +103,10 @@ def network_of_weights(
     NO_CLASSIFIER: none is, the network emits the embedding; None: not said. guess: if it was not said, take
     torchvision's last layer off. image_size: (height, width) that images are brought to. mean, std: of pixels in [0,1].
 
-    Raises UsageError where the classifier must be said; BctError where it is not found, where weights are missing,
-    left over, of another shape or integers, and where the network does not take the images.
+    Raises UsageError where the classifier must be said and for another mean or std; BctError where it is not found,
+    where weights are missing, left over, of another shape or integers, and where the network does not take the images.
     """
-    mean, std = tuple(mean), tuple(std)
+    mean, std = _normalisation(mean, std)
     whole = read_weights(path)
     net, last, weights = _network(path, backbone, whole, classifier)
     rows, bias, taken = _classifier(path, whole, weights, last, classifier, guess)
@@ -120,6 +122,26 @@ def network_of_weights(
         )
     progress.say(f"{path}: {off}; the embedding has {dim:,} elements")
     return PlainNetwork(seen, dim, rows, bias, taken, weights, f"{backbone} {image_size} {mean} {std}")
+
+
+def _normalisation(mean: Iterable[float], std: Iterable[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Both as they were given. Raises UsageError where they are not of three channels of pixels in [0,1].
+
+    Numbers for pixels from 0 to 255 would give every image nearly the same embedding.
+    """
+    checked = []
+    for name, values, lowest, span in (
+        ("mean", tuple(mean), 0.0, "from 0 to 1"),
+        ("std", tuple(std), sys.float_info.min, "above 0 and up to 1"),
+    ):
+        real = all(isinstance(value, int | float | np.number) for value in values)
+        if len(values) != 3 or not real or not all(lowest <= value <= 1 for value in values):
+            raise UsageError(
+                f"{name} is {' '.join(map(str, values))}: expected three numbers {span}, of pixels "
+                "from 0 to 1; divide numbers for pixels from 0 to 255 by 255"
+            )
+        checked.append(values)
+    return checked[0], checked[1]
 
 
 def digest_of_tensors(tensors: Iterable[tuple[str, torch.Tensor]], texts: Iterable[str]) -> str:
@@ -204,6 +226,12 @@ def _classifier(
     for tensors in (weights, whole):
         for key in _keys(named) if named else ():
             if key in tensors:
+                if tensors[key].dim() < 2:
+                    shape = " x ".join(map(str, tensors[key].shape)) or "a single number"
+                    raise BctError(
+                        f"{path}: {key} is a vector ({shape}): expected the key of the classifier's weight "
+                        f"[classes, dim], one of: {_there(weights)}"
+                    )
                 rows, bias = tensors[key], tensors.get(f"{key.removesuffix('.weight')}.bias")
                 return rows, bias, key if tensors is weights else _stand_in(weights, last, rows)
     if given and Path(given).is_file():

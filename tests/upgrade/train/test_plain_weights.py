@@ -1,5 +1,6 @@
 """Weights as people have them: the network's output is embedded, or the sentence says what the file is."""
 
+import os
 import tarfile
 import warnings
 import zipfile
@@ -269,3 +270,55 @@ def test_a_file_of_another_kind_is_called_what_it_is(tmp_path):
         read_weights(saved(tmp_path / "nothing.pth", {}))
     with pytest.raises(BctError, match="holds a dict of 0: expected a state dict"):
         read_weights(saved(tmp_path / "numbers.pth", {0: torch.zeros(2)}))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("mean", (123.675, 116.28, 103.53)), ("mean", (0.5,)), ("mean", (float("nan"),) * 3), ("mean", ("a",) * 3),
+        ("std", (58.395, 57.12, 57.375)), ("std", (0, 0, 0)), ("std", (float("inf"),) * 3), ("std", (-1, 1, 1)),
+    ],
+)  # fmt: skip
+def test_a_normalisation_that_no_pixels_have_is_refused(tmp_path, name, values):
+    path = saved(tmp_path / "w.pth", classifier().state_dict())
+    with pytest.raises(UsageError, match=f"^{name} is .*: expected three numbers .*, of pixels from 0 to 1; divide"):
+        network_of_weights(path, "custom_images:Classifier", "head.fc", (32, 32), **{name: values})
+
+
+def test_weights_that_a_checkpoint_holds_beside_those_taken_are_named(tmp_path, capsys):
+    net = classifier()
+    other = {name: each + 1 for name, each in net.state_dict().items()}
+    found = {"model": net.state_dict(), "model_ema": other, "optimizer": {"state": {}}, "epoch": 3}
+    assert torch.allclose(embedded(saved(tmp_path / "w.pth", found)), expected(net.trunk), atol=1e-5)
+    assert "w.pth: the weights are what is named model; left out: model_ema\n" in capsys.readouterr().err
+
+
+def test_a_vector_is_no_classifier(tmp_path):
+    path = saved(tmp_path / "w.pth", classifier().state_dict())
+    with pytest.raises(BctError, match=r"w.pth: head.fc.bias is a vector \(3\): expected the key of .* head.fc.weight"):
+        embedded(path, key="head.fc.bias")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xef\xbb\xbfversion https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS, not the file itself"),
+        ("<html>".encode("utf-16"), "is a text in UTF-16"),
+        (b"%PDF-1.4\n%\xe2\xe3", "is a PDF"),
+        (b"\xff" * 7 + b"\x7f{}", "is damaged or no file of weights"),
+        (
+            b"\xef\xbb\xbfNot found",
+            "is damaged or no file of weights: expected a state dict, found text that begins with ",
+        ),
+    ],
+)
+def test_only_pickles_are_called_pickled_objects(tmp_path, content, said):
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(BctError, match=f"w.pth {said}"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "w.pth")
+    with pytest.raises(BctError, match="w.pth is a pipe or a device: expected a file of weights$"):
+        read_weights(tmp_path / "w.pth")
