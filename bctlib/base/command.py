@@ -34,6 +34,11 @@ def run_command(name: str, work: Callable[[], object]) -> int:
     except BrokenPipeError:  # `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:  # a fault of the code, not of a file that the user named
+            raise
+        print(f"{name}: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     except MemoryError:
         print(f"{name}: not enough memory for these inputs", file=sys.stderr)
         return 1

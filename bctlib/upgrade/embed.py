@@ -249,6 +249,11 @@ def embed_to_files(
     found = images_to_embed(images)
     pool, written = ImageFilePool(found.root, found.paths, WholeImage(size)), [out]
     folder = out.resolve().parent
+    if not found.labels and out.with_suffix(".labels.txt").exists():  # of other images, or written by hand
+        raise BctError(
+            f"{out.with_suffix('.labels.txt')} is there, and these images have no labels: expected another --out, or "
+            "remove it"
+        )
     paths = [os.path.relpath(found.root / path, folder) for path in found.paths]
     for path in paths:
         check_line(path, "the path")
@@ -258,8 +263,6 @@ def embed_to_files(
         written.append(_write_lines(out.with_suffix(".paths.txt"), paths))
         if found.labels:
             written.append(_write_lines(out.with_suffix(".labels.txt"), found.labels))
-        else:
-            out.with_suffix(".labels.txt").unlink(missing_ok=True)  # of other images, from an earlier run
 
     write_features(out, embedder, key, pool, on, batch, workers, write_names)
     names = ", ".join(path.name for path in written)

@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from custom_images import CLASSES, Classifier, write_images
 from real_layouts import save_picture
 
 from bctlib.base.errors import BctError
@@ -109,3 +110,23 @@ def test_names_are_written_before_the_rows_appear(pool, tmp_path, capsys):
     assert "resuming at image 9 of 8" not in capsys.readouterr().err
     expected = torch.cat([Wide().embed(images.float() / 127.5 - 1) for images in pool.batches(2, 0)])
     np.testing.assert_allclose(np.load(path), expected, atol=1e-5)
+
+
+def test_labels_that_lie_beside_the_features_of_images_without_any_are_kept(tmp_path, monkeypatch, capsys):
+    """They may be of other images, or written by hand for these."""
+    monkeypatch.setenv("BCT_STORE", str(tmp_path / "store"))
+    write_images(tmp_path, CLASSES[:1], 2)
+    torch.save(Classifier().state_dict(), tmp_path / "w.pth")
+    (tmp_path / "f.labels.txt").write_text("mine\nmine\n")
+    words = ["--model", tmp_path / "w.pth", "--backbone", "custom_images:Classifier", "--classifier", "head.fc"]
+    words += ["--image-size", "32", "--workers", "0", "--images", tmp_path / CLASSES[0], "--out", tmp_path / "f.npy"]
+    assert feature_writer.main([str(word) for word in words]) == 1
+    said = "f.labels.txt is there, and these images have no labels: expected another --out, or remove it"
+    assert said in capsys.readouterr().err
+    assert (tmp_path / "f.labels.txt").read_text() == "mine\nmine\n" and not (tmp_path / "f.npy").exists()
+
+
+def test_a_name_that_is_too_long_is_one_sentence(tmp_path, capsys):
+    out = tmp_path / f"{'a' * 300}.npy"
+    assert feature_writer.main(["--model", "w.pth", "--images", str(tmp_path), "--out", str(out)]) == 1
+    assert capsys.readouterr().err == f"bctlib embed: cannot use {out}: File name too long\n"
