@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from bctlib.losses import Head, class_means
+from ..losses import Head, class_means
 
 RUNS_OLD = 1.2
 """Cost of a training step that also runs the old network on the batch, without gradient; 1 is one that does not."""
