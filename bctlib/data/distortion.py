@@ -105,11 +105,6 @@ class TrainingDistortion:
             elif value < 0:
                 raise BctError(f"training distortion: {field.name} is {value}, expected 0 or more")
 
-    @classmethod
-    def none(cls) -> "TrainingDistortion":
-        """Zero strength: the same as `normalise` up to rounding."""
-        return cls(0.0, 0.0, (1.0, 1.0), 0.0, (1.0, 1.0), 0.0, 0.0)
-
     @torch.no_grad()
     def __call__(self, images: torch.Tensor, generator: torch.Generator, share: Share | None = None) -> torch.Tensor:
         """uint8 [N,S,S] or [N,1,S,S] on any device to float32 [N,1,S,S] on the same device, about [-1, 1].

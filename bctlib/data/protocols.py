@@ -30,14 +30,13 @@ The paper trains old models on 25, 50 or 90 % of the training identities (Sec. 3
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from bctlib.base.errors import BctError
 from bctlib.data.distortion import CAPTURE_CONDITIONS, capture
 from bctlib.data.glyphs import GlyphSet
-from bctlib.data.templates import ImagePool, TemplateSet, digest
+from bctlib.data.templates import ImagePool, TemplateSet
 
 TEMPLATE_SIZES = (4, 2, 1, 1)
 PROBE_SIZES = (3, 3, 2, 2, 2) + (1,) * 16
@@ -139,14 +138,6 @@ class GlyphProtocols:
             "genuine pairs": verification.n_genuine,
             "impostor pairs": verification.n_impostor,
         } | self.identification.counts
-
-    @cached_property
-    def key(self) -> str:
-        """Digest of the pool and all templates: results on these protocols are addressed by it."""
-        sets = (self.verification.first, self.verification.second, self.identification.probes)
-        sets += self.identification.galleries
-        arrays = [array for one in sets for array in (one.image_index, one.start, one.identity)]
-        return digest(np.array(self.pool.key), *arrays)
 
 
 def _halves(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -144,9 +144,7 @@ def templates_by_media(
     Raises BctError for arrays that do not fit together, and naming the row for a feature that is not finite.
     """
     _check(features, template, medium, n_templates, weight, halves)
-    factor = _media_weights(template, medium)
-    if weight is not None:
-        factor *= weight
+    factor = media_weights(template, medium, weight)
     summed = torch.zeros(n_templates, features.shape[1])
     for start in range(0, len(features), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
@@ -170,12 +168,15 @@ def templates_by_media(
     return (summed / norms.clamp_min(torch.finfo(torch.float32).tiny)).numpy()
 
 
-def _media_weights(template: np.ndarray, medium: np.ndarray) -> np.ndarray:
-    """1 / number of images of the image's medium within its template: float32 [n]."""
+def media_weights(template: np.ndarray, medium: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """float32 [n]: each image's weight (None: 1) / number of images of its medium within its template.
+
+    template, medium: int [n]; weight: float [n].
+    """
     codes = np.unique(medium, return_inverse=True)[1].reshape(-1).astype(np.int64)
     keys = template.astype(np.int64) * (int(codes.max(initial=0)) + 1) + codes
     _, of_image, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    return (1 / counts).astype(np.float32)[of_image.reshape(-1)]
+    return ((1 if weight is None else weight) / counts[of_image.reshape(-1)]).astype(np.float32)
 
 
 def _rows(block: np.ndarray) -> torch.Tensor:

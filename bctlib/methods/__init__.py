@@ -9,8 +9,8 @@ import importlib
 import inspect
 import pkgutil
 
-from bctlib.losses import distillation_loss, influence_loss
-from bctlib.methods.base import Batch, Method, OldModel, Preparation
+from ..losses import distillation_loss, influence_loss
+from .base import Batch, Method, OldModel, Preparation
 
 _PAPER = ("independent", "l2", "lwf", "bct", "bct-kd", "bct-sys", "bct-map")
 

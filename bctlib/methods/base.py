@@ -3,21 +3,20 @@
     method.prepare(preparation)             once: statistics of old features, synthesised classes
     head = method.build_head(...)           may be smaller, larger or fixed
     for each batch:
-        method.replace(batch)               may exchange embeddings inside the batch
-        method.loss(batch, head)            classification + whatever binds new to old
+        method.loss(batch, head)            classification + compatibility with the old model
     method.finish(backbone, preparation)    may train a transform of new embeddings
 
 `Independent` uses none of it; each method overrides only what it is about.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import nn
 
-from bctlib.losses import Head, class_means
+from ..losses import Head, class_means
 
 RUNS_OLD = 1.2
 """Cost of a training step that also runs the old network on the batch, without gradient; 1 is one that does not."""
@@ -84,14 +83,14 @@ class Batch:
 
     images: float32 [N,C,S,S]. labels: int64 [N] into the new classes. old_labels: int64 [N] into the old head's
     classes, -1 where the old model never saw the class. embedding: float32 [N,d_new] with gradient, phi_new(images).
-    seen: bool [N], always on the CPU: whether the image's class is in T_old.
+    seen: bool [N], always on the CPU: whether the image's class is in T_old. None: computed from `old_labels`.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     old_labels: torch.Tensor
     old: OldModel | None
-    embedding: torch.Tensor = field(default=None, repr=False)
+    embedding: torch.Tensor
     seen: torch.Tensor | None = None
 
     def __post_init__(self):
@@ -146,9 +145,6 @@ class Method:
     def parameters(self) -> Iterable[nn.Parameter]:
         """Parameters of the method's own that are trained along."""
         return ()
-
-    def replace(self, batch: Batch) -> None:
-        """Exchange embeddings inside the batch before any loss is computed."""
 
     def classification(self, batch: Batch, head: Head) -> torch.Tensor:
         """L(w_c, w_phi; T_new), the new model's own loss."""

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bctlib.losses import Head, distillation_loss, influence_loss
-from bctlib.methods.base import RUNS_OLD, Batch, Method, Preparation
+from ..losses import Head, distillation_loss, influence_loss
+from .base import RUNS_OLD, Batch, Method, Preparation
 
 
 class L2Distance(Method):

@@ -36,10 +36,10 @@ class Objective(nn.Module):
     def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """A scalar, the sum over the images divided by N. images: float32 [N,C,S,S]; labels: int64 [N], on the CPU."""
         old_labels, device = self.new_to_old[labels], images.device
-        batch = Batch(images, to_device(labels, device), to_device(old_labels, device), self.old, seen=old_labels >= 0)
-        with autocast(images.device):
-            batch.embedding = self.backbone(images.contiguous(memory_format=torch.channels_last)).float()
-        self.method.replace(batch)
+        with autocast(device):
+            embedding = self.backbone(images.contiguous(memory_format=torch.channels_last)).float()
+        labels, seen = to_device(labels, device), old_labels >= 0
+        batch = Batch(images, labels, to_device(old_labels, device), self.old, embedding, seen)
         return self.method.loss(batch, self.head)
 
 

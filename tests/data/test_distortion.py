@@ -44,7 +44,7 @@ def test_normalise_maps_paper_to_minus_one_and_ink_to_one():
 
 
 def test_zero_strength_is_the_evaluation_transform(glyph_images):
-    out = TrainingDistortion.none()(glyph_images, generator())
+    out = TrainingDistortion(0, 0, (1, 1), 0, (1, 1), 0, 0)(glyph_images, generator())
     torch.testing.assert_close(out, normalise(glyph_images), atol=1e-5, rtol=0)
 
 

@@ -8,7 +8,8 @@ from synthetic_glyphs import synthetic_glyphs
 
 from bctlib.base.errors import BctError
 from bctlib.data.protocols import PROBE_SIZES, glyph_protocols
-from bctlib.data.templates import TemplateSet, template_embeddings
+from bctlib.data.templates import TemplateSet, digest, template_embeddings
+from bctlib.data.variants import zipf_sizes
 
 IDENTITIES = np.arange(2, 23)
 
@@ -21,6 +22,13 @@ def glyphs():
 @pytest.fixture(scope="module")
 def protocols(glyphs):
     return glyph_protocols(glyphs, IDENTITIES, seed=1)
+
+
+def key_of(protocols) -> str:
+    """Digest of the pool and all templates."""
+    sets = sum(template_sets(protocols), ())
+    arrays = [array for each in sets for array in (each.image_index, each.start, each.identity)]
+    return digest(np.array(protocols.pool.key), *arrays)
 
 
 def template_sets(protocols):
@@ -108,30 +116,30 @@ def test_galleries_halve_the_identities_and_each_probe_has_one_mate(protocols):
 
 def test_seed_decides_everything(glyphs, protocols):
     again = glyph_protocols(glyphs, IDENTITIES[::-1], seed=1)
-    assert again.key == protocols.key and again.pool.key == protocols.pool.key
+    assert key_of(again) == key_of(protocols) and again.pool.key == protocols.pool.key
     assert np.array_equal(again.pool.images, protocols.pool.images)
     other = glyph_protocols(glyphs, IDENTITIES, seed=2)
-    assert other.key != protocols.key and other.pool.key != protocols.pool.key
+    assert key_of(other) != key_of(protocols) and other.pool.key != protocols.pool.key
 
 
 def test_one_changed_pixel_changes_the_keys(protocols):
     images = protocols.pool.images.copy()
     images[3, 5, 5] ^= 1
     changed = dataclasses.replace(protocols, pool=dataclasses.replace(protocols.pool, images=images))
-    assert changed.pool.key != protocols.pool.key and changed.key != protocols.key
+    assert changed.pool.key != protocols.pool.key and key_of(changed) != key_of(protocols)
 
 
 def test_leaving_identities_out(protocols):
     dropped = np.array([4, 9, 10])
     fewer = protocols.without(dropped)
-    assert fewer.pool is protocols.pool and fewer.key != protocols.key
+    assert fewer.pool is protocols.pool and key_of(fewer) != key_of(protocols)
     assert fewer.identities.tolist() == sorted(set(IDENTITIES) - set(dropped))
     features = np.random.default_rng(0).normal(size=(protocols.pool.size, 5)).astype(np.float32)
     for full, less in zip(sum(template_sets(protocols), ()), sum(template_sets(fewer), ()), strict=True):
         assert not np.isin(less.identity, dropped).any()
         kept = ~np.isin(full.identity, dropped)
         assert np.array_equal(template_embeddings(features, full)[kept], template_embeddings(features, less))
-    assert protocols.without(np.empty(0, dtype=np.int64)).key == protocols.key
+    assert key_of(protocols.without(np.empty(0, dtype=np.int64))) == key_of(protocols)
 
 
 def test_leaving_out_the_impossible_is_refused(protocols):
@@ -197,3 +205,13 @@ def test_an_identity_without_typefaces_on_a_side_is_named(glyphs):
     present[5] = False
     with pytest.raises(BctError, match=glyphs.characters[5]):
         glyph_protocols(dataclasses.replace(glyphs, present=present), np.arange(10), seed=0)
+
+
+def test_zipf_sizes_by_hand():
+    """Up to 3 images: shares 6/11, 3/11, 2/11."""
+    assert zipf_sizes(11, 3).tolist() == [3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 1]
+    assert zipf_sizes(1, 8).tolist() == [2]
+    counts = np.bincount(zipf_sizes(650, 8))[1:]
+    assert np.allclose(counts / 650, 1 / np.arange(1, 9) / (761 / 280), atol=1 / 650)
+    with pytest.raises(BctError, match="1 or more"):
+        zipf_sizes(0, 8)

@@ -98,7 +98,7 @@ def test_a_timed_pass_sees_the_whole_set_evenly():
 
 def test_the_plain_loop_distorts_the_same_pictures():
     data = tiny_set("abcd")
-    still = TrainingDistortion.none()
+    still = TrainingDistortion(0, 0, (1, 1), 0, (1, 1), 0, 0)
     image, label = PlainSet(data, still, 100)[1]
     position = 7919 % 64
     assert label == data.labels[position] and len(PlainSet(data, still, 100)) == 100

@@ -24,7 +24,7 @@ from bctlib.data.paper.ijbc_text import read_images, read_integer_lines, read_li
 from bctlib.data.photos.parsed_cache import cached_arrays
 from bctlib.data.photos.sets import ImageFilePool
 from bctlib.data.protocols import IdentificationProtocol
-from bctlib.data.templates import TemplateSet
+from bctlib.data.templates import TemplateSet, media_weights
 
 FILES = {
     "images": "ijbc_face_tid_mid.txt",
@@ -231,16 +231,9 @@ def ijbc_protocols(meta: IjbcMeta, pool: ImageFilePool) -> IjbcProtocols:
         identity[templates] = subjects
     order = np.argsort(meta.image_template, kind="stable")
     start = np.searchsorted(meta.image_template[order], np.arange(len(identity) + 1)).astype(np.int64)
-    every = TemplateSet(order.astype(np.int64), start, identity, _weights(meta)[order])
+    weight = media_weights(meta.image_template, meta.image_medium, meta.detector_score)
+    every = TemplateSet(order.astype(np.int64), start, identity, weight[order])
     probes, *galleries = (every.take(meta.lists[name][0]) for name in ("probes", *GALLERIES))
     enrolled = every.take(np.concatenate([meta.lists[name][0] for name in GALLERIES]))
     pairs = PairListProtocol(every, meta.pair_first, meta.pair_second, meta.pair_genuine, probes, enrolled)
     return IjbcProtocols(meta, pool, pairs, IdentificationProtocol(probes, tuple(galleries)))
-
-
-def _weights(meta: IjbcMeta) -> np.ndarray:
-    """float32 [images]: detector's score / number of the images of the same medium within the template."""
-    media = np.unique(meta.image_medium, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    keys = meta.image_template.astype(np.int64) * (int(media.max(initial=0)) + 1) + media
-    _, place, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    return (meta.detector_score / counts[place.reshape(-1)]).astype(np.float32)

@@ -91,14 +91,6 @@ def find_data(root: Path, name: str) -> Path | None:
         return None
 
 
-def require_data(root: Path, name: str) -> Path:
-    """As `find_data`. Raises BctError that says what to provide."""
-    folder = find_data(root, name)
-    if folder is None:
-        raise BctError(f"{root} holds no {LAYOUTS[name].title}: see ./reproduce.sh data check {name} --root {root}")
-    return folder
-
-
 def training_faces(folder: Path, table: FaceTable | None = None) -> tuple[ImageIndex, Framing]:
     """The training images in a folder arranged as LAYOUTS says, and what of each is seen.
 

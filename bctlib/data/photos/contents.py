@@ -8,21 +8,21 @@ changed. So a copy, or a file that was touched, counts as the same, and an image
 length does not, even where its modification time was set back.
 """
 
+import contextlib
 import hashlib
 import os
 import stat
 import time
-import zipfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from bctlib.base import locations, progress
+from bctlib.base import progress
 from bctlib.base.errors import BctError
-from bctlib.base.files import check_seal, is_sealed, seal
 from bctlib.data.photos.files import PathList, in_threads
+from bctlib.data.photos.parsed_cache import entry_path, load_arrays, save_arrays
 
 FORMAT = 1
 WHOLE = 32 * 1024
@@ -112,8 +112,7 @@ def _say_doubt(root: Path, paths: PathList, rows: np.ndarray) -> None:
 
 
 def _file(root: Path) -> Path:
-    key = hashlib.sha256(f"{FORMAT} {root}".encode(errors="surrogateescape")).hexdigest()[:12]
-    return locations.store_dir() / "contents" / f"{root.name}-{key}.npz"
+    return entry_path("contents", root.name, f"{FORMAT} {root}")
 
 
 def _kept(root: Path, paths: PathList) -> tuple[_Table, np.ndarray]:
@@ -132,26 +131,15 @@ def _kept(root: Path, paths: PathList) -> tuple[_Table, np.ndarray]:
 
 def _load(file: Path) -> _Table | None:
     """What `_keep` wrote, or None where it is damaged: it can always be made again."""
-    if not is_sealed(file):
+    a = load_arrays(file)
+    if a is None or len(a["states"]) == 0:
         return None
-    try:
-        check_seal(file)
-        with np.load(file, allow_pickle=False) as a:
-            table = _Table(PathList(a["text"], a["start"]), a["states"], a["digests"], a["fresh"])
-    except (BctError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-    return table if len(table.paths) else None
+    return _Table(PathList(a["text"], a["start"]), a["states"], a["digests"], a["fresh"])
 
 
 def _keep(root: Path, table: _Table) -> None:
-    def save(path: Path) -> None:
-        with path.open("wb") as file:  # given a name, NumPy would append a suffix to it
-            np.savez(
-                file, allow_pickle=False, text=table.paths.text, start=table.paths.start, states=table.states,
-                digests=table.digests, fresh=table.fresh,
-            )  # fmt: skip
-
-    try:
-        seal(_file(root), save)
-    except BctError:
-        pass  # a store that cannot be written costs the time of reading again
+    with contextlib.suppress(BctError):  # a store that cannot be written costs the time of reading again
+        save_arrays(
+            _file(root), text=table.paths.text, start=table.paths.start, states=table.states, digests=table.digests,
+            fresh=table.fresh,
+        )  # fmt: skip

@@ -59,11 +59,6 @@ class ColourDistortion:
             elif value < 0 or (field.name not in ("rotation", "shift") and value > 1):
                 raise BctError(f"colour distortion: {field.name} is {value}, expected 0 or more (a share: up to 1)")
 
-    @classmethod
-    def none(cls) -> "ColourDistortion":
-        """Zero strength: the same as `normalise_colour` up to rounding."""
-        return cls(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, (1.0, 1.0), (1.0, 1.0), 0.0)
-
     @torch.no_grad()
     def __call__(self, images: torch.Tensor, generator: torch.Generator, share: Share | None = None) -> torch.Tensor:
         """uint8 [N,3,H,W] on any device to float32 [N,3,H,W] on the same device, in [-1, 1].

@@ -6,7 +6,6 @@ line. The index lies in `store/indexes/`, one sealed file.
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bctlib.base import locations, progress
+from bctlib.base import progress
 from bctlib.base.errors import BctError
-from bctlib.base.files import check_seal, is_sealed, seal
 from bctlib.base.text_lines import path_and_label, text_lines
 from bctlib.data.photos.class_names import class_names
 from bctlib.data.photos.contents import file_contents
 from bctlib.data.photos.files import PathList, in_threads
+from bctlib.data.photos.parsed_cache import entry_path, load_arrays, save_arrays
 from bctlib.data.photos.scan import (
     BESIDE,
     DEAD_LINK,
@@ -137,14 +136,12 @@ def index_list(path: Path | str, root: Path | str | None = None, again: bool = F
 
 
 def _kept(source: Path, again: bool, make, root: Path | None = None) -> ImageIndex:
-    key = hashlib.sha256(f"{FORMAT} {source} {root}".encode(errors="surrogateescape")).hexdigest()[:12]
-    file = locations.store_dir() / "indexes" / f"{source.name}-{key}.npz"
-    if not again and is_sealed(file):
-        if kept := _load(file, root or source):
-            return kept
+    file = entry_path("indexes", source.name, f"{FORMAT} {source} {root}")
+    if not again and (kept := _load(file, root or source)):
+        return kept
     index, watched, times = make()
     try:
-        seal(file, lambda temporary: _save(temporary, index, watched, times))
+        _save(file, index, watched, times)
     except BctError as error:
         progress.say(f"the index of {source} cannot be kept ({error}): it will be made again next time")
     return index
@@ -152,13 +149,11 @@ def _kept(source: Path, again: bool, make, root: Path | None = None) -> ImageInd
 
 def _save(path: Path, index: ImageIndex, watched: PathList, times: np.ndarray) -> None:
     classes = PathList.of(index.classes)
-    with path.open("wb") as file:  # given a name, NumPy would append a suffix to it
-        np.savez(
-            file, allow_pickle=False, text=index.paths.text, start=index.paths.start, labels=index.labels,
-            sizes=index.sizes, class_text=classes.text, class_start=classes.start,
-            watched_text=watched.text, watched_start=watched.start, times=times,
-            left_out=PathList.of([index.left_out]).text,
-        )  # fmt: skip
+    save_arrays(
+        path, text=index.paths.text, start=index.paths.start, labels=index.labels, sizes=index.sizes,
+        class_text=classes.text, class_start=classes.start, watched_text=watched.text, watched_start=watched.start,
+        times=times, left_out=PathList.of([index.left_out]).text,
+    )  # fmt: skip
 
 
 def _load(path: Path, root: Path) -> ImageIndex | None:
@@ -166,22 +161,17 @@ def _load(path: Path, root: Path) -> ImageIndex | None:
 
     A file that comes, goes or is renamed changes the time of its folder.
     """
-    try:
-        check_seal(path)
-        with np.load(path, allow_pickle=False) as a:
-            watched, times = PathList(a["watched_text"], a["watched_start"]), a["times"]
-            paths, labels, sizes = PathList(a["text"], a["start"]), a["labels"], a["sizes"]
-            classes = tuple(PathList(a["class_text"], a["class_start"]))
-            left_out = os.fsdecode(a["left_out"].tobytes())
-    except (BctError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    if (a := load_arrays(path)) is None:
         return None
+    paths, watched, sizes = PathList(a["text"], a["start"]), PathList(a["watched_text"], a["watched_start"]), a["sizes"]
     now = np.fromiter(in_threads(lambda name: change_time(root / name), watched), np.int64)
-    if not np.array_equal(now, times):
+    if not np.array_equal(now, a["times"]):
         return None
     found = file_contents(root, paths)
     if ((found.sizes < 0) & (sizes > 0)).any():
         return None
-    return ImageIndex(root, paths, labels, np.maximum(found.sizes, 0), classes, found.digests, left_out)
+    classes, left_out = tuple(PathList(a["class_text"], a["class_start"])), os.fsdecode(a["left_out"].tobytes())
+    return ImageIndex(root, paths, a["labels"], np.maximum(found.sizes, 0), classes, found.digests, left_out)
 
 
 def _scan(root: Path) -> tuple[ImageIndex, PathList, np.ndarray]:

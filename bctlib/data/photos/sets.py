@@ -19,7 +19,7 @@ from bctlib.data.photos.distortion import ColourDistortion, normalise_colour
 from bctlib.data.photos.files import PathList
 from bctlib.data.photos.framing import AlignedFaces, Framing, WholeImage
 from bctlib.data.photos.index import ImageIndex
-from bctlib.data.photos.reading import ImageList, ReadingSpeed, default_workers, read_batches, reading_speed
+from bctlib.data.photos.reading import ImageList, default_workers, read_batches
 from bctlib.data.templates import digest
 
 
@@ -62,12 +62,6 @@ class ImageFolderSet:
         share = share or Share.whole(len(self))
         for images, labels in self.batches(torch.arange(share.start, share.stop), size):
             yield normalise_colour(images), labels
-
-    def measure_reading(self, n: int = 2000) -> ReadingSpeed:
-        """How fast images at random are read and decoded, printed as a line and returned."""
-        speed = reading_speed(self.images, n, self.workers)
-        print(speed.line())
-        return speed
 
 
 def image_folder_set(

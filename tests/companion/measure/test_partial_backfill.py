@@ -40,7 +40,6 @@ from companion.measure.backfill import compare_backfill, compare_backfill_orders
 from companion.measure.run import MEASURES
 from companion.measure.templates import identification
 from companion.results import save_rows
-from companion.tables import backfill as backfill_cells
 from companion.tables import backfill as backfill_tables
 from companion.tables import tables
 
@@ -197,16 +196,6 @@ def test_bad_input_is_refused(call, message):
         call()
 
 
-def test_zipf_sizes_by_hand():
-    """Up to 3 images: shares 6/11, 3/11, 2/11."""
-    assert zipf_sizes(11, 3).tolist() == [3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 1]
-    assert zipf_sizes(1, 8).tolist() == [2]
-    counts = np.bincount(zipf_sizes(650, 8))[1:]
-    assert np.allclose(counts / 650, 1 / np.arange(1, 9) / (761 / 280), atol=1 / 650)
-    with pytest.raises(BctError, match="1 or more"):
-        zipf_sizes(0, 8)
-
-
 def test_the_long_tailed_gallery_takes_first_images_of_the_second_side(bench):
     protocols = bench.protocols()
     standard = protocols.identification.galleries
@@ -317,7 +306,7 @@ def test_a_lambda_that_was_not_run_is_said(results):
 
 
 def test_a_seed_without_gain_has_no_shares():
-    curve = backfill_cells.Curve(np.array([0.0, 100.0]), np.array([[1.0, 2.0], [2.0, 2.0]]), (0, 1))
+    curve = backfill_tables.Curve(np.array([0.0, 100.0]), np.array([[1.0, 2.0], [2.0, 2.0]]), (0, 1))
     assert curve.gain_shares() is None
     assert backfill_tables.above_from(curve, 3.0) == "never" and backfill_tables.above_from(curve, 1.0) == "from 0 %"
 
