@@ -77,11 +77,12 @@ class Checkpoint:
         self._before = devices
         return tensors, about
 
-    def remove(self) -> None:
-        """Away with it and with what killed writers left; a store that cannot be written keeps them."""
-        with contextlib.suppress(OSError):
-            remove_leftovers(self.path)
-            self.path.unlink(missing_ok=True)
+
+def remove_checkpoint(path: Path) -> None:
+    """Delete the checkpoint and any unfinished temporary files. In a store that is read-only they stay."""
+    with contextlib.suppress(OSError):
+        remove_leftovers(path)
+        path.unlink(missing_ok=True)
 
 
 def _digest(text: str, tensors: dict[str, torch.Tensor]) -> str:
