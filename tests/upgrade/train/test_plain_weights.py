@@ -24,11 +24,6 @@ HALF = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
 IMAGES = torch.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
 
 
-@pytest.fixture(autouse=True)
-def own_images_can_be_imported(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-
-
 def saved(path: Path, found) -> Path:
     torch.save(found, path)
     return path
@@ -207,9 +202,7 @@ def test_a_huge_shape_in_a_few_bytes_is_refused_before_it_takes_memory(tmp_path)
     for form, tensor in forms.items():
         saved(tmp_path / f"{form}.pth", {"fc.weight": tensor})
         for read in (read_weights, read_classifier):
-            with pytest.raises(
-                BctError, match=rf"{form}.pth: fc.weight has the shape \[.*40,000.0 GB, but the file has 0"
-            ):
+            with pytest.raises(BctError, match=f"{form}.pth: fc.weight has the shape .*40,000.0 GB, but the file has"):
                 read(tmp_path / f"{form}.pth")
     with pytest.raises(BctError, match="0.weight has the shape .*4.0 GB.*expected weights saved as dense tensors"):
         read_weights(saved(tmp_path / "many.pth", many))
