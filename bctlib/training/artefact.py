@@ -9,13 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from bctlib.base import progress
 from bctlib.base.errors import BctError, UsageError
-from bctlib.base.files import check_seal, seal
+from bctlib.base.files import check_seal
 from bctlib.base.foreign_networks import is_import_path, split_size
 from bctlib.base.network_code import code_of
 from bctlib.losses import Head, build_head
@@ -23,6 +21,7 @@ from bctlib.methods import OldModel
 from bctlib.networks import build_backbone
 from bctlib.training.devices import autocast
 from bctlib.training.recipe import Recipe
+from bctlib.training.tensors_file import ABOUT, as_text, is_ours, read_tensors, write_tensors
 
 FORMAT = "bctlib-model-1"
 
@@ -94,20 +93,12 @@ def save_artefact(path: Path, artefact: Artefact) -> None:
         "head": {"kind": head.kind, "classes": head.classes, "dim": head.dim, "settings": head.settings()},
         "training": asdict(artefact.training),
     }
-    metadata = {"bctlib": json.dumps(about, ensure_ascii=False)}
-    try:
-        seal(path, lambda temporary: save_file(tensors, temporary, metadata))
-    except SafetensorError as error:  # its own writer says "disk full" in its own way
-        raise BctError(f"cannot write {path}: {error}") from error
+    write_tensors(path, tensors, as_text(about))
 
 
 def is_artefact(path: Path) -> bool:
-    """Whether it is a safetensors file that bctlib has written; other people's hold weights only."""
-    try:
-        with safe_open(path, "pt") as file:
-            return "bctlib" in (file.metadata() or {})
-    except (OSError, SafetensorError):
-        return False
+    """Whether bctlib has written this safetensors file; a file from elsewhere holds weights only."""
+    return is_ours(path)
 
 
 def load_artefact(path: Path, custom_network: str | None = None) -> Artefact:
@@ -121,9 +112,8 @@ def load_artefact(path: Path, custom_network: str | None = None) -> Artefact:
         raise BctError(f"there is no file {path}, or its training is unfinished")
     check_seal(path)
     try:
-        with safe_open(path, "pt") as file:
-            about = json.loads(file.metadata()["bctlib"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        metadata, tensors = read_tensors(path)
+        about = json.loads(metadata[ABOUT])
         if about["format"] != FORMAT:
             raise BctError(f"its format is {about['format']!r}, expected {FORMAT!r}")
         recipe = Recipe.from_text(about["recipe"])
@@ -147,7 +137,7 @@ def load_artefact(path: Path, custom_network: str | None = None) -> Artefact:
         classes = tuple(about["classes"])
     except UsageError:
         raise
-    except (BctError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (BctError, OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())  # PyTorch's fill several lines
         raise BctError(f"{path} is not a model of this version ({reason})") from error
     backbone.to(memory_format=torch.channels_last)

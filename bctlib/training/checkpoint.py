@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from bctlib.base.errors import BctError
 from bctlib.base.files import remove_leftovers, replace_atomically
+from bctlib.training.tensors_file import ABOUT, as_text, read_tensors, write_tensors
 
 FORMAT = "bctlib-checkpoint-1"
 
@@ -45,12 +44,8 @@ class Checkpoint:
         """
         self._written = True
         about = {"format": FORMAT, "recipe": self.key, "devices": self.devices, **about}
-        text = json.dumps(about, ensure_ascii=False)
-        metadata = {"bctlib": text, "sha256": _digest(text, tensors)}
-        try:
-            replace_atomically(self.path, lambda temporary: save_file(tensors, temporary, metadata))
-        except SafetensorError as error:  # its own writer says "disk full" in its own way
-            raise BctError(f"cannot write {self.path}: {error}") from error
+        text = as_text(about)
+        write_tensors(self.path, tensors, text, put=replace_atomically, sha256=_digest(text, tensors))
 
     def read(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
         """What `write` was given, or None where there is no checkpoint.
@@ -60,15 +55,13 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            with safe_open(self.path, "pt") as file:
-                metadata = file.metadata()
-                text, expected = metadata["bctlib"], metadata["sha256"]
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
+            metadata, tensors = read_tensors(self.path)
+            text, expected = metadata[ABOUT], metadata["sha256"]
             if _digest(text, tensors) != expected:
                 raise BctError(f"the checkpoint {self.path} is damaged")
             about = json.loads(text)
             kind, recipe, devices = about["format"], about["recipe"], list(about["devices"])
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise BctError(f"the checkpoint {self.path} is damaged or not a checkpoint") from error
         if kind != FORMAT:
             raise BctError(f"the checkpoint {self.path} has the format {kind!r}, expected {FORMAT!r}")
@@ -77,11 +70,12 @@ class Checkpoint:
         self._before = devices
         return tensors, about
 
-    def remove(self) -> None:
-        """Away with it and with what killed writers left; a store that cannot be written keeps them."""
-        with contextlib.suppress(OSError):
-            remove_leftovers(self.path)
-            self.path.unlink(missing_ok=True)
+
+def remove_checkpoint(path: Path) -> None:
+    """Delete the checkpoint and any unfinished temporary files. In a store that is read-only they stay."""
+    with contextlib.suppress(OSError):
+        remove_leftovers(path)
+        path.unlink(missing_ok=True)
 
 
 def _digest(text: str, tensors: dict[str, torch.Tensor]) -> str:

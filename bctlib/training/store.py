@@ -20,8 +20,9 @@ from bctlib.base.errors import BctError, UsageError
 from bctlib.base.files import is_sealed, remove_leftovers, set_aside
 from bctlib.base.provenance import provenance
 from bctlib.data.training_set import TrainingData
+from bctlib.methods import OldModel
 from bctlib.training.artefact import Artefact, Training, load_artefact, save_artefact
-from bctlib.training.checkpoint import Checkpoint
+from bctlib.training.checkpoint import Checkpoint, remove_checkpoint
 from bctlib.training.loop import train
 from bctlib.training.processes import current_group
 from bctlib.training.recipe import Recipe
@@ -70,19 +71,44 @@ def fetch(
     with exclusive(recipe.key, label):
         if processes.of_first(is_sealed(path)):  # another run finished it meanwhile
             return _load(path, recipe).to(device)
-        origin = provenance(str(device))
-        origin["device"] = processes.device_text(origin["device"])
-        checkpoint = Checkpoint(checkpoint_file(recipe.key), recipe.key, origin["device"])
-        trained = train(recipe, data(), old.as_old() if old else None, device, label, checkpoint)
-        origin["device"] = " then ".join(checkpoint.devices)
-        about = Training(trained.seconds, trained.images_per_s, tuple(trained.losses), **origin)
-        artefact = Artefact(recipe, trained.backbone, trained.head, trained.classes, about, trained.transform)
-        if processes.first:
-            save_artefact(path, artefact)
-            remove_leftovers(path)
-            checkpoint.remove()
-        processes.barrier()
+        model = old.as_old() if old else None
+        return train_and_save(path, checkpoint_file(recipe.key), recipe, data(), model, device, label)
+
+
+def train_and_save(
+    path: Path,
+    checkpoint_path: Path,
+    recipe: Recipe,
+    data: TrainingData,
+    old: OldModel | None,
+    device: torch.device,
+    label: str,
+) -> Artefact:
+    """Train (`bctlib.training.loop.train`, which says what is raised) and write the sealed model file `path`.
+
+    checkpoint_path: where an interrupted training resumes. It is removed only after the model is sealed, so that a
+    process killed at any moment loses nothing. If several processes train together, rank 0 alone writes. Raises
+    BctError when `path` cannot be written.
+    """
+    processes = current_group()
+    origin = provenance(str(device))
+    origin["device"] = processes.device_text(origin["device"])
+    checkpoint = Checkpoint(checkpoint_path, recipe.key, origin["device"])
+    trained = train(recipe, data, old, device, label, checkpoint)
+    origin["device"] = " then ".join(checkpoint.devices)
+    about = Training(trained.seconds, trained.images_per_s, tuple(trained.losses), **origin)
+    artefact = Artefact(recipe, trained.backbone, trained.head, trained.classes, about, trained.transform)
+    if processes.first:
+        save_artefact(path, artefact)
+        remove_unfinished(path, checkpoint_path)
+    processes.barrier()
     return artefact
+
+
+def remove_unfinished(path: Path, checkpoint_path: Path) -> None:
+    """Delete the checkpoint of a sealed model, and the temporary files of writers that were killed."""
+    remove_leftovers(path)
+    remove_checkpoint(checkpoint_path)
 
 
 def _load(path: Path, recipe: Recipe) -> Artefact:
@@ -94,8 +120,7 @@ def _load(path: Path, recipe: Recipe) -> Artefact:
         raise  # the file is not to blame
     except BctError as error:
         raise set_aside(path, error) from error
-    remove_leftovers(path)  # these, and the checkpoint, of a process killed just after the model was sealed
-    Checkpoint(checkpoint_file(recipe.key), recipe.key).remove()
+    remove_unfinished(path, checkpoint_file(recipe.key))  # of a process killed just after it sealed the model
     return artefact
 
 

@@ -114,7 +114,7 @@ def everything(photographs: Path) -> dict[str, torch.Tensor]:
         found |= named(f"{name} in float32", trained(single, CASES[name], TrainingSet))
     data = tiny_set(per_class=9)
     own = current_group().share(len(data))
-    preparation = Preparation(data.classes, CPU, lambda: data.plain_batches(4, own), single)
+    preparation = Preparation(data.classes, CPU, lambda: data.plain_batches(4, own), single, current_group().sum)
     found["class means"] = preparation.old_class_means
     found |= named("photographs", trained_on_photographs(photographs))
     return found | through_the_store()

@@ -6,15 +6,16 @@ import pickle
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from damage import flip
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tiny import same_weights, tiny_recipe, tiny_set
 
 from bctlib.base import progress
 from bctlib.base.errors import BctError, Diverged
 from bctlib.methods import METHODS, OldModel
-from bctlib.training import checkpoint as checkpoint_module
 from bctlib.training import loop, run_state, store
 from bctlib.training.artefact import load_artefact
 from bctlib.training.checkpoint import Checkpoint
@@ -280,17 +281,17 @@ def test_a_diverging_model_of_the_store_leaves_nothing_finished(store_folder):
 
 def test_a_disk_that_is_full_ends_in_one_sentence_and_the_next_run_goes_on(tmp_path, monkeypatch, said):
     recipe, path = tiny_recipe(epochs=EPOCHS), tmp_path / "c"
-    real, calls = checkpoint_module.save_file, []
+    calls = []
 
     def fills_up(tensors, temporary, metadata):
         calls.append(1)
         if len(calls) == 2:
             temporary.write_bytes(b"\x08")
-            raise checkpoint_module.SafetensorError("I/O error: No space left on device (os error 28)")
-        real(tensors, temporary, metadata)
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+        save_file(tensors, temporary, metadata)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_module, "save_file", fills_up)
+        patch.setattr(safetensors.torch, "save_file", fills_up)
         with pytest.raises(BctError, match=f"^cannot write {path}: .*No space left on device") as caught:
             run(recipe, path)
     assert "\n" not in str(caught.value) and [file.name for file in tmp_path.iterdir()] == ["c"]

@@ -72,7 +72,7 @@ def rehearsal(small_set, monkeypatch) -> Path:
 def test_a_missing_full_set_names_the_command_that_builds_it(nothing_here, capsys):
     bench = Workbench("gpu", device="cpu")
     for look in (lambda: require_data(["table1"], "gpu"), lambda: bench.glyphs, lambda: bench.model("old")):
-        with pytest.raises(UsageError, match="glyphs-full.*build_glyphs --set full --fonts DIR --download"):
+        with pytest.raises(UsageError, match="glyphs-full.*dev.glyphs.build --set full --fonts DIR --download"):
             look()
     assert main.main(["table1", "--scale", "gpu"]) == 2
     said = capsys.readouterr()

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from bctlib.base.errors import BctError
-from bctlib.base.files import check_seal, seal
+from bctlib.base.files import check_seal
+from bctlib.training.tensors_file import ABOUT, as_text, read_tensors, write_tensors
 
 POINTS_PER_CELL = 39
 """Vectors that FAISS's k-means wants for each cell of an IVF index."""
@@ -143,11 +142,7 @@ def write_index(path: Path, about: dict, arrays: dict[str, np.ndarray], index: f
     tensors = {name: arrays[name].astype(kind, copy=False) for name, kind in _ARRAYS.items()}
     if index is not None:
         tensors["faiss"] = faiss.serialize_index(index)
-    metadata = {"bctlib": json.dumps({"format": FORMAT} | about, ensure_ascii=False)}
-    try:
-        seal(path, lambda temporary: save_file(tensors, temporary, metadata))
-    except SafetensorError as error:
-        raise BctError(f"cannot write {path}: {error}") from error
+    write_tensors(path, tensors, as_text({"format": FORMAT} | about), "np")
 
 
 def read_index(path: Path) -> tuple[dict, dict[str, np.ndarray], faiss.Index | None]:
@@ -156,9 +151,8 @@ def read_index(path: Path) -> tuple[dict, dict[str, np.ndarray], faiss.Index | N
         raise BctError(f"{path} is not there, expected a saved index")
     check_seal(path)
     try:
-        with safe_open(path, "np") as file:
-            about = json.loads(file.metadata()["bctlib"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+        metadata, arrays = read_tensors(path, "np")
+        about = json.loads(metadata[ABOUT])
         if about["format"] != FORMAT:
             raise ValueError(f"its format is {about['format']!r}, expected {FORMAT!r}")
         for name, kind in _ABOUT.items():
@@ -172,6 +166,6 @@ def read_index(path: Path) -> tuple[dict, dict[str, np.ndarray], faiss.Index | N
                 raise ValueError(f"its {name} are {array.dtype} {array.shape}, not {np.dtype(kind)} [{n}]")
         if about["kind"] not in KINDS or (index is not None and index.d != about["dim"]):
             raise ValueError(f"its index is of kind {about['kind']!r}, dimension {about['dim']}")
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BctError(f"{path} is not an index of this version ({' '.join(str(error).split())})") from error
     return about, arrays, index

@@ -12,10 +12,9 @@ import torch
 
 from bctlib.base import progress
 from bctlib.base.errors import UsageError, as_user_error
-from bctlib.base.files import is_sealed, marker, remove_leftovers
+from bctlib.base.files import is_sealed, marker
 from bctlib.base.foreign_networks import as_sentence, split_size, with_size
 from bctlib.base.network_code import code_of
-from bctlib.base.provenance import provenance
 from bctlib.data.photos.class_names import read_class_map
 from bctlib.data.photos.distortion import ColourDistortion
 from bctlib.data.photos.framing import FACE
@@ -24,13 +23,11 @@ from bctlib.data.training_set import TrainingData
 from bctlib.losses import HEADS, build_head
 from bctlib.methods import METHODS, OldModel, build_method
 from bctlib.networks import build_backbone
-from bctlib.training.artefact import Artefact, Training, is_artefact, load_artefact, save_artefact
-from bctlib.training.checkpoint import Checkpoint
+from bctlib.training.artefact import Artefact, is_artefact, load_artefact
 from bctlib.training.devices import autocast, choose_device
-from bctlib.training.loop import train
 from bctlib.training.processes import rank_and_size
 from bctlib.training.recipe import Recipe, Schedule
-from bctlib.training.store import exclusive
+from bctlib.training.store import exclusive, remove_unfinished, train_and_save
 from bctlib.upgrade.images import images_by_class
 from bctlib.upgrade.train.old_models import Old, old_from_artefact
 
@@ -209,17 +206,13 @@ def _train(
         f"{label}: {recipe.method} with {split_size(recipe.backbone)[0]}, {recipe.dim} dimensions, "
         f"{recipe.schedule.epochs} epochs on {device}: about {progress.clock(seconds)}"
     )
-    origin = provenance(str(device))
-    checkpoint = Checkpoint(out.with_suffix(".checkpoint"), recipe.key, origin["device"])
-    trained = train(recipe, images, model, device, label, checkpoint)
-    origin["device"] = " then ".join(checkpoint.devices)
-    about = Training(trained.seconds, trained.images_per_s, tuple(trained.losses), **origin)
-    artefact = Artefact(recipe, trained.backbone, trained.head, trained.classes, about, trained.transform)
-    save_artefact(out, artefact)
-    remove_leftovers(out)
-    checkpoint.remove()
-    progress.say(f"{label}: written to {out}, recipe {recipe.key}, loss {trained.losses[-1]:.3g}")
+    artefact = train_and_save(out, _checkpoint_of(out), recipe, images, model, device, label)
+    progress.say(f"{label}: written to {out}, recipe {recipe.key}, loss {artefact.training.losses[-1]:.3g}")
     return artefact
+
+
+def _checkpoint_of(out: Path) -> Path:
+    return out.with_suffix(".checkpoint")
 
 
 def _finished(out: Path, recipe: Recipe) -> Artefact:
@@ -229,8 +222,7 @@ def _finished(out: Path, recipe: Recipe) -> Artefact:
             f"--out {out} holds another model ({artefact.recipe.key}, not {recipe.key}), "
             f"{_difference(artefact.recipe, recipe)}: expected another name, or remove it and {marker(out).name}"
         )
-    remove_leftovers(out)  # these, and the checkpoint, of a process killed just after the model was sealed
-    Checkpoint(out.with_suffix(".checkpoint"), recipe.key).remove()
+    remove_unfinished(out, _checkpoint_of(out))  # of a process killed just after it sealed the model
     progress.say(f"{out.stem}: is there already, trained by the same recipe {recipe.key}")
     return artefact
 

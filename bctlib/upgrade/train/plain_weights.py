@@ -1,5 +1,6 @@
 """Weights that were saved by anybody's PyTorch code, read without executing anything that the file may hold."""
 
+import math
 import pickle
 import re
 import warnings
@@ -22,6 +23,8 @@ _NESTED = 3  # as in {"model": {"state_dict": ...}}
 _WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _PARALLEL = "module."  # DataParallel and DistributedDataParallel, around the whole
 _COMPUTED = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+# A sparse or expanded tensor may have any shape in a few bytes. Beyond both bounds it is not made dense.
+_LARGE, _FACTOR = 10**9, 1000  # bytes, and times the size of the file
 
 Weights = dict[str, torch.Tensor]
 
@@ -32,12 +35,12 @@ def read_weights(path: Path | str) -> Weights:
     Its content decides how it is read. A checkpoint that holds a state dict under a usual name (`state_dict`, `model`,
     ...) will do. What DistributedDataParallel, torch.compile and FSDP put into the names is dropped, however often.
     Sparse and quantised tensors are made dense, float8 becomes float32. Raises BctError when the file is missing,
-    damaged or no state dict (saying what it is), when a weight has no values, is complex or not finite, and for
-    pickled objects, which are not executed.
+    damaged or no state dict (saying what it is), when a weight has no values, is complex or not finite, when the dense
+    weights would be far larger than the file, and for pickled objects, which are not executed.
     """
     path = Path(path)
     weights = _without_wrappers(_state_dict(path, _load(path)))
-    return {name: _ordinary(f"{path}: {name}", tensor) for name, tensor in weights.items()}
+    return _all_dense(path, weights)
 
 
 def read_classifier(path: Path | str) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -54,8 +57,8 @@ def read_classifier(path: Path | str) -> tuple[torch.Tensor, torch.Tensor | None
         return torch.from_numpy(np.array(array, np.float32)), None
     found = _load(path)
     if isinstance(found, torch.Tensor):
-        return _ordinary(f"{path}: its tensor", found), None
-    tensors = {name: _ordinary(f"{path}: {name}", tensor) for name, tensor in _state_dict(path, found).items()}
+        return _all_dense(path, {"its tensor": found})["its tensor"], None
+    tensors = _all_dense(path, _state_dict(path, found))
     weights = [name for name in tensors if name.split(".")[-1] == "weight" or tensors[name].dim() == 2]
     if len(weights) != 1:
         raise BctError(f"{path} holds {', '.join(list(tensors)[:8])}: expected one classifier's weight [classes, dim]")
@@ -176,7 +179,20 @@ def _without_wrappers(weights: Weights) -> Weights:
     return dict(zip(plain, weights.values(), strict=True))
 
 
-def _ordinary(what: str, tensor: torch.Tensor) -> torch.Tensor:
+def _all_dense(path: Path, tensors: Weights) -> Weights:
+    """Each tensor as `_dense` gives it. Raises BctError as `_dense`, and before anything large is made."""
+    sizes = {name: math.prod(each.shape) * each.element_size() for name, each in tensors.items() if not each.is_meta}
+    total, held = sum(sizes.values()), path.stat().st_size
+    if total > _LARGE and total > _FACTOR * held:
+        name = max(sizes, key=sizes.get)
+        raise BctError(
+            f"{path}: {name} has the shape {list(tensors[name].shape)}; dense, the weights would take "
+            f"{total / 1e9:,.1f} GB, but the file has {held / 1e6:,.2f} MB: expected weights saved as dense tensors"
+        )
+    return {name: _dense(f"{path}: {name}", tensor) for name, tensor in tensors.items()}
+
+
+def _dense(what: str, tensor: torch.Tensor) -> torch.Tensor:
     """The tensor dense, and of a type that can be computed with. what: file and name, for messages.
 
     Raises BctError for values that are missing, complex or not finite, and for forms that cannot be converted.

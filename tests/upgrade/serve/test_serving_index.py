@@ -251,7 +251,7 @@ def test_an_interrupted_save_leaves_the_saved_index_or_none(day_0, tmp_path, mon
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bctlib.upgrade.serve.kinds.save_file", full)
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
     with pytest.raises(BctError, match="cannot write .*gallery.index: No space left"):
         day_0["hnsw"].save(path)
     assert path.exists() and not marker(path).exists()  # the old content, marked as not to be trusted

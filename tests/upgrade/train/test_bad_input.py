@@ -112,7 +112,7 @@ CASES = {
     "wrong width": (["--backbone", "custom_images:flat_wrong"], "asked for dim=16 and gives embeddings of 7"),
     "wrong images": (
         ["--backbone", "custom_images:only_64"],
-        "network own_images:only_64 fails on images of 3 x 32 x 32",
+        "network custom_images:only_64 fails on images of 3 x 32 x 32",
     ),
     "one image for batch normalisation": (
         ["--backbone", "resnet18", "--batch", "1"],
@@ -142,7 +142,7 @@ CASES = {
     ),
     "weights missing": (
         ["--old", "{}/incomplete.pth", *PLAIN],
-        "does not fit backbone own_images:Classifier: it lacks",
+        "does not fit backbone custom_images:Classifier: it lacks",
     ),
     "other network": (
         ["--old", "{}/old.pth", "--old-backbone", "resnet18", *PLAIN[2:]],

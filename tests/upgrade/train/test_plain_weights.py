@@ -25,11 +25,6 @@ HALF = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
 IMAGES = torch.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
 
 
-@pytest.fixture(autouse=True)
-def own_images_can_be_imported(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-
-
 def saved(path: Path, found) -> Path:
     torch.save(found, path)
     return path
@@ -194,6 +189,26 @@ def test_tensors_of_every_form_are_read(tmp_path):
         found = read_weights(path)
         assert all(torch.equal(found[name].float(), each.float()) for name, each in eighth.items())
         assert torch.isfinite(embedded(path)).all()
+
+
+def test_a_huge_shape_in_a_few_bytes_is_refused_before_it_takes_memory(tmp_path):
+    """Sparse tensors, and expanded ones, claim any shape; so do many small claims together, and a classifier's file."""
+    with warnings.catch_warnings(action="ignore"):
+        forms = {
+            "sparse": torch.sparse_coo_tensor([[0], [1]], [1.0], (10**6, 10**7)),
+            "csr": torch.sparse_csr_tensor(torch.zeros(1001, dtype=torch.int64), [], [], (1000, 10**10)),
+            "expanded": torch.ones(1).expand(10**6, 10**7),
+        }
+        many = {f"{i}.weight": torch.sparse_coo_tensor([[0], [1]], [1.0], (2000, 10**5)) for i in range(5)}
+    for form, tensor in forms.items():
+        saved(tmp_path / f"{form}.pth", {"fc.weight": tensor})
+        for read in (read_weights, read_classifier):
+            with pytest.raises(BctError, match=f"{form}.pth: fc.weight has the shape .*40,000.0 GB, but the file has"):
+                read(tmp_path / f"{form}.pth")
+    with pytest.raises(BctError, match="0.weight has the shape .*4.0 GB.*expected weights saved as dense tensors"):
+        read_weights(saved(tmp_path / "many.pth", many))
+    with pytest.raises(BctError, match="alone.pth: its tensor has the shape"):
+        read_classifier(saved(tmp_path / "alone.pth", forms["sparse"]))
 
 
 @pytest.mark.parametrize(
