@@ -8,6 +8,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from bctlib.__main__ import EXTRA
+
 PROJECT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 SETTINGS = PYPROJECT["tool"]["uv"]
@@ -23,6 +25,7 @@ PINNED = {r.name: r for r in map(Requirement, SETTINGS["constraint-dependencies"
 def test_a_plain_install_brings_what_losses_and_metrics_need_and_the_extra_the_rest():
     assert [r.name for r in DEPENDENCIES] == ["numpy", "torch", "safetensors"]
     assert set(EXTRAS) == {"upgrade"}
+    assert sorted(r.name for r in EXTRAS["upgrade"]) == sorted(EXTRA.values()), "the command names what is missing"
     assert set(GROUPS) == {"companion", "dev", "peers"}
 
 
