@@ -30,7 +30,7 @@ def _device_name(device: str) -> str:
 
 
 def _threads() -> int:
-    """Torch's threads if torch is loaded, else those that NumPy may use: OMP_NUM_THREADS, or the CPUs of the process."""
+    """Threads of torch if it is loaded, else those NumPy may use: OMP_NUM_THREADS, or the CPUs of the process."""
     if "torch" in sys.modules:
         return sys.modules["torch"].get_num_threads()
     asked = os.environ.get("OMP_NUM_THREADS", "")
