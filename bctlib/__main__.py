@@ -3,13 +3,15 @@
 import importlib
 import importlib.metadata
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bctlib.base.errors import BctError, unknown
 
 COMMANDS = {
     "train": "a new model on your own images, compatible with your old one",
     "embed": "the embedding of each image of a folder or list",
-    "evaluate": "the benchmarks' protocols, or a search of your own, on features",
+    "evaluate": "accuracy of features, by the protocols of benchmarks or on your own lists",
     "report": "whether to deploy a new model without backfill, as a page",
 }
 _MODULES = {
@@ -18,6 +20,11 @@ _MODULES = {
     "evaluate": "bctlib.upgrade.evaluate.command",
     "report": "bctlib.upgrade.report.command",
 }
+EXTRA = {
+    "PIL": "pillow", "faiss": "faiss-cpu", "filelock": "filelock", "jinja2": "jinja2", "matplotlib": "matplotlib",
+    "pandas": "pandas", "platformdirs": "platformdirs", "scipy": "scipy", "torchvision": "torchvision", "tqdm": "tqdm",
+}  # fmt: skip
+"""The packages of the extra `bctlib[upgrade]`, by the name of their module."""
 _WIDTH = max(map(len, COMMANDS))
 HELP = f"""\
 usage: bctlib COMMAND [OPTIONS]
@@ -40,19 +47,25 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if words[0] not in COMMANDS:
             raise unknown("command", words[0], list(COMMANDS))
-        try:
-            command = importlib.import_module(_MODULES[words[0]])
-        except ModuleNotFoundError as error:
-            if error.name and error.name.split(".")[0] == "bctlib":
-                raise
-            raise BctError(
-                f"bctlib {words[0]} needs the package {error.name}, which is not installed: "
-                "pip install 'bctlib[upgrade]'"
-            ) from error
+        with _missing_packages_named(words[0]):
+            return importlib.import_module(_MODULES[words[0]]).main(words[1:])
     except BctError as error:
         print(f"bctlib: {error}", file=sys.stderr)
         return error.exit_code
-    return command.main(words[1:])
+
+
+@contextmanager
+def _missing_packages_named(command: str) -> Iterator[None]:
+    """Turn the failed import of a package that only the extra brings into one sentence (BctError)."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").split(".")[0]
+        if module not in EXTRA:
+            raise
+        raise BctError(
+            f"bctlib {command} needs the package {EXTRA[module]}, which is not installed: pip install 'bctlib[upgrade]'"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -1,18 +1,35 @@
 """Where data, trained models, results and figures live.
 
-Each folder has a default inside the project and an environment variable that moves it:
-`BCT_DATA`, `BCT_PAPER_DATA`, `BCT_STORE`, `BCT_RESULTS`, `BCT_FIGURES`.
+In a checkout each folder has its place inside it; an installed copy keeps them in the user's data folder (on Linux
+`~/.local/share/bctlib`), never beside the installed code. An environment variable moves each: `BCT_DATA`,
+`BCT_PAPER_DATA`, `BCT_STORE`, `BCT_RESULTS`, `BCT_FIGURES`.
+
+Only a checkout has the glyph sheets, the committed results and the notebooks.
 """
 
 import os
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+"""The checkout. Of an installed copy this is site-packages, where nothing may be written: see `in_checkout`."""
+
+
+def in_checkout() -> bool:
+    """Whether this is the code of a checkout, with `companion/` beside it, and not an installed copy."""
+    return (PROJECT / "pyproject.toml").is_file() and (PROJECT / "companion").is_dir()
 
 
 def _folder(variable: str, default: str) -> Path:
     moved = os.environ.get(variable)
-    return Path(moved).expanduser().resolve() if moved else PROJECT / default
+    return Path(moved).expanduser().resolve() if moved else _home() / default
+
+
+def _home() -> Path:
+    if in_checkout():
+        return PROJECT
+    import platformdirs  # belongs to bctlib[upgrade]; a checkout does not need it
+
+    return Path(platformdirs.user_data_dir("bctlib", appauthor=False))
 
 
 def data_dir() -> Path:
@@ -21,7 +38,7 @@ def data_dir() -> Path:
 
 
 def paper_data_dir() -> Path:
-    """The paper's own data sets, for those who hold them (`BCT_PAPER_DATA`, default `paper/` in the data folder)."""
+    """The paper's own data sets, which only few users hold (`BCT_PAPER_DATA`, default `paper/` in the data folder)."""
     return _folder("BCT_PAPER_DATA", str(data_dir() / "paper"))
 
 
@@ -41,5 +58,5 @@ def figures_dir() -> Path:
 
 
 def notebooks_dir() -> Path:
-    """The numbered notebooks of the companion."""
+    """The numbered notebooks, which only a checkout has."""
     return PROJECT / "notebooks"

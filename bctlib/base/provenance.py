@@ -1,8 +1,10 @@
 """Where a measurement comes from: device, versions, commit."""
 
 import functools
+import os
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -12,19 +14,29 @@ from bctlib.base.locations import PROJECT
 def provenance(device: str = "cpu") -> dict[str, str]:
     """The columns device, versions and commit of a result row measured on `device` ("cpu", "cuda", "cuda:1").
 
-    device: "cpu: <processor>, <n> threads" or the GPU's name; commit: short hash, "-dirty" where tracked code under
-    bctlib/ or companion/ differs from it, "unknown" outside a git checkout.
+    device: "cpu: <processor>, <n> threads" or the GPU's name; commit: short hash, with "-dirty" where tracked code
+    under bctlib/ or companion/ differs from it, "unknown" outside a git checkout. Does not load torch for the CPU.
     """
     return {"device": _device_name(device), "versions": _versions(), "commit": _commit()}
 
 
 def _device_name(device: str) -> str:
-    import torch
-
     if device.startswith("cuda"):
+        import torch
+
         return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
+    threads = _threads()
     return f"cpu: {_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _threads() -> int:
+    """Threads of torch if it is loaded, else those NumPy may use: OMP_NUM_THREADS, or the CPUs of the process."""
+    if "torch" in sys.modules:
+        return sys.modules["torch"].get_num_threads()
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache
@@ -45,10 +57,10 @@ def _versions() -> str:
 
 @functools.cache
 def _commit() -> str:
-    """Asked once per process: the code that runs is the code that was imported."""
+    """The commit of the imported code; it is read once per process, because that code does not change."""
     try:
         if Path(_git("rev-parse", "--show-toplevel")).resolve() != PROJECT:
-            return "unknown"  # an unpacked copy inside somebody else's repository
+            return "unknown"  # an installed or unpacked copy inside another repository
         commit = _git("rev-parse", "--short=10", "HEAD")
         return commit + (
             "-dirty" if _git("status", "--porcelain", "--untracked-files=no", "--", "bctlib", "companion") else ""

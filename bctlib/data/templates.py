@@ -29,14 +29,11 @@ From image features to template embeddings (paper Sec. 3.1: a template is one or
 """
 
 import hashlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from bctlib.base.errors import BctError
 from bctlib.metrics.blocks import unit_rows
@@ -144,28 +141,36 @@ def templates_by_media(
     Raises BctError for arrays that do not fit together, and naming the row for a feature that is not finite.
     """
     _check(features, template, medium, n_templates, weight, halves)
+    from scipy import sparse  # loading it takes longer than the other imports of this module
+
     factor = media_weights(template, medium, weight)
-    summed = torch.zeros(n_templates, features.shape[1])
-    for start in range(0, len(features), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        rows = _rows(features[block])
-        factors = torch.from_numpy(factor[block])
-        if normalise_images:
-            whole = rows[:, : rows.shape[1] // 2] + rows[:, rows.shape[1] // 2 :] if halves else rows
-            factors = factors / whole.norm(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
-        order = np.argsort(template[block], kind="stable")
-        owners, starts = np.unique(template[block][order], return_index=True)
-        order = torch.from_numpy(order)
-        pooled = F.embedding_bag(
-            order, rows, torch.from_numpy(starts), mode="sum", per_sample_weights=factors.float()[order]
-        )
-        summed[torch.from_numpy(owners.astype(np.int64))] += pooled
-    if halves:
-        summed = summed[:, : summed.shape[1] // 2] + summed[:, summed.shape[1] // 2 :]
-    norms = summed.norm(dim=1, keepdim=True)
-    if not torch.isfinite(norms).all():
+    summed = np.zeros((n_templates, features.shape[1]), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # values that are not finite are named below
+        for start in range(0, len(features), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            rows = np.ascontiguousarray(features[block], dtype=np.float32)
+            factors = factor[block].astype(np.float32)
+            if normalise_images:
+                factors /= _norms(_sum_of_halves(rows) if halves else rows)
+            owners, place = np.unique(template[block], return_inverse=True)
+            at = place.reshape(-1), np.arange(len(rows))
+            summed[owners] += sparse.csr_array((factors, at), shape=(len(owners), len(rows))) @ rows
+        summed = _sum_of_halves(summed) if halves else summed
+        norms = _norms(summed)
+    if not np.isfinite(norms).all():
         raise BctError(_first_fault(features))
-    return (summed / norms.clamp_min(torch.finfo(torch.float32).tiny)).numpy()
+    return summed / norms[:, None]
+
+
+def _sum_of_halves(rows: np.ndarray) -> np.ndarray:
+    """[n, d] from [n, 2d]."""
+    d = rows.shape[1] // 2
+    return rows[:, :d] + rows[:, d:]
+
+
+def _norms(rows: np.ndarray) -> np.ndarray:
+    """Norms float32 [n] to divide by: the smallest normal number in place of 0."""
+    return np.maximum(np.linalg.norm(rows, axis=1), np.finfo(np.float32).tiny)
 
 
 def media_weights(template: np.ndarray, medium: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -177,13 +182,6 @@ def media_weights(template: np.ndarray, medium: np.ndarray, weight: np.ndarray |
     keys = template.astype(np.int64) * (int(codes.max(initial=0)) + 1) + codes
     _, of_image, counts = np.unique(keys, return_inverse=True, return_counts=True)
     return ((1 if weight is None else weight) / counts[of_image.reshape(-1)]).astype(np.float32)
-
-
-def _rows(block: np.ndarray) -> torch.Tensor:
-    block = np.ascontiguousarray(block, dtype=np.float32)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*not writable.*")  # a read-only memory map; it is only read here
-        return torch.from_numpy(block)
 
 
 def _check(features, template, medium, n_templates, weight, halves) -> None:
@@ -225,6 +223,9 @@ def template_embeddings(features: np.ndarray, templates: TemplateSet) -> np.ndar
     needed = int(templates.image_index.max()) + 1
     if len(features) < needed:
         raise BctError(f"there are features of {len(features)} images, but the templates need {needed}")
+    import torch  # not at the top: evaluation from features runs without it
+    import torch.nn.functional as F
+
     # A segment sum straight from the rows of the pool: no copy of the gathered features.
     summed = F.embedding_bag(
         torch.from_numpy(templates.image_index),

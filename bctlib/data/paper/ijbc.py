@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,9 +23,11 @@ from bctlib.base.errors import BctError
 from bctlib.base.files import digest_of
 from bctlib.data.paper.ijbc_text import read_images, read_integer_lines, read_list, read_points
 from bctlib.data.photos.parsed_cache import cached_arrays
-from bctlib.data.photos.sets import ImageFilePool
-from bctlib.data.protocols import IdentificationProtocol
 from bctlib.data.templates import TemplateSet, media_weights
+
+if TYPE_CHECKING:  # these load torch, which reading the metadata does not need
+    from bctlib.data.photos.sets import ImageFilePool
+    from bctlib.data.protocols import IdentificationProtocol
 
 FILES = {
     "images": "ijbc_face_tid_mid.txt",
@@ -200,9 +203,9 @@ class IjbcProtocols:
     """Both protocols over the pool of all images, whose order is that of the metadata. Identities are subjects."""
 
     meta: IjbcMeta
-    pool: ImageFilePool
+    pool: "ImageFilePool"
     verification: PairListProtocol
-    identification: IdentificationProtocol
+    identification: "IdentificationProtocol"
 
     @property
     def identities(self) -> np.ndarray:
@@ -221,11 +224,13 @@ class IjbcProtocols:
         } | self.identification.counts
 
 
-def ijbc_protocols(meta: IjbcMeta, pool: ImageFilePool) -> IjbcProtocols:
+def ijbc_protocols(meta: IjbcMeta, pool: "ImageFilePool") -> IjbcProtocols:
     """The protocols of the metadata over a pool of its images in their order (`ijbc_pool`).
 
     A template that is in neither gallery nor among the probes has the identity -1: it occurs in pairs alone.
     """
+    from bctlib.data.protocols import IdentificationProtocol
+
     identity = np.full(len(meta.template_id), -1, np.int64)
     for templates, subjects in meta.lists.values():
         identity[templates] = subjects

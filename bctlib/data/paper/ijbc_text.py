@@ -15,12 +15,15 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from bctlib.base.errors import BctError
 from bctlib.base.text_lines import MARK, plain_text, rows_of_text, text_lines, words_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_images(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -62,10 +65,12 @@ def _points_at_once(path: Path, names: list[str]) -> np.ndarray | None:
     return np.ascontiguousarray(values) if np.isfinite(values).all() else None
 
 
-def _table(text: bytes | None, types: dict[str, type], separator: str = " ") -> pd.DataFrame | None:
+def _table(text: bytes | None, types: dict[str, type], separator: str = " ") -> "pd.DataFrame | None":
     """Text of that many columns without a header, or None where anything is not plainly so: it is then read by line."""
     if text is None:
         return None
+    import pandas as pd  # only these files need it, and it takes longer to load than a small benchmark takes
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a line that is too long is only warned of

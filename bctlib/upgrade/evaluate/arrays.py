@@ -11,7 +11,6 @@ import numpy as np
 
 from bctlib.base.errors import BctError
 from bctlib.data.paper.market1501 import PUBLISHED, Market1501Labels
-from bctlib.data.variants import JUNK
 from bctlib.metrics.backfill import backfill_curve
 from bctlib.metrics.blocks import prefix
 from bctlib.metrics.identification import search
@@ -210,7 +209,6 @@ def evaluate_market1501(
                 gallery_labels.identity,
                 query_labels.camera,
                 gallery_labels.camera,
-                junk=JUNK,
             )
             models = pair.query_model, pair.gallery_model
             report.measurements += retrieval_rows(models, found, ranks)
