@@ -264,6 +264,13 @@ def test_clean_refuses_a_store_that_holds_more_than_models(toy, capsys, monkeypa
     assert "nothing was removed" in capsys.readouterr().err
 
 
+def test_bench_starts_the_benchmark_and_gives_its_exit_status(capfd):
+    assert main.main(["bench", "evaluation", "--help"]) == 0
+    assert "--small" in capfd.readouterr().out
+    assert main.main(["bench", "evalution"]) == 2
+    assert "did you mean evaluation" in capfd.readouterr().err
+
+
 def test_relative_folders_are_meant_from_where_the_user_is(toy, monkeypatch):
     monkeypatch.chdir(toy)
     monkeypatch.setenv("BCT_STORE", "mine")
