@@ -35,7 +35,7 @@ def test_a_peer_that_disagrees_fails_the_run(monkeypatch, capsys):
     ("words", "said"),
     [
         ([], "unknown benchmark ''; known: evaluation, heads, training"),
-        (["evalution"], "did you mean evaluation"),
+        (["evalution"], "did you mean 'evaluation'"),
         (["evaluation", "--smal"], "unrecognized arguments: --smal"),
         (["evaluation", "--only", "lfw"], "invalid choice: 'lfw'"),
     ],
