@@ -1,12 +1,11 @@
 """The first call of every notebook: checks the parameters, and gives a workbench for each seed."""
 
 import ast
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bctlib.base.errors import UsageError
+from bctlib.base.errors import UsageError, did_you_mean
 from bctlib.training.scales import check_scale
 from companion.parameter_values import check_device, check_value
 from companion.workbench import Workbench
@@ -57,8 +56,7 @@ def start(
     for name, value in namespace.items():
         stray = not name.startswith("_") and name not in known | _OF_IPYTHON and (given is None or name in given)
         if stray and isinstance(value, bool | int | float | str | list | dict | None):
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            hint = did_you_mean(name, known)
             raise UsageError(f"unknown parameter {name!r}: this notebook has {', '.join(sorted(known))}{hint}")
     for name, value in {"force": force, **others}.items():
         check_value(name, value)

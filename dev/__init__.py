@@ -1,1 +1,1 @@
-"""For the builders: benchmarks, the glyph set, the committed notebooks."""
+"""Tools for development: benchmarks, the glyph set, the committed notebooks."""

@@ -1,7 +1,7 @@
-"""The committed notebooks, executed anew at their defaults: `python -m dev.refresh_notebooks [NAME ...]`.
+"""Executes the committed notebooks again at their defaults: `python -m dev.refresh_notebooks [NAME ...]`.
 
-Each is run by papermill into a temporary file, stripped of what only this run knows (times, papermill's metadata), and
-put back in its place when it has run to the end.
+papermill writes each to a temporary file. The metadata of the run (times, papermill's own) are removed, and the file
+replaces the committed notebook only after it has run to its end.
 """
 
 import sys
@@ -18,7 +18,7 @@ from companion.launcher.watched_process import run_notebook
 
 
 def without_traces(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The executed notebook as it is committed: outputs and execution counts stay, metadata of the run go."""
+    """The executed notebook with outputs and execution counts, but without the metadata of the run."""
     for metadata in (notebook.metadata, *(cell.metadata for cell in notebook.cells)):
         for key in ("papermill", "widgets", "execution"):
             metadata.pop(key, None)
@@ -32,16 +32,17 @@ def without_traces(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def refresh(path: Path) -> None:
-    """Execute one notebook and replace it. Raises BctError when it fails; the committed one then stays as it is."""
+    """Execute one notebook and replace it. Raises BctError if it fails; the committed one then stays unchanged."""
     with tempfile.TemporaryDirectory(prefix="bct-refresh-") as folder:
         output = Path(folder) / path.name
         if status := run_notebook(path, output, {}):
-            raise BctError(f"{path.name} failed with status {status}; the committed notebook was left as it is")
+            raise BctError(f"{path.name} failed with status {status}; the committed notebook is unchanged")
         notebook = without_traces(nbformat.read(output, as_version=4))
         replace_atomically(path, lambda temporary: nbformat.write(notebook, str(temporary)))
 
 
 def main(names: list[str]) -> int:
+    """Refresh the named notebooks (file names), or all of them, and return the exit status."""
     try:
         for path in sorted(notebooks_dir().glob("*.ipynb")):
             if not names or path.name in names:

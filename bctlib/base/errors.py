@@ -1,11 +1,8 @@
-"""The one error that a user is meant to read.
-
-What is said of words that the command line does not know.
-"""
+"""The errors that a user is meant to read, and the hint for a word that is not known."""
 
 import contextlib
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class BctError(Exception):
@@ -41,7 +38,12 @@ def as_user_error() -> Iterator[None]:
 
 
 def unknown(what: str, word: str, known: Sequence[str]) -> UsageError:
-    """The error for an unknown word, with the nearest known ones."""
+    """The error for an unknown word, with the nearest known ones, or all of them where none is near."""
+    hint = did_you_mean(word, known) or f"; known: {', '.join(known) or 'none'}"
+    return UsageError(f"unknown {what} {word!r}{hint}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: the nearest known ones, or nothing where none is near."""
     nearest = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(known) or 'none'}"
-    return UsageError(f"unknown {what} {word!r}; {hint}")
+    return f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""

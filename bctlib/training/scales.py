@@ -14,13 +14,12 @@ In a rehearsal (`bctlib.training.scales`) it is one step with a small network.
 The models have recipes, and so keys, of their own.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bctlib.base.errors import UsageError
+from bctlib.base.errors import UsageError, did_you_mean
 from bctlib.training.recipe import Schedule
 
 SCALES = ("smoke", "desk", "gpu", "paper")
@@ -30,8 +29,7 @@ def check_scale(scale: str) -> str:
     """Give `scale` back, or raise UsageError that names the nearest known scale."""
     if scale in SCALES:
         return scale
-    nearest = difflib.get_close_matches(str(scale), SCALES, n=1, cutoff=0.4)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    hint = did_you_mean(str(scale), SCALES)
     raise UsageError(f"unknown scale {str(scale)!r}: expected one of {', '.join(SCALES)}{hint}")
 
 

@@ -1,1 +1,1 @@
-"""The command line: targets of the paper, each made by running one notebook."""
+"""The commands of ./reproduce.sh: targets of the paper, each made by one notebook."""

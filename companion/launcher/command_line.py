@@ -1,8 +1,6 @@
-"""From the words of the command line to a checked request. Nothing runs before all of it is understood.
+"""Parses the command line of ./reproduce.sh into a request. Every word is checked before anything runs.
 
-A notebook's parameters cell: names and types, against which the command line's values are checked.
-
-Lists of seeds as they are written on a command line.
+Values of `-p` take the types of the defaults in the notebook's parameters cell.
 """
 
 import argparse
@@ -22,11 +20,11 @@ from companion.parameter_values import check_device, check_value
 
 Value = bool | int | float | str | list | None
 NO_LITERAL = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
-"""What ast.literal_eval raises, by its documentation."""
+"""The exceptions of ast.literal_eval, from its documentation."""
 
 
 def read_defaults(notebook: Path) -> dict[str, Value]:
-    """Names and default values of the cell tagged `parameters`. Raises BctError where a default is no literal."""
+    """Names and default values of the cell tagged `parameters`. Raises BctError if a default is not a literal."""
     from papermill import inspect_notebook  # half a second, not needed for --help
 
     if not notebook.exists():
@@ -34,9 +32,9 @@ def read_defaults(notebook: Path) -> dict[str, Value]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             found = inspect_notebook(str(notebook))
-    except Exception as error:  # a damaged file fails within nbformat and papermill in any way
+    except Exception as error:  # a damaged file can raise any exception in nbformat or papermill
         reason = " ".join(str(error).split())[:200]
-        raise BctError(f"{notebook.name} is no notebook that papermill understands: {reason}") from None
+        raise BctError(f"{notebook.name} is not a notebook that papermill can read: {reason}") from None
     defaults = {}
     for name, parameter in found.items():
         try:
@@ -47,7 +45,7 @@ def read_defaults(notebook: Path) -> dict[str, Value]:
 
 
 def parse_value(notebook: Path, defaults: dict[str, Value], name: str, text: str) -> Value:
-    """`text` as the type that the default of `name` has. Raises UsageError for an unknown name or another type."""
+    """`text` converted to the type of the default of `name`. Raises UsageError for an unknown name or a wrong type."""
     if name not in defaults:
         raise unknown(f"parameter of {notebook.name}", name, list(defaults))
     default = defaults[name]
@@ -73,7 +71,7 @@ def _parse_like(default: Value, text: str) -> Value:
 
 
 def _parse_list(default: list | tuple, text: str) -> list:
-    """`[0, 3]` or `0,3`, each entry like the default's first."""
+    """`[0, 3]` or `0,3`, each entry converted to the type of the default's first entry."""
     text = text.strip()
     if text.startswith(("[", "(")):
         listed = _literal(text)
@@ -106,7 +104,7 @@ def _kind(default: Value) -> str:
 def seeds_of(text: str) -> list[int]:
     """`5` means seeds 0 to 4; `0,3,4`, `[0, 3, 4]` and `5,` mean the seeds they list. Raises UsageError."""
     if text.strip().isdecimal():
-        seeds = list(range(int(text))) if len(text.strip()) < 5 else []  # a count of millions is a slip
+        seeds = list(range(int(text))) if len(text.strip()) < 5 else []  # a count of 10,000 or more is a typing error
     else:
         entries = text.strip().removeprefix("[").removesuffix("]").strip().removesuffix(",").split(",")
         seeds = [int(entry) for entry in entries if re.fullmatch(r"\s*\d{1,9}\s*", entry)]
@@ -117,9 +115,9 @@ def seeds_of(text: str) -> list[int]:
     return seeds
 
 
-# Commands with the options that each of them understands; targets understand all but --yes.
+# The options that each command takes; targets take all but --yes.
 COMMANDS = {"list": (), "plan": ("scale", "seeds", "force", "p"), "figures": (), "clean": ("yes",)}
-PASSED_ON = ("test", "lab", "data", "bench")  # whatever follows is for pytest, JupyterLab, the check, a benchmark
+PASSED_ON = ("test", "lab", "data", "bench")  # all further words go to pytest, JupyterLab, the check or a benchmark
 ALL = "all"
 TARGET_OPTIONS = ("scale", "seeds", "device", "processes", "force", "p")
 
@@ -127,17 +125,17 @@ HELP = """\
 usage: ./reproduce.sh COMMAND [OPTIONS]
 
   TARGET ...         run the target's notebook and show its table; targets: {targets}
-  all                every target, each notebook once; what was finished before is not trained again
-  list               all targets: notebook, what of the paper, cost at each scale, what is in the store
-  plan TARGET        what would be trained, what is cached, estimated time; trains nothing
+  all                every target, each notebook once; models already in the store are reused
+  list               all targets: notebook, part of the paper, cost at each scale, models in the store
+  plan TARGET        models to train, models in the store, estimated time; trains nothing
   figures            redraw every figure from the committed results
   test [ARGS]        run the tests (ARGS go to pytest)
-  test long [ARGS]   run those that take too long for every day: killed trainings, fuzzed parsers
+  test long [ARGS]   run the long tests: killed trainings, fuzzed parsers, notebooks in a browser
   lab [ARGS]         JupyterLab in this environment, open at a page that says what to read (--port N, --no-browser ...)
-  data check [ARGS]  what of the paper's data is there, missing or damaged (--root DIR; more: data check --help)
-  bench evaluation   time the measures on generated features of the real sizes, beside peers (more: --help)
-  bench training     images/s beside a plain loop, share of the matrix peak, cost of each method (more: --help)
-  bench heads        time and memory of the loss with 10^5 and 10^6 classes, whole batch and shares of it
+  data check [ARGS]  check the paper's own data: present, missing or damaged (--root DIR; more: data check --help)
+  bench evaluation   time the metrics on generated features of real size, beside other libraries (more: --help)
+  bench training     images/s beside a plain loop, share of matrix peak, cost of each method (more: --help)
+  bench heads        time and memory of the loss with 10^5 and 10^6 classes, for a batch and parts of it
   clean [--yes]      remove trained models and executed notebooks; never results or figures
 
 options of a target (and --scale, --seeds, --force, -p of plan):
@@ -145,20 +143,20 @@ options of a target (and --scale, --seeds, --force, -p of plan):
   --seeds SEEDS      a count (5) or a list (0,3,4)
   --device DEVICE    auto, cpu, cuda or cuda:N
   --processes N      train and embed in N processes by torchrun, with a GPU for each where there are any
-  --force            train again what the store already holds
+  --force            train again the models that the store has
   -p NAME VALUE      any parameter of the notebook, repeated as needed
 
 Executed notebooks go to runs/, results to results/, figures to figures/, models to store/. The environment variables
 BCT_DATA, BCT_STORE, BCT_RESULTS and BCT_FIGURES move data, store, results and figures elsewhere.
-Exit status: 0 done, 1 a run or check failed, 2 not understood (nothing was run), 138 the notebook's kernel died.
+Exit status: 0 done, 1 a run or check failed, 2 bad command (nothing was run), 138 the notebook's kernel died.
 """
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a notebook: what to pass to it and, with its defaults, at which scale and seeds it will run.
+    """One run of a notebook: the parameters to pass, and the scale and seeds that follow from them and the defaults.
 
-    trained: every model that it needs, by its name at the run's lambda. force: whether those are trained again.
+    trained: every model that it needs, by its name at the run's lambda. force: whether these are trained again.
     """
 
     target: Target
@@ -171,7 +169,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Request:
-    """A command with its targets' jobs, or the words passed on. processes: how many train and embed."""
+    """A command with the jobs of its targets, or the words passed on. processes: how many train and embed."""
 
     command: str
     jobs: tuple[Job, ...] = ()
@@ -199,12 +197,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def help_text() -> str:
-    """What --help prints."""
+    """The text of --help."""
     return HELP.format(targets=", ".join(target.name for target in TARGETS))
 
 
 def parse(argv: list[str]) -> Request:
-    """The request, fully checked against targets, scales and the notebooks' parameters. Raises UsageError."""
+    """The request, checked against targets, scales and the notebooks' parameters. Raises UsageError."""
     if argv and argv[0] in PASSED_ON:
         return Request(argv[0], words=tuple(argv[1:]))
     options = _options(argv)
@@ -229,7 +227,7 @@ def parse(argv: list[str]) -> Request:
 
 
 def _targets(words: Sequence[str]) -> list[Target]:
-    """The named targets, each once; `all` stands for every one that belongs to it."""
+    """The named targets, each once; `all` stands for every target with `in_all`."""
     targets = [t for word in words for t in ([t for t in TARGETS if t.in_all] if word == ALL else [find_target(word)])]
     return [target for place, target in enumerate(targets) if target not in targets[:place]]
 
@@ -260,7 +258,7 @@ def _job(target: Target, options: _Options) -> Job:
     given = _named(options)
     for name, check in (("scale", check_scale), ("seeds", seeds_of), ("device", check_device)):
         for text in [text for other, text in given if other == name]:
-            check(text)  # before the notebook is opened: what these may be does not depend on it
+            check(text)  # before the notebook is opened: these checks do not depend on it
     notebook = locations.notebooks_dir() / target.notebook
     defaults = read_defaults(notebook)
     parameters: dict[str, Value] = {}
@@ -278,14 +276,14 @@ def _job(target: Target, options: _Options) -> Job:
 
 
 def _named(options: _Options) -> list[tuple[str, str]]:
-    """Every parameter given, by its own option or by -p."""
+    """Every parameter given, as an option or with -p."""
     own = [(name, getattr(options, name)) for name in ("scale", "seeds", "device")]
     forced = [("force", "true")] if options.force else []
     return [pair for pair in own if pair[1] is not None] + forced + [(name, text) for name, text in options.p]
 
 
 def processes_of(text: str | None) -> int:
-    """How many processes; 1 unless said otherwise. Raises UsageError."""
+    """The number of processes, 1 by default. Raises UsageError."""
     if text is not None and not (text.isdecimal() and int(text)):
         raise UsageError(f"processes: expected a whole number of 1 or more, not {text!r}")
     return int(text or 1)

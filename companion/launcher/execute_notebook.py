@@ -1,7 +1,7 @@
-"""The process that executes one notebook: `python -m companion.launcher.execute_notebook IN OUT PARAMETERS FAULT`.
+"""Executes one notebook with papermill: `python -m companion.launcher.execute_notebook IN OUT PARAMETERS FAULT`.
 
-papermill does it; PARAMETERS is a JSON object. Exit status 0; 1 where a cell failed; 138 where the kernel died; then
-the file FAULT says why in a sentence. run_notebook starts this process and shows the progress meanwhile.
+PARAMETERS is a JSON object. The exit status is 0, 1 if a cell failed, or 138 if the kernel died; on failure the file
+FAULT gets the reason in one sentence. `run_notebook` starts this process and shows its progress.
 """
 
 import json
@@ -14,11 +14,11 @@ CELL_FAILED, KERNEL_DIED = 1, 138
 
 
 def _stop(signum: int, frame) -> None:
-    raise KeyboardInterrupt  # unwinds through papermill, which then ends its kernel
+    raise KeyboardInterrupt  # papermill catches it and ends its kernel
 
 
 def execute(notebook: Path, output: Path, parameters: dict, fault: Path) -> int:
-    """Execute `notebook` in its own folder into `output` and give the exit status; a fault is said in `fault`."""
+    """Execute `notebook` in its folder, write it to `output` and return the exit status; a failure goes to `fault`."""
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -40,7 +40,7 @@ def execute(notebook: Path, output: Path, parameters: dict, fault: Path) -> int:
         return CELL_FAILED
     except DeadKernelError:
         fault.write_text(
-            "the notebook's kernel died; most often memory ran out: close other programs or take a smaller --scale",
+            "the notebook's kernel died; most often memory ran out: close other programs or use a smaller --scale",
             encoding="utf-8",
         )
         return KERNEL_DIED
@@ -51,10 +51,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     notebook, output, parameters, fault = sys.argv[1:]
-    # The kernel must be this interpreter, even where the user has another "python3" kernel of his own.
+    # The kernel must be this interpreter, even if the user has another kernel called "python3".
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    # jsonschema, through nbformat, would build a grammar of IRIs at import, a second or more; no notebook holds one.
+    # jsonschema, which nbformat imports, spends a second or more on a grammar of IRIs; notebooks contain none.
     sys.modules["rfc3987_syntax"] = None
     try:
         return execute(Path(notebook), Path(output), json.loads(parameters), Path(fault))

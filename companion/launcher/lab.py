@@ -1,7 +1,7 @@
-"""JupyterLab on the notebooks, opened at their first page: `./reproduce.sh lab [ARGS]`.
+"""Opens JupyterLab at the first page of the notebooks: `./reproduce.sh lab [ARGS]`.
 
-The first page, `notebooks/README.md`, says what to read; its list of the notebooks is generated from their own titles:
-`python -m companion.launcher.lab` writes it anew, and so does refreshing a notebook.
+The first page is `notebooks/README.md`. Its list of notebooks is generated from their titles by
+`python -m companion.launcher.lab`, and whenever a notebook is refreshed.
 """
 
 import os
@@ -19,20 +19,20 @@ from bctlib.base.files import replace_atomically
 
 FIRST_PAGE = "README.md"
 SETTINGS = Path(__file__).with_name("jupyter")
-"""A Jupyter configuration folder: root and first page, Markdown shown rendered, no question about news."""
+"""A Jupyter configuration folder: root folder, first page, rendered Markdown, no news prompt."""
 
 
 def command(words: Sequence[str]) -> list[str]:
-    """How JupyterLab is called with the user's own `words`. Raises BctError when it is not installed here."""
+    """The command that starts JupyterLab with the user's `words`. Raises BctError if it is not installed."""
     if find_spec("jupyterlab") is None:
         raise BctError(f"JupyterLab is missing: install it with `{sys.executable} -m pip install jupyterlab`")
     return [sys.executable, "-P", "-m", "jupyterlab", *words]
 
 
 def environment(outside: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the server and, through it, of every kernel.
+    """The environment variables of the server and of every kernel that it starts.
 
-    The kernel `python3` is this interpreter, whatever kernel of that name the user has, and finds this bctlib.
+    The kernel `python3` is this interpreter, even if the user has another kernel of that name, and imports this bctlib.
     """
     settings = [str(SETTINGS), *filter(None, [outside.get("JUPYTER_CONFIG_PATH")])]
     modules = [str(locations.PROJECT), *filter(None, [outside.get("PYTHONPATH")])]
@@ -46,14 +46,14 @@ def environment(outside: Mapping[str, str]) -> dict[str, str]:
 
 
 def open_lab(words: Sequence[str]) -> None:
-    """Become the JupyterLab server. Raises BctError as `command` does."""
+    """Replace this process by the JupyterLab server. Raises BctError as `command` does."""
     called = command(words)
     os.chdir(locations.notebooks_dir())
     os.execve(called[0], called, environment(os.environ))
 
 
 def list_of_notebooks(folder: Path | None = None) -> str:
-    """A Markdown list of the notebooks in their order, each with its title. Raises BctError for one without a title."""
+    """A Markdown list of the notebooks in order, each with its title. Raises BctError for one without a title."""
     lines = []
     for path in sorted((folder or locations.notebooks_dir()).glob("*.ipynb")):
         first = nbformat.read(path, as_version=4).cells[0]
@@ -65,8 +65,8 @@ def list_of_notebooks(folder: Path | None = None) -> str:
 
 
 def update_first_page(folder: Path | None = None) -> None:
-    """Write the list of the notebooks into the first page. Raises BctError when its marks are missing."""
-    from companion.tables.readme import with_section  # takes seconds, for which opening the lab need not wait
+    """Write the list of notebooks into the first page. Raises BctError if the page lacks the marks."""
+    from companion.tables.readme import with_section  # takes seconds, which opening the lab does not need
 
     page = (folder or locations.notebooks_dir()) / FIRST_PAGE
     text = with_section(page.read_text(encoding="utf-8"), "notebooks", list_of_notebooks(folder), page)

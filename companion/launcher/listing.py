@@ -1,4 +1,4 @@
-"""`list` and `plan`: what can be made, what it costs and what the store already holds. Nothing is trained here."""
+"""`list` and `plan`: all targets, what they cost, and which models the store has. Nothing is trained here."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def print_targets() -> None:
-    """Every target with its notebook, what of the paper it is, and cost and store at each scale for one seed."""
+    """Print every target with its notebook, its part of the paper, and cost and models at each scale for one seed."""
     for target in TARGETS:
         print(f"{target.name:<10}{target.paper}")
         print(f"{'':<10}notebooks/{target.notebook}; gives {', '.join(target.yields)}")
         for scale in SCALES:
             print(f"{'':<10}{scale:<7}{_cost(target, scale)}")
         print()
-    print("Costs are for one seed, training only. `plan TARGET` says what would be trained.")
+    print("Costs are for one seed, training only. `plan TARGET` lists the models to train.")
 
 
 def _cost(target: Target, scale: str) -> str:
@@ -39,7 +39,7 @@ def _cost(target: Target, scale: str) -> str:
 
 
 def print_plan(job: Job) -> None:
-    """Each model of the target: in the store, or to be trained in about so long."""
+    """Print each model of the target: in the store, or to train, with the estimated time."""
     from companion.measure.run import basis, plan
 
     models = plan(job.trained, job.scale, job.seeds, job.target.task)
@@ -58,9 +58,9 @@ def _is_missing(model: "PlannedModel", job: Job) -> bool:
 
 
 def summary(jobs: Sequence[Job]) -> str:
-    """One sentence: how many models the jobs need together, each counted once, and how long training should take.
+    """One sentence: how many models the jobs need, each counted once, and the estimated training time.
 
-    jobs: of one command line, thus of one scale, one list of seeds and one `force`.
+    jobs: of one command line, so that they share scale, seeds and `force`.
     """
     from companion.measure.run import plan
 
@@ -68,7 +68,7 @@ def summary(jobs: Sequence[Job]) -> str:
     for job in jobs:
         needed.setdefault(job.target.task, []).extend(job.trained)
     plans = [plan(dict.fromkeys(names), jobs[0].scale, jobs[0].seeds, task) for task, names in needed.items()]
-    models = dict.fromkeys(model for models in plans for model in models)  # of glyphs, both tasks have the same ones
+    models = dict.fromkeys(model for models in plans for model in models)  # for glyphs, both tasks use the same models
     missing = [model for model in models if _is_missing(model, jobs[0])]
     if not models:
         return "no models are needed"

@@ -1,7 +1,4 @@
-"""The command line behind ./reproduce.sh: `python -m companion.launcher.main --help`.
-
-`clean`: gives back the disk that trained models and executed notebooks take. Never results, figures or data.
-"""
+"""The command line behind ./reproduce.sh: `python -m companion.launcher.main --help`."""
 
 import os
 import shutil
@@ -21,7 +18,11 @@ from companion.launcher.watched_process import Interrupted, run_notebook, runs_d
 
 
 def clean(yes: bool) -> int:
-    """Remove the store and runs/ after saying what goes. Asks on a terminal; elsewhere `yes` must be given."""
+    """Remove the store and runs/, never results, figures or data, and return the exit status.
+
+    Asks first on a terminal; elsewhere `yes` must be given. Raises UsageError without it, and BctError if a
+    folder holds more than that.
+    """
     folders = [folder for folder in (store_dir(), runs_dir()) if folder.exists()]
     if not folders:
         print("nothing to remove: there is no store and no executed notebook")
@@ -44,14 +45,14 @@ def clean(yes: bool) -> int:
 
 
 def _refuse_if_it_holds_more(folder: Path) -> None:
-    """A mistyped BCT_STORE must not cost somebody a home folder."""
+    """A mistyped BCT_STORE must not delete a home folder."""
     for other in (PROJECT, Path.home(), data_dir(), results_dir(), figures_dir()):
         if other.resolve().is_relative_to(folder.resolve()):
             raise BctError(f"clean would remove {other} with {folder}: check BCT_STORE; nothing was removed")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Do what the command line asks and give the exit status; errors are one sentence on stderr."""
+    """Run the command and return the exit status; errors are one sentence on stderr."""
     try:
         _fix_folders()
         return _do(parse(sys.argv[1:] if argv is None else argv))
@@ -69,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _fix_folders() -> None:
-    """A relative BCT_STORE is meant from where the user is, not from where a notebook runs."""
+    """Resolve relative folders against the user's working folder, not the one in which a notebook runs."""
     for name in ("BCT_DATA", "BCT_PAPER_DATA", "BCT_STORE", "BCT_RESULTS", "BCT_FIGURES"):
         if os.environ.get(name):
             os.environ[name] = str(Path(os.environ[name]).expanduser().resolve())
@@ -119,7 +120,7 @@ def _data(words: tuple[str, ...]) -> int:
 
 
 def _bench(words: tuple[str, ...]) -> int:
-    """In a process of its own: the launcher knows nothing of the builders' package."""
+    """In a process of its own, because companion does not import dev."""
     return subprocess.run([sys.executable, "-P", "-m", "dev.bench", *words]).returncode
 
 
@@ -132,7 +133,7 @@ def _figures() -> int:
 
 
 def _run(jobs: tuple[Job, ...], processes: int) -> int:
-    """Run each notebook once, however many of the asked targets it makes, then show every target's table."""
+    """Run each notebook once, even for several targets, then print the table of each target."""
     from companion.measure.run import require_data
 
     if processes > 1:
@@ -152,10 +153,12 @@ def _run(jobs: tuple[Job, ...], processes: int) -> int:
 
 def _run_group(jobs: list[Job], processes: int) -> int:
     from companion.measure.run import basis
-    from companion.tables.tables import print_table  # imported first: a run must not end in an import error
+    from companion.tables.tables import (
+        print_table,
+    )  # imported first, so that a long run does not end in an import error
 
     first = jobs[0]
-    parameters = {name: value for job in jobs for name, value in job.parameters.items()}  # what any of them asks for
+    parameters = {name: value for job in jobs for name, value in job.parameters.items()}  # those that any job sets
     notebook = locations.notebooks_dir() / first.target.notebook
     output = runs_dir() / f"{first.target.name}-{first.scale}.ipynb"
     print(f"{' '.join(job.target.name for job in jobs)} at {first.scale} scale: notebooks/{notebook.name} -> {output}")
@@ -167,7 +170,7 @@ def _run_group(jobs: list[Job], processes: int) -> int:
         if status := train_in_processes(processes, jobs, parameters):
             print(f"reproduce.sh: failed after {clock(time.time() - began)}; no notebook was run", file=sys.stderr)
             return status
-        parameters = {name: value for name, value in parameters.items() if name != "force"}  # it was done just now
+        parameters = {name: value for name, value in parameters.items() if name != "force"}  # already trained again
     status = run_notebook(notebook, output, parameters)
     took = clock(time.time() - began)
     if status:

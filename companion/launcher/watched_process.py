@@ -1,7 +1,4 @@
-"""A long command as a process of its own, whose progress is shown here and which leaves nothing running behind.
-
-Runs a notebook in a process of its own, shows its progress and leaves no kernel behind.
-"""
+"""Runs a notebook, or another long command, in a process of its own: shows its progress and leaves nothing running."""
 
 import contextlib
 import json
@@ -18,7 +15,7 @@ from bctlib.base import progress
 from bctlib.base.locations import PROJECT
 from companion.launcher.execute_notebook import KERNEL_DIED
 
-PATIENCE_S = 15  # what an interrupted run gets to end its own children before it is killed
+PATIENCE_S = 15  # time for an interrupted run to end its children before it is killed
 
 
 class Interrupted(Exception):
@@ -30,11 +27,11 @@ class Interrupted(Exception):
 
 
 def run_watched(module: str, words: list[str], **environment: str) -> int:
-    """Run `python -m MODULE WORDS... FAULT` and give its exit status; 1 where a signal killed it.
+    """Run `python -m MODULE WORDS... FAULT` and return its exit status, or 1 if a signal killed it.
 
-    FAULT is a file in which it may say in a sentence why it failed; that goes to stderr here, or its last words where
-    it could not. Progress goes to stdout: bars on a terminal, whole lines elsewhere. Raises Interrupted on SIGINT,
-    SIGTERM or SIGHUP, after the process and what it started have ended.
+    FAULT is a file to which it may write in one sentence why it failed. That sentence goes to stderr here; without it,
+    the last lines of its output do. Progress goes to stdout: bars on a terminal, whole lines elsewhere. Raises
+    Interrupted on SIGINT, SIGTERM or SIGHUP, after the process and its children have ended.
     """
     with tempfile.TemporaryDirectory(prefix="bct-run-") as temporary, _signals_raise():
         folder = Path(temporary)
@@ -47,7 +44,7 @@ def run_watched(module: str, words: list[str], **environment: str) -> int:
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=log_file,
-                start_new_session=True,  # Ctrl-C reaches only us; we then end the process in order
+                start_new_session=True,  # Ctrl-C reaches only this process, which then ends the other
             )
         try:
             with _followed(events):
@@ -60,14 +57,14 @@ def run_watched(module: str, words: list[str], **environment: str) -> int:
 
 
 def _report(status: int, fault: Path, log: Path) -> None:
-    """Say why on stderr: the process's own sentence, or the last words of whatever broke before it could."""
+    """Print the reason on stderr: the sentence of the process, or else the last lines of its output."""
     if fault.exists():
         print(fault.read_text(encoding="utf-8"), file=sys.stderr)
     if not fault.exists() or status == KERNEL_DIED:
         if status < 0:
             print(f"the run was killed by {signal.Signals(-status).name}", file=sys.stderr)
-        last_words = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
-        print("\n".join(last_words), end="\n" if last_words else "", file=sys.stderr)
+        last_lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+        print("\n".join(last_lines), end="\n" if last_lines else "", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -98,7 +95,7 @@ def _followed(events: Path) -> Iterator[None]:
 
 
 def _end(process: subprocess.Popen) -> None:
-    """End the process; it ends its own children: papermill its kernel, torchrun its ranks."""
+    """End the process, which ends its children: papermill its kernel, torchrun its ranks."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -109,15 +106,14 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def runs_dir() -> Path:
-    """Executed notebooks, the failed ones too."""
+    """The folder of executed notebooks, including failed ones."""
     return PROJECT / "runs"
 
 
 def run_notebook(notebook: Path, output: Path, parameters: dict) -> int:
-    """Execute `notebook` into `output` (never in place) with papermill and give its exit status (0, 1, 138).
+    """Execute `notebook` into `output` (never in place) with papermill and return the exit status (0, 1 or 138).
 
-    Progress goes to stdout: bars on a terminal, whole lines elsewhere. Raises Interrupted on SIGINT, SIGTERM or
-    SIGHUP, after the notebook's process and its kernel have ended.
+    Shows progress and raises Interrupted as `run_watched` does, after the notebook's process and kernel have ended.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     words = [str(notebook), str(output), json.dumps(parameters)]

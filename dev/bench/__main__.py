@@ -9,7 +9,7 @@ from dev.bench import BENCHMARKS
 
 
 def main(words: list[str]) -> int:
-    """Run the benchmark that the first word names and give its exit status."""
+    """Run the benchmark that the first word names and return its exit status."""
     status = 0
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""`./reproduce.sh bench evaluation`: the evaluation on generated features of the real sizes, stage by stage."""
+"""`./reproduce.sh bench evaluation`: times the evaluation, stage by stage, on generated features of real size."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from dev.bench.generated import REAL, SMALL, Sizes, generate_ijbc, generate_mark
 from dev.bench.measure import BenchParser, Timing, load, measure
 
 SAME = 1e-5
-"""Peers that round scores to float32 make ties of their own, worth some 1e-6 of a mean."""
+"""Tolerance of a comparison: peers that round scores to float32 create ties, which change a mean by about 1e-6."""
 FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 FPIRS = (1e-3, 1e-2, 1e-1)
 
@@ -48,13 +48,13 @@ class Bench:
         self.sizes, self.with_peers, self.lines = sizes, with_peers, []
 
     def stage(self, name: str, work: Callable, repeats: int = 1):
-        """Measure our own way of a stage and give its result back."""
+        """Measure our own code for a stage and return its result."""
         timing, result = measure(work, repeats)
         self._add(Line(name, "bctlib", timing))
         return result
 
     def peer(self, name: str, work: Callable, expected) -> None:
-        """Measure a peer on the last stage; expected None: it measures something else."""
+        """Measure a peer on the last stage and compare its result with `expected`, unless that is None."""
         if not self.with_peers:
             return
         ours = next(line for line in reversed(self.lines) if line.who == "bctlib")
@@ -68,7 +68,7 @@ class Bench:
 
 
 def main(words: list[str]) -> int:
-    """`bench evaluation [--small] [--no-peers] [--only STAGES] [--out DIR]`; gives the exit status."""
+    """`bench evaluation [--small] [--no-peers] [--only STAGES] [--out DIR]`; returns the exit status."""
     parser = _parser()
     options = parser.parse_args(words)
     sizes = SMALL if options.small else REAL
@@ -157,7 +157,7 @@ def _market(bench: Bench) -> None:
 
 
 def _growth(bench: Bench) -> None:
-    """Time and memory of one search and one backfill curve as the gallery grows; 128 dimensions, half of it mated."""
+    """Time and memory of a search and a backfill curve as the gallery grows; 128 dimensions, half of it mated."""
     n = bench.sizes.searches
     for size in bench.sizes.galleries:
         rng = np.random.default_rng(size)
@@ -197,7 +197,7 @@ def _write(bench: Bench, folder: Path, busy: float | None) -> None:
 
 
 class _store_at:
-    """The cache of parsed metadata must not outlive the generated files it is of."""
+    """Use a temporary store, so that the cache of parsed metadata goes with the generated files."""
 
     def __init__(self, folder: Path):
         self.folder = folder

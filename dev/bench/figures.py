@@ -1,6 +1,7 @@
-"""What `bench training` measured: ours beside the plain loop, the methods, and an epoch over growing sets.
+"""Figures of the benchmarks.
 
-What `bench evaluation` measured as the gallery grows: seconds and memory of a search, a ranking and a backfill.
+`draw_speed` draws `bench training`: this loop beside a plain one, the methods, and an epoch over growing sets.
+`draw_growth` draws `bench evaluation`: seconds and memory of a search, a ranking and a backfill as the gallery grows.
 """
 
 from pathlib import Path
@@ -13,9 +14,9 @@ from bctlib.base.style import COLUMN, PALETTE, STYLE, TEXT, new_figure, save_int
 
 
 def draw_speed(content: dict[str, Any], folder: Path) -> list[Path]:
-    """Draw the parts that were measured into `folder`; gives the files, none where no part has a panel.
+    """Draw the parts that were measured into `folder` and return the files, none if no part has a panel.
 
-    content: what bench-training.json holds.
+    content: of bench-training.json.
     """
     parts = {part: [row for row in content["rows"] if row["part"] == part] for part in _PANELS}
     parts = {part: rows for part, rows in parts.items() if rows}
@@ -75,9 +76,9 @@ STAGES = ("search in", "ranking of", "backfill of")
 
 
 def draw_growth(content: dict[str, Any], folder: Path) -> list[Path]:
-    """Draw the growing galleries into `folder`; gives the files, none where they were not measured.
+    """Draw the growing galleries into `folder` and return the files, none if they were not measured.
 
-    content: what bench-evaluation.json holds.
+    content: of bench-evaluation.json.
     """
     curves = {stage: _curve(content["lines"], stage) for stage in STAGES}
     if not all(curves.values()):

@@ -1,6 +1,7 @@
-"""Seeded stand-ins with the sizes of IJB-C and Market-1501: features and metadata, no image and no real person.
+"""Seeded data for the benchmarks; nothing comes from a real person.
 
-Seeded stand-ins for training images: glyph-like bytes in memory, and JPEG files in a folder for each identity.
+Features and metadata have the sizes of IJB-C and Market-1501. Training images are glyph-like bytes in memory, or JPEG
+files in a folder for each identity.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from bctlib.data.training_set import TrainingSet
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is generated. A gallery template a subject, the rest are probes; about three images a medium."""
+    """How much is generated: one gallery template per subject, the others are probes; about three images a medium."""
 
     images: int
     subjects: int
@@ -47,7 +48,7 @@ SMALL = Sizes(
 
 @dataclass(frozen=True)
 class GeneratedIjbc:
-    """What the metadata files of `write_meta` say, as arrays: templates 0 to subjects - 1 are the galleries."""
+    """The content of the files of `write_meta` as arrays: templates 0 to subjects - 1 are the galleries."""
 
     template: np.ndarray
     medium: np.ndarray
@@ -153,7 +154,7 @@ _PATTERNS = 4096
 
 
 def generated_glyphs(images: int, classes: int, side: int = 28, seed: int = 0) -> TrainingSet:
-    """Blobs of ink in 16 levels, as glyphs have them. A label says nothing of its picture: only speed is measured."""
+    """Blobs of ink in 16 levels, like glyphs. Labels are unrelated to the pictures, because only speed is measured."""
     rng = torch.Generator().manual_seed(seed)
     coarse = torch.randn(min(images, _PATTERNS), 1, 7, 7, generator=rng)
     smooth = F.interpolate(coarse, size=(side, side), mode="bilinear")[:, 0]

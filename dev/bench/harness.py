@@ -1,7 +1,4 @@
-"""What all parts of `bench training` share: how much is measured, on which recipes and data.
-
-What `bench training` measured, row by row, and the table that it prints while it goes on.
-"""
+"""Shared by all parts of `bench training`: the amount of work, recipes and data, and the table of measured rows."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -27,13 +24,12 @@ HEADING = f"{'':<44}{'images/s':>10}{'s/pass':>10}{'ratio':>8}{'of peak':>9}"
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that goes through images.
+    """The measured speed of one thing that processes images.
 
-    seconds: for `images` images, the median of `passes` measured passes; least, most: of them. flops_per_image: as
-    PyTorch counts them, None where they are not asked for; share_of_peak: of `peak_flops_per_s`, the matrix product
-    measured beside it, 0 to 1.
-    ratio: seconds an image over those of the row `ratio_to` of the same part. extrapolated: the pass was measured on a
-    part of its images.
+    seconds: for `images` images, the median of `passes` measured passes; least, most: of these passes.
+    flops_per_image: as PyTorch counts them, None if not counted; share_of_peak: of `peak_flops_per_s`, the matrix
+    product measured in the same run, 0 to 1. ratio: seconds per image over those of the row `ratio_to` of the same
+    part. extrapolated: only some of the images of a pass were measured.
     """
 
     part: str
@@ -68,7 +64,7 @@ class Row:
 
 
 class Table:
-    """The rows so far; each is printed as it comes."""
+    """The rows so far; each is printed when it is added."""
 
     def __init__(self, peak: MatrixPeak):
         self.peak, self.rows = peak, []
@@ -83,7 +79,7 @@ class Table:
         self, part: str, name: str, passes: Passes, flops: float | None = None, ratio_to: str | None = None,
         epoch: int | None = None, note: str = "",
     ) -> Row:  # fmt: skip
-        """Enter what was measured. flops: of an image; epoch: images of the whole pass, if only a part was measured."""
+        """Add a row. flops: of one image; epoch: images of the whole pass, if only a part was measured."""
         images = epoch or passes.images
         grown = images / passes.images
         seconds = passes.median * grown
@@ -106,7 +102,7 @@ SIDE = 28
 class Amount:
     """How much is measured.
 
-    steps: of a pass; passes: that count; images_per_class: of the glyph set; growth: images of each epoch;
+    steps: of a pass; passes: that are measured; images_per_class: of the glyph set; growth: images of each epoch;
     photographs: decoded in a pass; photo_steps, photo_batch, photo_net: of the step that decoding is compared with.
     """
 
@@ -122,7 +118,7 @@ class Amount:
 
 @dataclass
 class Bench:
-    """Settings, device and the rows so far. network: which of the scale's settings.backbones is trained."""
+    """Settings, device and the rows so far. network: the network to train instead of the scale's."""
 
     settings: ScaleSettings
     amount: Amount
@@ -134,17 +130,17 @@ class Bench:
 
     @property
     def images(self) -> int:
-        """Of a measured pass."""
+        """Images of a measured pass."""
         return self.amount.steps * self.settings.schedule.batch
 
     @cached_property
     def data(self) -> TrainingSet:
-        """As many identities as the scale trains on."""
+        """A generated set with as many identities as the scale trains on."""
         classes = self.settings.n_train
         return generated_glyphs(max(classes * self.amount.images_per_class, self.images), classes, SIDE)
 
     def recipe(self, spec: ModelSpec) -> Recipe:
-        """A model's recipe at this scale, at a rate at which random labels make nothing diverge."""
+        """A model's recipe at this scale, with a rate so low that training on random labels does not diverge."""
         backbone = self.network or self.settings.backbones[spec.backbone]
         return Recipe(
             data="generated", share=spec.share, seed=0, backbone=backbone, dim=spec.dim,
@@ -157,14 +153,14 @@ class Bench:
         self, recipe: Recipe, data: TrainingData, old: OldModel | None = None, images: int | None = None,
         passes: int | None = None,
     ) -> Passes:  # fmt: skip
-        """Train by the recipe; passes of `images` images, by default as the benchmark's amount says."""
+        """Train by the recipe, with passes of `images` images; both default to the benchmark's amount."""
         images, passes = images or self.images, passes or self.amount.passes
         return measure_training(recipe, data, old, self.device, images, passes)
 
     def in_turns(self, measurements: Mapping[str, Callable[[], Passes]]) -> dict[str, Passes]:
-        """All of them once, again and again: a machine that grows slower does so for all.
+        """Measure all of them in turns, so that a machine that slows down slows all of them.
 
-        Between the turns the matrix product is measured too, and the table's peak is the median.
+        Each turn also measures the matrix product; the table's peak becomes the median.
         """
         measured: dict[str, Passes] = {}
         peaks = []
@@ -183,7 +179,10 @@ class Bench:
 
 
 def flops_of(recipe: Recipe, classes: int, shape: tuple[int, int, int]) -> dict[str, float]:
-    """Of one image [C,H,W] in training, by operator: network and head, forward and backward. Nothing is computed."""
+    """Operations of one image [C,H,W] in training, by operator: network and head, forward and backward.
+
+    Only shapes are followed; nothing is computed.
+    """
     with torch.device("meta"):
         backbone = build_backbone(recipe.backbone, recipe.dim)
         head = build_head(recipe.head, classes, recipe.dim, **recipe.head_settings)

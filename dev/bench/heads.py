@@ -1,9 +1,9 @@
-"""`./reproduce.sh bench heads`: what the loss of a head with very many classes costs, in time and in memory.
+"""`./reproduce.sh bench heads`: time and memory of the loss of a head with very many classes.
 
-The paper's heads (59 k new and 30 k old classes at 128 dimensions, Sec. 3.2) are measured as they are, for the whole
-batch of 320 and for the share of it that one of several processes has. A million classes at 512 dimensions are measured
-with a sixteenth of the classes, to which both time and memory are proportional, and else by arithmetic. The question is
-whether a head must be divided among processes by classes, which costs an exchange of embeddings at every step.
+The paper's heads (59 k new and 30 k old classes at 128 dimensions, Sec. 3.2) are measured in full, for the whole batch
+of 320 and for the share of one of several processes. A million classes at 512 dimensions are measured with a sixteenth
+of the classes, to which time and memory are proportional; the rest is arithmetic. The question is whether a head must
+be divided among processes by classes, which costs an exchange of embeddings at every step.
 """
 
 import os
@@ -27,7 +27,7 @@ PART = 16  # of the million classes one in so many is measured
 class Case:
     """A trained head of `classes` and a frozen one of `old` at `dim` dimensions, on `batch` images.
 
-    part: one in how many classes is measured; counts here are those of the whole head.
+    part: one in `part` classes is measured; the counts here are those of the whole head.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Case:
 
     @property
     def kept_mb(self) -> float:
-        """Weights, gradient and momentum of the trained head and weights of the frozen one: there between steps."""
+        """Weights, gradient and momentum of the trained head, and weights of the frozen one: kept between steps."""
         return 4 * self.dim * (3 * self.classes + self.old) / MB
 
     @property
     def working_mb(self) -> float:
-        """What a step needs on top at its worst: three arrays of logits beside the unit rows, or four of rows.
+        """The peak of what a step needs in addition: three arrays of logits beside the unit rows, or four of rows.
 
-        The latter come with the gradient of the normalisation of rows, when the logits are gone; heads go one by one.
+        The latter belong to the gradient of the row normalisation, after the logits are freed. Heads run one by one.
         """
         logits = self.classes * (self.dim + 3 * self.batch) + self.old * self.batch
         return 4 * max(logits, 4 * self.classes * self.dim) / MB
@@ -58,12 +58,12 @@ class Case:
 
     @property
     def gflop(self) -> float:
-        """Of the matrix products: forward, and backward to embedding and (trained head) rows."""
+        """Operations of the matrix products: forward, and backward to embedding and rows (of the trained head)."""
         return 2 * self.batch * self.dim * (3 * self.classes + 2 * self.old) / 1e9
 
 
 def cases() -> list[Case]:
-    """The paper's heads and the large one, for the whole batch and for shares of it."""
+    """The paper's heads and the large one, for the whole batch and for parts of it."""
     found = []
     for name, classes, old, dim, part in (("paper", 59_000, 30_000, 128, 1), ("large", 1_000_000, 0, 512, PART)):
         found += [Case(f"{name}, 1 of {n}", classes, old, dim, BATCH // n, part) for n in SHARES]
@@ -71,7 +71,7 @@ def cases() -> list[Case]:
 
 
 def measured(case: Case, device: torch.device, repeats: int = 3) -> Timing:
-    """Seconds and memory of one forward and backward pass of the loss, a case's part of the classes alone."""
+    """Seconds and memory of one forward and backward pass of the loss, on the case's part of the classes."""
     generator = torch.Generator().manual_seed(0)
     z = F.normalize(torch.randn(case.batch, case.dim, generator=generator)).to(device).requires_grad_()
     labels = torch.randint(case.classes // case.part, (case.batch,), generator=generator).to(device)
@@ -98,10 +98,10 @@ def measured(case: Case, device: torch.device, repeats: int = 3) -> Timing:
 
 
 def main(words: Sequence[str]) -> int:
-    """`bench heads [--device DEVICE] [--small]`; gives the exit status."""
+    """`bench heads [--device DEVICE] [--small]`; returns the exit status."""
     parser = BenchParser("heads", __doc__)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--small", action="store_true", help="a hundredth of the classes: to try it")
+    parser.add_argument("--small", action="store_true", help="a hundredth of the classes, to try it")
     options = parser.parse_args(words)
     device = choose_device(options.device)
     busy = load()

@@ -1,4 +1,4 @@
-"""What other libraries offer for the same stages, where they are installed, and the way common scripts go about them.
+"""Peers of our stages: functions of other libraries, if installed, and the way that common scripts do it.
 
 Each function takes the same arrays as our stage and gives, by the peer's name, work to be timed; its result must agree
 with ours, so that no peer is timed on other work, and one that measures something else says so in its name. Peers are
@@ -42,7 +42,7 @@ def verification_peers(genuine: np.ndarray, impostor: np.ndarray, fars) -> dict[
 
 
 def pooling_by_scan(features, template, medium, n_templates, weight) -> np.ndarray:
-    """The common script: every template looks through all images for its own."""
+    """The common script: every template searches all images for its own."""
     pooled = np.zeros((n_templates, features.shape[1]), np.float32)
     weighted = features * weight[:, None]
     for t in range(n_templates):

@@ -1,4 +1,4 @@
-"""The training loop as public code of this kind has it, for comparison: same network, head, optimiser and pictures.
+"""A training loop as in common public code, for comparison: same network, head, optimiser and pictures.
 
 A DataLoader with worker processes; each image by itself through PIL transforms of the same kind and strength as our
 distortion; float32 in PyTorch's default memory layout; the loss fetched after each step. Pictures lie in memory here
@@ -65,7 +65,7 @@ class PlainSet(Dataset):
 def measure_plain(
     recipe: Recipe, data: TrainingSet, device: torch.device, images: int, passes: int, workers: int
 ) -> Passes:
-    """One long pass in this way, timed in pieces of `images`; the first piece, in which the workers start, is left out.
+    """Seconds of a long pass in pieces of `images`; the first piece, in which the workers start, is not counted.
 
     images: a multiple of the recipe's batch.
     """

@@ -1,7 +1,4 @@
-"""The training loop measured as it is: the data note when each pass over them begins.
-
-Where the time of the training loop goes, by PyTorch's operators, and which of them to look at next.
-"""
+"""Measures the unchanged training loop: seconds of each pass, and the share of each PyTorch operator in them."""
 
 import os
 import statistics
@@ -24,8 +21,8 @@ from dev.bench.matrix_peak import MatrixPeak, wait_for
 class TimedSet:
     """`TrainingData` around another set, of which a pass takes `images`, spread evenly over all of it.
 
-    on_pass is called with the number of the pass, from 0, as it begins. began: when each one did, in seconds of
-    `time.perf_counter`. preparing: seconds in which every image was seen once before training, by methods that do so.
+    on_pass is called with the number of the pass, from 0, when it begins. began: when each one began, in seconds of
+    `time.perf_counter`. preparing: seconds of the pass over all images before training, for methods that need one.
     """
 
     def __init__(self, inner: TrainingData, images: int, on_pass: Callable[[int], None] = lambda number: None):
@@ -55,7 +52,7 @@ class TimedSet:
     def plain_batches(
         self, size: int = 1024, share: Share | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """All of the inner set, whatever the share: there is one process here."""
+        """All of the inner set; the share is ignored, because there is one process."""
         began = time.perf_counter()
         yield from self.inner.plain_batches(size)
         self.preparing = time.perf_counter() - began
@@ -74,16 +71,16 @@ class Passes:
         return statistics.median(self.seconds)
 
     def __add__(self, other: "Passes") -> "Passes":
-        """Both measurements of one thing together."""
+        """Both measurements together."""
         return replace(self, seconds=self.seconds + other.seconds)
 
 
 def measure_training(
     recipe: Recipe, data: TrainingData, old: OldModel | None, device: torch.device, images: int, passes: int
 ) -> Passes:
-    """Train by the recipe, with a pass that does not count and then `passes` that do.
+    """Train by the recipe: one pass that is not counted, then `passes` that are.
 
-    A pass ends in the loop's look at its loss, for which a GPU must have finished.
+    A pass ends when the loop reads its loss, for which a GPU must have finished.
     """
     timed = TimedSet(data, images)
     recipe = replace(recipe, schedule=replace(recipe.schedule, epochs=1 + passes))
@@ -105,18 +102,18 @@ class OperatorTime:
 
     @property
     def above_peak(self) -> float:
-        """The share of the time that would be saved if it computed at the peak, or for nothing where nothing counts."""
+        """The share of the time that would be saved at the matrix peak, or without the operator if it has none."""
         return self.share * (1 - min(1.0, self.share_of_peak or 0.0))
 
 
 def profile_training(
     recipe: Recipe, data: TrainingData, device: torch.device, images: int, flops: dict[str, float], peak: MatrixPeak
 ) -> list[OperatorTime]:
-    """The operators of one pass over `images` images after one that does not count, the most expensive first.
+    """The operators of one pass over `images` images, after one that is not counted; the most expensive first.
 
     flops: of an image, by operator.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler reports on itself on stderr
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler reports about itself on stderr
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
     profiler = profile(activities=activities)
     timed = TimedSet(data, images, on_pass=lambda number: profiler.start() if number == 1 else None)
@@ -135,13 +132,13 @@ def profile_training(
 
 
 def _flops_of(name: str, flops: dict[str, float]) -> float:
-    """Operations of an operator as it was executed: the convolutions of oneDNN and cuDNN have names of their own."""
+    """Operations of an operator by its executed name: oneDNN and cuDNN rename convolutions."""
     library = {"aten::mkldnn_convolution": "aten::convolution", "aten::cudnn_convolution": "aten::convolution"}
     return flops.get(library.get(name, name), 0.0)
 
 
 def bottleneck(operators: list[OperatorTime]) -> str:
-    """A sentence that names the operator at which most time could be saved."""
+    """A sentence that names the operator with the most time to save."""
     next_one = max(operators, key=lambda operator: operator.above_peak)
     reached = next_one.share_of_peak
     how = "which multiplies no matrices" if reached is None else f"at {100 * reached:.0f} % of the matrix peak"
@@ -149,7 +146,7 @@ def bottleneck(operators: list[OperatorTime]) -> str:
 
 
 def operator_table(operators: list[OperatorTime], rows: int = 8) -> str:
-    """The most expensive operators, a line each."""
+    """The most expensive operators, one line each."""
     lines = [f"{'operator':<44}{'of time':>10}{'calls':>10}{'of peak':>17}"]
     for operator in operators[:rows]:
         reached = "" if operator.share_of_peak is None else f"{100 * operator.share_of_peak:.0f} %"

@@ -1,7 +1,7 @@
-"""`./reproduce.sh bench training`: how fast models are trained here, beside a plain loop and the machine's own limit.
+"""`./reproduce.sh bench training`: the speed of training, beside a plain loop and the machine's measured peak.
 
-Everything is measured in one run on one machine, in medians over passes after one that does not count. Images are
-generated; nothing is read from or written to the store.
+Everything is measured in one run on one machine, as medians over passes after one that is not counted. Images are
+generated; the store is neither read nor written.
 
 The part of `bench training` on image files: how fast they are decoded, and how fast a training step takes them.
 
@@ -43,12 +43,12 @@ from dev.bench.plain_loop import measure_plain
 from dev.bench.timed import Passes, bottleneck, operator_table, profile_training
 
 BATCH = 64
-"""Files that a worker decodes at a time."""
+"""Files that a worker decodes in one batch."""
 
 
 @dataclass(frozen=True)
 class HeldBatch(ImageFolderSet):
-    """Files of which the first batch is decoded once and then given again and again: a step that waits for no file."""
+    """A set whose first batch is decoded once and then repeated, so that no step waits for a file."""
 
     held: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list, compare=False)
 
@@ -60,7 +60,7 @@ class HeldBatch(ImageFolderSet):
 
 
 def measure_decoding(data: ImageFolderSet, passes: int) -> Passes:
-    """Whole passes over the files, without their beginning, in which the workers start and fill their queue."""
+    """Passes over the files, without the beginning, in which the workers start and fill their queue."""
     order = torch.arange(len(data) // BATCH * BATCH)
     skipped = max(1, min(4 * data.workers, len(order) // BATCH // 2))
     seconds = []
@@ -74,7 +74,7 @@ def measure_decoding(data: ImageFolderSet, passes: int) -> Passes:
 
 
 def folders(bench: Bench) -> None:
-    """JPEG files of faces' size, decoded by workers, against what a training step can take."""
+    """Decoding speed of JPEG files of the size of faces, beside the speed of a training step."""
     amount = bench.amount
     with tempfile.TemporaryDirectory(prefix="bct-bench-") as name:
         root = Path(name)
@@ -104,13 +104,13 @@ def folders(bench: Bench) -> None:
 
 
 FULL_EPOCH_S = 60.0
-"""An epoch that would take longer is measured on some steps, and its seconds extrapolated."""
+"""Longer epochs are measured on some steps and extrapolated."""
 TARGET_RATIO = {"cpu": 4, "cuda": 20}
 TARGET_SHARE = 0.5
 
 
 def loop(bench: Bench) -> None:
-    """Ours against the plain loop, and what keeps ours from the peak."""
+    """This loop beside the plain one, and where it falls short of the peak."""
     recipe, classes = bench.recipe(MODELS["new*"]), bench.settings.n_train
     flops = flops_of(recipe, classes, (1, SIDE, SIDE))
     total = sum(flops.values())
@@ -165,7 +165,7 @@ def methods(bench: Bench) -> None:
 
 
 def _old_model(bench: Bench, data: TrainingSet) -> OldModel:
-    """After one step of training: what it has learnt does not matter here."""
+    """An old model after one step of training; its accuracy does not matter here."""
     recipe, half = bench.recipe(MODELS["old"]), len(data.classes) // 2
     known = (data.labels < half).nonzero()[: recipe.schedule.batch, 0]
     few = TrainingSet(data.images[known], data.labels[known], data.classes[:half])
@@ -189,7 +189,7 @@ def growth(bench: Bench) -> None:
 
 PARTS: dict[str, Callable[[Bench], None]] = {"loop": loop, "methods": methods, "growth": growth, "folders": folders}
 MINUTES = {"loop": 1.5, "methods": 1.5, "growth": 2.5, "folders": 1}
-"""About what each part takes at desk scale on two cores."""
+"""The approximate time of each part at desk scale on two cores."""
 
 _GROWTH = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 SMALL = Amount(2, 2, 2, (64, 640), 160, 1, 16, "rehearsal-net")
@@ -200,7 +200,7 @@ REAL = {
 
 
 def main(words: list[str]) -> int:
-    """`bench training [--only PARTS] [--scale SCALE] [--out DIR] ...`; gives the exit status."""
+    """`bench training [--only PARTS] [--scale SCALE] [--out DIR] ...`; returns the exit status."""
     options = _parser().parse_args(words)
     device = choose_device(options.device)
     amount = SMALL if options.small else REAL[device.type]
@@ -226,7 +226,7 @@ def main(words: list[str]) -> int:
 
 @contextmanager
 def _no_progress() -> Iterator[None]:
-    """The loop's own lines would stand between the rows of the table."""
+    """Hide the loop's progress lines, which would appear between the rows of the table."""
     before = os.environ.get(PROGRESS_FILE)
     os.environ[PROGRESS_FILE] = os.devnull
     try:

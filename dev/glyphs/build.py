@@ -3,14 +3,12 @@
 The committed set (`--set desk`) is the 2,965 kanji of JIS X 0208 level 1 in the typefaces marked `desk` in
 `typefaces.csv`; `--set full` is all 6,355 kanji of both levels in every candidate typeface. The typefaces of the
 committed set were chosen for diversity: among those that draw at least 97 % of level 1, greedily the one farthest in
-design from those already taken, near-duplicates left out (`dev.glyphs.choose_typefaces` states and runs the rule).
+design from those already taken, without near-duplicates (`dev.glyphs.choose_typefaces` states and runs the rule).
 
 A folder holds one sprite sheet a typeface, `identities.tsv`, `typefaces.csv` (attribution), `LICENSES.txt` (the
 packages' copyright files), `manifest.json` with the sha256 of each of these, and `README.md`. It is written beside its
 destination and renamed when complete. With the locked versions of Pillow and fontTools and the package versions of the
 attribution table a rebuild gives the same bytes.
-
-The README of a glyph folder.
 """
 
 import argparse
@@ -49,9 +47,9 @@ its picture in one typeface is an image of it.
 - `manifest.json`: size, counts, and sha256 and length of the files above; verified whenever the data are loaded.
 
 How the typefaces of the desk set were chosen: among the candidates of `dev/glyphs/typefaces.csv` that draw at least
-97 % of level 1, greedily the one whose design is farthest from those already taken. The distance of two typefaces is
+97 % of level 1, greedily the one whose design is farthest from those already chosen. The distance of two typefaces is
 one minus the mean correlation of their slightly blurred pictures of the same kanji, over every 25th kanji of level 1;
-the first is the most ordinary one. No model and no result had a say. `python -m dev.glyphs.choose_typefaces` runs the
+the first is the most ordinary one. No model and no result was used. `python -m dev.glyphs.choose_typefaces` runs the
 rule.
 
 How a glyph is drawn: one size a typeface, at which the 90th percentile of its glyphs' extents is 82 % of the cell;
@@ -65,7 +63,7 @@ To rebuild, with the package versions in `typefaces.csv` (another version may gi
 
 
 def readme(set_name: str, size: int, columns: int, n_identities: int, faces: list[Typeface]) -> str:
-    """Text of `README.md` for a glyph folder of `n_identities` kanji in these typefaces."""
+    """The README.md of a glyph folder of `n_identities` kanji in these typefaces."""
     levels = "level 1" if set_name == "desk" else "levels 1 and 2"
     return _TEXT.format(
         set_name=set_name, size=size, columns=columns, n_identities=n_identities, n_faces=len(faces), levels=levels
@@ -145,7 +143,7 @@ def _write_manifest(folder: Path, set_name: str, size: int, n_identities: int, e
 
 
 def _replace(finished: Path, out: Path) -> None:
-    """Put the finished folder in the place of `out`, which is either absent, empty or an earlier glyph folder."""
+    """Replace `out`, which is absent, empty or an earlier glyph folder, by the finished folder."""
     old = finished.with_name(finished.name + "-old")
     if out.exists():
         os.replace(out, old)
@@ -157,7 +155,7 @@ def _check_destination(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise BctError(f"--out {out} is a file; expected a folder to write.")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).exists():
-        raise BctError(f"--out {out} holds other things than glyph data; name a new or an empty folder.")
+        raise BctError(f"--out {out} holds files that are not glyph data; name a new or an empty folder.")
 
 
 def build_glyphs(
@@ -172,7 +170,7 @@ def build_glyphs(
     """Build a glyph folder at `out` from the packages in `fonts`; see the module's docstring.
 
     Raises BctError when a package, a font or a tool is missing, or `out` holds something else; UsageError for an
-    unknown set, size or typeface name. Nothing is left at `out` unless the build is complete.
+    unknown set, size or typeface name. `out` changes only when the build is complete.
     """
     if set_name not in COLUMNS:
         raise UsageError(f"--set: expected desk or full, found {set_name}.")
@@ -214,7 +212,7 @@ def build_glyphs(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit code."""
+    """Run the command line and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m dev.glyphs.build", description=__doc__.split("\n")[0])
     parser.add_argument("--fonts", type=Path, required=True, help="folder of .deb packages or unpacked trees")
     parser.add_argument("--out", type=Path, help="folder to write (default: glyphs or glyphs-full in the data folder)")

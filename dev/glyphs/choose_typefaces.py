@@ -10,12 +10,12 @@ near-duplicate and gets no rank. The committed subset is the head of that order.
 `python -m dev.glyphs.choose_typefaces --fonts DIR` prints the order with each distance.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from bctlib.base.command import Parser, run_command
 from dev.glyphs.fonts import find_font, read_typefaces
 from dev.glyphs.rendering import level_one, render_typeface
 
@@ -60,11 +60,18 @@ def farthest_point_order(distance: np.ndarray, least: float) -> list[tuple[int, 
     return order
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description="Print the farthest-point order of the candidate typefaces.")
+def main(words: list[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    return run_command("choose_typefaces", lambda: _print_order(words))
+
+
+def _print_order(words: list[str] | None) -> None:
+    parser = Parser(
+        prog="python -m dev.glyphs.choose_typefaces",
+        description="Print the farthest-point order of the candidate typefaces.",
+    )
     parser.add_argument("--fonts", type=Path, required=True, help="folder of .deb packages or unpacked trees")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     characters = [kanji.character for kanji in level_one()]
     faces, pictures, masks = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
@@ -83,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,11 +1,10 @@
-"""Finding the font files of Debian packages: as .deb files, unpacked trees, or downloaded by apt-get (no root).
+"""Candidate typefaces, read from `typefaces.csv`, and their font files in Debian packages.
 
-Reader of `typefaces.csv`, the declarative list of candidate typefaces.
-
-Columns: `name` (also the sheet's file name), `package` (Debian), `file` (base name of the font inside the package),
-`index` (face in a collection, else 0), `style`, `licence` (of the font, read by a person in the package's copyright
-file), `rank` (place in the farthest-point order of `dev.glyphs.choose_typefaces`, empty if not eligible) and
-`subset` (`desk` for the committed ones).
+Packages are .deb files, unpacked trees, or downloaded by apt-get (no root). Columns of `typefaces.csv`: `name` (also
+the sheet's file name), `package` (Debian), `file` (base name of the font inside the package), `index` (face in a
+collection, else 0), `style`, `licence` (of the font, read by a person in the package's copyright file), `rank` (place
+in the farthest-point order of `dev.glyphs.choose_typefaces`, empty if not eligible) and `subset` (`desk` for the
+committed ones).
 """
 
 import csv
@@ -25,7 +24,7 @@ COLUMNS = ("name", "package", "file", "index", "style", "licence", "rank", "subs
 
 @dataclass(frozen=True)
 class Typeface:
-    """One candidate typeface; `rank` is None where the rule leaves it out."""
+    """One candidate typeface; `rank` is None if the rule leaves it out."""
 
     name: str
     package: str
@@ -78,7 +77,7 @@ def pick_typefaces(names: list[str] | None, subset: str) -> list[Typeface]:
 
 @dataclass(frozen=True)
 class FontFile:
-    """Where a typeface's font lies, with its package's version and copyright text."""
+    """The path of a typeface's font, and the version and copyright text of its package."""
 
     path: Path
     version: str
@@ -98,7 +97,7 @@ def _run(command: list[str], where: Path) -> None:
 
 
 def download_packages(packages: list[str], folder: Path) -> None:
-    """Get with `apt-get download` those packages of which `folder` holds no .deb file yet."""
+    """Download with `apt-get download` the packages of which `folder` has no .deb file."""
     folder.mkdir(parents=True, exist_ok=True)
     for package in packages:
         if not any(folder.glob(f"{package}_*.deb")):
@@ -128,7 +127,7 @@ def _text(path: Path) -> str:
 
 
 def find_font(face: Typeface, fonts: Path, scratch: Path) -> FontFile:
-    """Locate a typeface below `fonts`, unpacking its package into `scratch` where it is still a .deb.
+    """Locate a typeface below `fonts`; a package that is a .deb file is unpacked into `scratch`.
 
     Raises BctError, naming the package, when the package, the font, its change log or its copyright file is missing.
     """

@@ -1,13 +1,13 @@
-"""Drawing the kanji of one typeface with FreeType.
+"""Draws the kanji of one typeface with FreeType, and writes them as a sheet.
 
 Each typeface is drawn at one size, chosen so that its larger glyphs (90th percentile of a fixed sample of kanji) span
-82 % of the cell; so typefaces that fill their em box differently come out alike, and a small kanji stays smaller than a
-large one. A glyph is centred by the bounding box of its ink; the few that would not fit are drawn smaller. Glyphs are
-drawn four times as large and averaged down, which leaves no trace of hinting or of bitmaps in the font, then rounded to
-16 levels; the lightest and the darkest fifteenth of the grey scale count as paper and as ink, which nobody sees and
-which makes the sheets a twentieth smaller.
+82 % of the cell. Typefaces that fill their em box differently thus have the same size, and a small kanji stays smaller
+than a large one. A glyph is centred by the bounding box of its ink; the few that would not fit are drawn smaller.
+Glyphs are drawn four times as large and averaged down, which removes all traces of hinting and of bitmaps in the font,
+then rounded to 16 levels. The lightest and the darkest fifteenth of the grey scale count as paper and as ink, which is
+invisible and makes the sheets a twentieth smaller.
 
-The identities: the kanji of JIS X 0208, from Python's own codec.
+The identities are the kanji of JIS X 0208, from Python's own codec.
 """
 
 import logging

@@ -11,7 +11,7 @@ from dev.bench.__main__ import main
 from dev.bench.generated import SMALL, generate_ijbc, generate_market, image_features, write_meta
 
 
-def test_small_run_by_the_launcher_agrees_with_its_peers(tmp_path, capsys, monkeypatch):
+def test_a_small_run_agrees_with_its_peers(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("BCT_STORE", str(tmp_path / "store"))
     assert main(["evaluation", "--small", "--out", str(tmp_path)]) == 0
     lines = json.loads((tmp_path / "bench-evaluation.json").read_text())["lines"]
@@ -35,7 +35,7 @@ def test_a_peer_that_disagrees_fails_the_run(monkeypatch, capsys):
     ("words", "said"),
     [
         ([], "unknown benchmark ''; known: evaluation, heads, training"),
-        (["evalution"], "did you mean evaluation"),
+        (["evalution"], "did you mean 'evaluation'"),
         (["evaluation", "--smal"], "unrecognized arguments: --smal"),
         (["evaluation", "--only", "lfw"], "invalid choice: 'lfw'"),
     ],

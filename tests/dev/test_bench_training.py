@@ -142,7 +142,7 @@ def test_a_held_batch_is_decoded_once(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["trainig"], "did you mean training"),
+        (["trainig"], "did you mean 'training'"),
         (["training", "--smal"], "unrecognized arguments: --smal"),
         (["training", "--only", "speed"], "invalid choice: 'speed'"),
         (["training", "--scale", "paper"], "invalid choice: 'paper'"),

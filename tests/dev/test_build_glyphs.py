@@ -10,6 +10,7 @@ from bctlib.base import locations
 from bctlib.base.errors import BctError
 from bctlib.data.glyphs import load_glyphs
 from dev.glyphs import build as builder
+from dev.glyphs import choose_typefaces
 from dev.glyphs.choose_typefaces import distances, farthest_point_order
 from dev.glyphs.fonts import COLUMNS, Typeface, pick_typefaces, read_typefaces
 from dev.glyphs.rendering import render_typeface
@@ -209,3 +210,20 @@ def test_rebuilt_typeface_has_the_committed_bytes(tmp_path, name):
     if row not in (tmp_path / "glyphs/typefaces.csv").read_text():
         pytest.skip(f"{face.package} is here in another version than the committed sheets were drawn with")
     assert (tmp_path / f"glyphs/{name}.png").read_bytes() == (committed / f"{name}.png").read_bytes()
+
+
+def test_the_committed_readme_is_what_a_build_writes():
+    folder = locations.PROJECT / "data/glyphs"
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    faces = pick_typefaces(None, manifest["set"])
+    text = builder.readme(manifest["set"], manifest["size"], manifest["columns"], manifest["n_identities"], faces)
+    assert (folder / "README.md").read_text(encoding="utf-8") == text
+
+
+def test_both_commands_explain_themselves_and_refuse_a_missing_folder(tmp_path, capsys):
+    for command in (builder.main, choose_typefaces.main):
+        with pytest.raises(SystemExit, match="0"):
+            command(["--help"])
+        assert "--fonts" in capsys.readouterr().out
+        assert command(["--fonts", str(tmp_path / "none")]) == 1
+        assert len(capsys.readouterr().err.splitlines()) == 1

@@ -51,11 +51,11 @@ def run_toy(folder: Path, *words: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("toi", "unknown target 'toi'; did you mean toy"),
-        ("lst", "did you mean list"),
+        ("toi", "unknown target 'toi'; did you mean 'toy'"),
+        ("lst", "did you mean 'list'"),
         ("toy --scale smokey", "unknown scale 'smokey': expected one of smoke, desk, gpu, paper; did you mean 'smoke'"),
-        ("toy --scael smoke", "unknown option '--scael'; did you mean --scale"),
-        ("toy -p lamb 1", "unknown parameter of toy.ipynb 'lamb'; did you mean lam"),
+        ("toy --scael smoke", "unknown option '--scael'; did you mean '--scale'"),
+        ("toy -p lamb 1", "unknown parameter of toy.ipynb 'lamb'; did you mean 'lam'"),
         ("toy -p lam high", "parameter lam: expected a number like 1.0, not 'high'"),
         ("toy -p lam -0.5", "parameter 'lam' is -0.5, expected a number of 0 or more"),
         ("toy -p lam inf", "parameter 'lam' is inf, expected a number of 0 or more"),
@@ -262,6 +262,13 @@ def test_clean_refuses_a_store_that_holds_more_than_models(toy, capsys, monkeypa
     monkeypatch.setenv("BCT_STORE", str(folder))
     assert main.main(["clean", "--yes"]) == 1
     assert "nothing was removed" in capsys.readouterr().err
+
+
+def test_bench_starts_the_benchmark_and_gives_its_exit_status(capfd):
+    assert main.main(["bench", "evaluation", "--help"]) == 0
+    assert "--small" in capfd.readouterr().out
+    assert main.main(["bench", "evalution"]) == 2
+    assert "did you mean 'evaluation'" in capfd.readouterr().err
 
 
 def test_relative_folders_are_meant_from_where_the_user_is(toy, monkeypatch):

@@ -11,8 +11,7 @@ import toy_launcher
 from toy_launcher import write_toy_notebook
 
 from bctlib.base.locations import PROJECT
-from companion.launcher import main, start_processes, train_models
-from companion.launcher import processes as run_processes
+from companion.launcher import main, processes, train_models
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def toy(tmp_path, monkeypatch) -> Path:
 def started(toy, monkeypatch) -> list:
     """What would have been started, in order; everything ends well."""
     runs = []
-    monkeypatch.setattr(run_processes, "run_watched", lambda *words, **environment: runs.append((*words,)) or 0)
+    monkeypatch.setattr(processes, "run_watched", lambda *words, **environment: runs.append((*words,)) or 0)
     monkeypatch.setattr(main, "run_notebook", lambda *words: runs.append(words) or 0)
     return runs
 
@@ -52,7 +51,7 @@ def test_models_are_trained_in_processes_before_the_notebook_runs(started):
     words = "toy --scale smoke --seeds 0,3 --processes 2 --force -p lam 0.5"
     assert main.main(words.split()) == 0
     (module, (n, trains, said)), (_, _, parameters) = started
-    assert (module, n, trains) == ("companion.launcher.start_processes", "2", "companion.launcher.train_models")
+    assert (module, n, trains) == ("companion.launcher.processes", "2", "companion.launcher.train_models")
     expected = "--scale smoke --seeds 0,3, --task faces --device auto --force old new-bct@0.5"
     assert " ".join(json.loads(said)) == expected
     assert parameters == {"scale": "smoke", "seeds": [0, 3], "lam": 0.5}, "it is not trained a second time"
@@ -64,7 +63,7 @@ def test_alone_nothing_but_the_notebook_is_started(started):
 
 
 def test_no_notebook_runs_after_a_training_that_failed(started, monkeypatch, capsys):
-    monkeypatch.setattr(run_processes, "run_watched", lambda *words, **environment: 1)
+    monkeypatch.setattr(processes, "run_watched", lambda *words, **environment: 1)
     assert main.main(["toy", "--scale", "smoke", "--processes", "2"]) == 1
     assert not started and "no notebook was run" in capsys.readouterr().err
 
@@ -94,7 +93,7 @@ def test_how_a_process_died_is_said_in_a_sentence():
         def signal_name(self):
             return "SIGSEGV"
 
-    assert start_processes._sentence(0, 2, Failure()) == "process 0 of 2 (the first is 0) was killed by SIGSEGV"
+    assert processes._sentence(0, 2, Failure()) == "process 0 of 2 (the first is 0) was killed by SIGSEGV"
 
 
 @pytest.mark.long

@@ -190,7 +190,7 @@ def test_uv_is_left_to_find_a_newer_python(clone):
 
 def test_an_active_environment_that_holds_bctlib_is_used(clone, tmp_path):
     executable(clone.root / "bctlib" / "__init__.py", "")
-    executable(clone.root / "bctlib" / "launcher" / "main.py", "import sys\nprint('active', sys.argv[1:])")
+    executable(clone.root / "companion" / "launcher" / "main.py", "import sys\nprint('active', sys.argv[1:])")
     venv.create(tmp_path / "active", with_pip=False)
     (packages,) = (tmp_path / "active").rglob("site-packages")
     installed = [path for path in sys.path if path.endswith("site-packages")]

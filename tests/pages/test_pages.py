@@ -17,8 +17,8 @@ from bctlib.training.loop import train
 
 # Where each page's Python is executed, block by block: a block more or less fails there.
 EXECUTED = {
-    "README.md": "test_own_loops.py",
-    "docs/training.md": "test_own_loops.py",
+    "README.md": "test_custom_loops.py",
+    "docs/training.md": "test_custom_loops.py",
     "docs/evaluation.md": "test_evaluation_command.py",
     "docs/report.md": "test_report_command.py",
     "docs/live-upgrade.md": "test_serving_database.py",
@@ -85,7 +85,6 @@ def test_each_dependency_has_its_reason():
     assert sorted(names) == sorted({*wanted, "package"})
 
 
-@pytest.mark.skipif(not (PROJECT / "companion").is_dir(), reason="the packages are not where the page puts them yet")
 def test_the_tree_is_the_tree():
     (tree,) = blocks("docs/how-it-is-built.md", "text")
     package = ""

@@ -20,7 +20,7 @@ from bctlib.training.artefact import load_artefact
 from bctlib.training.processes import Processes, current_group, joined
 
 HERE = Path(__file__).parents[1] / "helpers"
-LAUNCH = ("-P", "-m", "companion.launcher.start_processes")
+LAUNCH = ("-P", "-m", "companion.launcher.processes")
 
 
 def start(folder: Path, n: int, module: str, *words: str) -> subprocess.Popen:

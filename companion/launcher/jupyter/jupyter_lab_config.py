@@ -1,4 +1,4 @@
-# What JupyterLab is told before the words of `./reproduce.sh lab`, which win. `c` is Jupyter's configuration.
+# JupyterLab's settings; the words of `./reproduce.sh lab` override them. `c` is Jupyter's configuration.
 # ruff: noqa: F821
 from bctlib.base import locations
 
