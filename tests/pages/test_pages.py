@@ -19,6 +19,7 @@ from bctlib.training.loop import train
 EXECUTED = {
     "README.md": "test_custom_loops.py",
     "docs/training.md": "test_custom_loops.py",
+    "docs/align.md": "test_align_command.py",
     "docs/evaluation.md": "test_evaluation_command.py",
     "docs/report.md": "test_report_command.py",
     "docs/live-upgrade.md": "test_serving_database.py",

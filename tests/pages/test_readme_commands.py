@@ -11,6 +11,7 @@ from torch.distributed import run as torchrun
 
 from bctlib.base.locations import PROJECT
 from bctlib.upgrade import embed
+from bctlib.upgrade.align import command as align
 from bctlib.upgrade.evaluate import command as evaluate
 from bctlib.upgrade.report import command as report
 from bctlib.upgrade.train import command as train
@@ -19,7 +20,7 @@ from companion.launcher.command_line import parse, parse_value, read_defaults
 from dev.bench.__main__ import main as bench
 
 KNOWN_TOOLS = {"git", "cd", "conda", "export", "uv", "source"}
-COMMANDS_OF_BCTLIB = {"train": train, "embed": embed, "evaluate": evaluate, "report": report}
+COMMANDS_OF_BCTLIB = {"train": train, "embed": embed, "align": align, "evaluate": evaluate, "report": report}
 
 
 def commands_of(page: str) -> list[list[str]]:
