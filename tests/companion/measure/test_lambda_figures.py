@@ -109,7 +109,7 @@ def test_what_is_kept_is_of_the_runs_lambda_and_without_what_diverged(monkeypatc
 
 def test_figures_go_on_without_what_was_run_at_another_lambda_alone(monkeypatch, capsys):
     save("score_distributions", {("new-bct@0.5", "old"): 7}, 0)
-    monkeypatch.setattr(redraw, "FROM_RESULTS", ((plot_scores.TABLE, plot_scores.plot_scores),))
+    monkeypatch.setattr(redraw, "FROM_RESULTS", ((plot_scores.SCORES, plot_scores.plot_scores),))
     monkeypatch.setattr(redraw, "SCALES", ("smoke",))
     monkeypatch.setattr(redraw, "_draw_pictures", print)
     monkeypatch.setattr(redraw, "ProcessPoolExecutor", partial(ThreadPoolExecutor, 1))

@@ -46,11 +46,11 @@ class Copy:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        code, ignored = locations.PROJECT / "bctlib", shutil.ignore_patterns("__pycache__")
-        shutil.copytree(code, folder / "bctlib", ignore=ignored)
+        for name in ("bctlib", "companion", "dev"):
+            shutil.copytree(locations.PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("data", "notebooks", "results"):
             (folder / name).symlink_to(locations.PROJECT / name)
-        (folder / "bctlib/training/methods/toy.py").write_text(FILE, encoding="utf-8")
+        (folder / "bctlib/methods/toy.py").write_text(FILE, encoding="utf-8")
         self.change("bctlib/models.py", EMPTY, ROW)
         settings = "bctlib/training/scales.py"
         self.change(settings, 'folder="glyphs", n_train=120', 'folder="glyphs", n_train=48')
@@ -109,9 +109,9 @@ def test_notebook_01_runs_with_it_and_shows_it_without_a_number_of_the_paper(cop
 LOOK = """
 import json
 from matplotlib.colors import to_hex
-from companion.figures import model_colours, plot_baselines
+from companion.figures import dots, model_colours
 from bctlib.models import MODELS
-figure = plot_baselines.plot_baselines("smoke")
+figure = dots.plot_baselines("smoke")
 rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
 drawn = [[to_hex(c[0].get_color()) for c in ax.containers] +
          [to_hex(line.get_color()) for line in ax.lines if line.get_marker() == "<"] for ax in figure.axes]
@@ -136,7 +136,7 @@ def test_the_benchmark_of_costs_has_it(copy):
 
 
 def test_two_files_cannot_give_one_name(copy):
-    second = copy.folder / "bctlib/training/methods/zwilling.py"
+    second = copy.folder / "bctlib/methods/zwilling.py"
     second.write_text(FILE, encoding="utf-8")
     try:
         said = copy.python("-c", "try: import bctlib.methods\nexcept Exception as error: print(error)")
