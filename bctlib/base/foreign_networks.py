@@ -1,9 +1,9 @@
-"""Networks that bctlib does not define: any torchvision classifier by its name, anybody's nn.Module by import path.
+"""Networks that bctlib does not define: a torchvision classifier by its name, or your nn.Module by import path.
 
-A recipe names them with the images they are made for, `NAME@HEIGHTxWIDTH`: `mobilenet_v3_small@112x112`,
-`my_package.my_net:build@64x64`. The factory `build` is called with `dim=` if it has such a parameter, and then gives
-embeddings [N,dim]; else it is called without arguments and gives features [N,F], or feature maps [N,F,H,W] that are
-averaged, and a linear layer to the embedding is added.
+A recipe names them with the size of their images, `NAME@HEIGHTxWIDTH`: `mobilenet_v3_small@112x112`,
+`my_package.my_net:build@64x64`. If the factory `build` has a parameter `dim`, it is called with it and returns
+embeddings [N,dim]. Otherwise it is called without arguments and returns features [N,F], or feature maps [N,F,H,W] that
+are averaged, and a linear layer to the embedding is added.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Of which source code somebody's own network is made: a digest of it, so that changed code is another network."""
+"""A digest of the source code of a user's network, so that changed code counts as another network."""
 
 import ast
 import hashlib

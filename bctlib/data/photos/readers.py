@@ -1,7 +1,7 @@
-"""Worker processes that read batches of images, each joined to this process by a pair of sockets without a name.
+"""Worker processes that read batches of images, each connected to this process by a pair of unnamed sockets.
 
-Nothing else is needed of the machine: no shared memory, of which a container has 64 MB, no semaphore, no socket in a
-temporary folder, whose name may be too long. When a worker dies, however it dies, its sockets end and nobody waits.
+They need nothing else of the machine: no shared memory (a container has 64 MB), no semaphore, no socket in a temporary
+folder (its path may be too long). When a worker dies for any reason, its sockets close and no process waits for it.
 """
 
 import multiprocessing

@@ -1,7 +1,8 @@
-"""What lies below the folder of one identity: its images, told by name or by content, and what is left out.
+"""The files below the folder of one identity: its images, recognised by name or content, and what is left out.
 
-A file whose name ends like an image's counts as one; any other is looked into. Links to folders are followed, each real
-folder once. What is left out (other files, hidden images and folders, links in a circle) is counted with an example.
+A file with an image's suffix counts as an image; the content of any other file decides. Links to folders are followed,
+each real folder once. What is left out (other files, hidden images and folders, circular links) is counted, with an
+example.
 """
 
 import os
