@@ -75,9 +75,9 @@ def _temporary_folder(path: Path) -> tuple[Path, FileLock]:
 
 
 def _remove(folder: Path, lock: FileLock) -> None:
-    """What cannot be removed is left: nothing reads it, and the work is done.
+    """Remove a temporary folder. Failures are ignored, because nothing reads it.
 
-    The lock goes last, so that whoever is killed here leaves what `remove_leftovers` knows: it, or an empty folder.
+    The lock is removed last, so that a process killed here leaves what `remove_leftovers` recognises.
     """
     with contextlib.suppress(OSError):
         for each in folder.iterdir():

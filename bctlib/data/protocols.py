@@ -113,7 +113,7 @@ class GlyphProtocols:
     def without(self, identities: np.ndarray) -> "GlyphProtocols":
         """The same protocols with all templates of some identities left out.
 
-        The pool stays as it is, features need not be extracted again. Raises BctError for an identity that is not in
+        The pool is unchanged, so features need not be extracted again. Raises BctError for an identity that is not in
         the protocols, and when a gallery would be empty.
         """
         foreign = np.setdiff1d(identities, self.identities)

@@ -94,7 +94,7 @@ class Framing(Protocol):
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The image at (height, width), bilinear with a support that covers what is left out; as it is at that size."""
+    """The image at (height, width), bilinear over all pixels; unchanged if it has that size."""
     if image.shape[:2] == size:
         return image
     height, width = size
@@ -103,7 +103,7 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class WholeImage:
-    """All of the image. An aligned 112 x 112 crop is taken as it is; other sizes are resized, whatever their shape."""
+    """All of the image: unchanged if it has the size `size`, else resized, whatever its shape."""
 
     size: tuple[int, int] = FACE
 

@@ -140,7 +140,7 @@ def _start_refused(workers: int) -> Iterator[None]:
 def _interrupts_later() -> Iterator[None]:
     """Ctrl-C waits for the end of the block, and never reaches a worker, which would show a traceback.
 
-    Raised in the middle of a fork it could get lost in a hook, or leave a worker behind of which nobody knows.
+    Raised in the middle of a fork it could get lost in a hook, or leave a worker that no process ends.
     """
     if multiprocessing.get_start_method() != "fork":
         resource_tracker.ensure_running()  # its start would let interrupts through again
@@ -200,7 +200,7 @@ def _work(source: Source, batches: Sequence[np.ndarray], shape: tuple[int, ...],
 
 
 def _end_with(parent: int) -> None:
-    """End this process soon after its parent, also when it is about to send a batch that nobody will take."""
+    """End this process soon after its parent, also while it waits to send a batch."""
     while os.getppid() == parent:
         time.sleep(_LOOK_S)
     os._exit(1)

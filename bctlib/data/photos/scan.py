@@ -91,7 +91,7 @@ def is_folder(entry: os.DirEntry) -> bool:
 def is_image(entry: os.DirEntry) -> bool:
     """Whether a file is an image by its name or, if that says nothing, its content; pipes and devices are none.
 
-    A dead link with the name of an image counts as one: whoever reads it says that it is missing.
+    A dead link with the name of an image counts as one: reading it reports that it is missing.
     """
     if os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file():
         return is_image_name(entry.name) or has_image_content(entry.path)
@@ -104,7 +104,7 @@ def has_image_content(path: str | Path) -> bool:
         with Image.open(path, formats=_formats()):
             return True
     except Image.DecompressionBombError:
-        return True  # whoever reads it says that it is too large
+        return True  # reading it reports that it is too large
     except Exception:  # what other files do to readers of images has no end of kinds
         return False
 
