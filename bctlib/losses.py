@@ -1,9 +1,14 @@
-"""Classification heads kappa (paper Sec. 2.5, 3.2, 3.6): SoftMax, Norm-Softmax, Cosine Margin.
+"""The losses of the paper: classification (Eq. 4), influence (Eq. 8), distillation (App. A).
 
-A head owns its class weights w_c, because in backward-compatible training the *same* module, frozen, judges the new
-embedding in the influence loss: its scale and margin come along.
+    L_BCT(w_c, w_phi; T_new, T_BCT) = L(w_c, w_phi; T_new) + lambda * L(w_c old, w_phi; T_BCT)            (Eq. 8)
 
-Synthesised classifier rows (paper Sec. 2.5): the mean of the unit embeddings of each class.
+Both terms are cross-entropies of a classification head kappa on an embedding phi(x): the new head in the first, the
+frozen old head in the second (`influence_loss`). A head (SoftMax, Norm-Softmax or Cosine Margin; Sec. 3.2, 3.6) holds
+its class weights w_c, scale and margin, so the old head is one frozen module.
+
+Where the old head lacks a class, `class_means` gives its synthesised row: the mean of the class's unit old embeddings
+(Sec. 2.5). Where the old head is lost, `head_of_features` builds one from old features. This file needs torch and
+NumPy only and can be copied.
 """
 
 import math
@@ -16,7 +21,7 @@ from torch import nn
 
 
 class Head(nn.Module):
-    """w_c [C,d] and the cross-entropy of Eq. 4. `kind` names the form in recipes and artefacts."""
+    """Class weights w_c [C,d] and the cross-entropy of Eq. 4. kind: the name in recipes and model files."""
 
     kind: str
 
@@ -34,30 +39,30 @@ class Head(nn.Module):
         return self.weight.shape[1]
 
     def settings(self) -> dict[str, float]:
-        """What besides the weights is needed to build this head again."""
+        """The constructor's further arguments (scale, margin), to build this head again."""
         return {}
 
     def logits(self, z: torch.Tensor) -> torch.Tensor:
-        """Logits [N,C] without a margin, already multiplied by the scale: softmax of them is the head's answer."""
+        """Logits [N,C] of embeddings [N,d], without the margin, multiplied by the scale."""
         raise NotImplementedError
 
     def training_logits(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Training logits [N,C]; a margin, if the head has one, is taken off the labelled class."""
+        """Training logits [N,C]. The margin, if any, is subtracted from the target logit."""
         return self.logits(z)
 
     def loss(self, z: torch.Tensor, labels: torch.Tensor, margin: bool = True) -> torch.Tensor:
         """Cross-entropy (Eq. 4) over the images that have a label, divided by the size of the whole batch.
 
-        z: float [N,d]; labels: int64 [N], -1 where the image belongs to none of this head's classes; margin: False
-        leaves the head's margin out. Eq. 8 adds two *sums* over images, so both are divided by the same N: a batch
-        without a labelled image contributes 0 (and a zero gradient), not NaN.
+        z: float [N,d]; labels: int64 [N], -1 for an image of none of this head's classes; margin: whether to use the
+        head's margin. Both terms of Eq. 8 are sums over images, so both are divided by the same N; a batch without a
+        labelled image gives 0 with a zero gradient, not NaN.
         """
         logits = self.training_logits(z, labels) if margin else self.logits(z)
         total = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
         return total / len(labels)
 
     def with_classes(self, rows: torch.Tensor) -> "Head":
-        """A frozen copy whose classes are this head's, then one for each of `rows` [K,d] (Sec. 2.5, synthesised)."""
+        """A frozen copy with `rows` [K,d] as K further classes (Sec. 2.5, synthesised)."""
         extended = type(self)(self.classes + len(rows), self.dim, **self.settings())
         with torch.no_grad():
             extended.weight.copy_(torch.cat([self.weight, rows.to(self.weight)]))
@@ -65,7 +70,7 @@ class Head(nn.Module):
 
 
 class SoftMax(Head):
-    """Plain inner products with a bias."""
+    """Inner products of embedding and class weights, plus a bias."""
 
     kind = "softmax"
 
@@ -84,7 +89,7 @@ class SoftMax(Head):
 
 
 class NormSoftmax(Head):
-    """Cosines of embedding and class weight times a fixed scale (the paper's [33])."""
+    """Cosines of embedding and class weights times a fixed scale (the paper's [33])."""
 
     kind = "norm-softmax"
 
@@ -100,7 +105,7 @@ class NormSoftmax(Head):
 
 
 class CosineMargin(NormSoftmax):
-    """Norm-Softmax whose labelled class must win by a margin on the cosine (the paper's [34], margin 0.4)."""
+    """Norm-Softmax with a margin on the target class's cosine (the paper's [34], margin 0.4)."""
 
     kind = "cosine-margin"
 
@@ -112,20 +117,17 @@ class CosineMargin(NormSoftmax):
         return {"scale": self.scale, "margin": self.margin}
 
     def training_logits(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        taken = torch.zeros(len(z), self.classes, device=z.device, dtype=z.dtype)
-        labelled = labels.clamp(min=0).unsqueeze(1)
-        taken.scatter_(1, labelled, self.scale * self.margin * (labels >= 0).to(z.dtype).unsqueeze(1))
-        return self.logits(z) - taken
+        subtracted = torch.zeros(len(z), self.classes, device=z.device, dtype=z.dtype)
+        target = labels.clamp(min=0).unsqueeze(1)
+        subtracted.scatter_(1, target, self.scale * self.margin * (labels >= 0).to(z.dtype).unsqueeze(1))
+        return self.logits(z) - subtracted
 
 
 HEADS: dict[str, type[Head]] = {head.kind: head for head in (SoftMax, NormSoftmax, CosineMargin)}
 
 
 def build_head(kind: str, classes: int, dim: int, **settings: float) -> Head:
-    """A head of the named kind; settings a kind does not have are refused.
-
-    Raises ValueError for an unknown kind or setting.
-    """
+    """A new head of the named kind. Raises ValueError for an unknown kind or setting."""
     if kind not in HEADS:
         raise ValueError(f"unknown head {kind!r}: expected one of {', '.join(HEADS)}")
     try:
@@ -139,9 +141,9 @@ def frozen_head(
 ) -> Head:
     """An old model's classifier as a frozen head, ready for the influence loss.
 
-    weight: [C,d], a row for each class. With a scale it is a Norm-Softmax, with a margin too a Cosine Margin, with
-    neither a SoftMax with its bias [C] (0 if None). Raises ValueError for other shapes, for numbers that are not
-    finite, for a margin without a scale, and for a bias that a cosine head has no place for.
+    weight: [C,d], a row for each class. With a scale it is a Norm-Softmax, with scale and margin a Cosine Margin, with
+    neither a SoftMax with bias [C] (None: 0). Raises ValueError for other shapes, for numbers that are not finite, for
+    a margin without a scale, and for a bias with a scale.
     """
     weight = torch.as_tensor(weight).detach().float()
     if weight.dim() != 2 or 0 in weight.shape:
@@ -170,8 +172,9 @@ def influence_loss(
 ) -> torch.Tensor:
     """L(w_c old, w_phi; T_BCT) of Eq. 8: the frozen old head's loss on the new embedding.
 
-    embedding: float [N,d_new], of which the old head judges its first d_old elements (Sec. 3.6); old_labels: int64 [N]
-    into the old head's classes, -1 where it does not know the class; margin: keep the old head's own. Divided by N.
+    embedding: float [N,d_new]; the old head takes its first d_old elements (Sec. 3.6). old_labels: int64 [N] into the
+    old head's classes, -1 for a class that it does not know. margin: whether to use the old head's margin. The sum
+    over the labelled images is divided by N.
     """
     return old_head.loss(embedding[:, : old_head.dim], old_labels, margin=margin)
 
@@ -179,15 +182,14 @@ def influence_loss(
 def distillation_loss(
     embedding: torch.Tensor, old_embedding: torch.Tensor, old_head: Head, images: int | None = None
 ) -> torch.Tensor:
-    """Cross-entropy between the old head's answers to old and new embeddings of the same images (App. A).
+    """Cross-entropy between the old head's softmax of the old and of the new embeddings of the same images (App. A).
 
-    embedding: float [N,d_new], of which the old head judges its first d_old elements; old_embedding: float [N,d_old],
-    without gradient. Both answers are soft-maxed at the old head's scale, which plays the part of the temperature; no
-    margin. Divided by `images`, by default N.
+    embedding: float [N,d_new]; the old head takes its first d_old elements. old_embedding: float [N,d_old], without
+    gradient. The old head's scale acts as the inverse temperature; no margin. The sum is divided by `images` (None: N).
     """
     target = F.softmax(old_head.logits(old_embedding), dim=1)
-    answer = F.log_softmax(old_head.logits(embedding[:, : old_head.dim]), dim=1)
-    return -(target * answer).sum() / (len(embedding) if images is None else images)
+    predicted = F.log_softmax(old_head.logits(embedding[:, : old_head.dim]), dim=1)
+    return -(target * predicted).sum() / (len(embedding) if images is None else images)
 
 
 def class_means(
@@ -197,10 +199,10 @@ def class_means(
     device: torch.device,
     total: Callable[[torch.Tensor], torch.Tensor] = lambda own: own,
 ) -> torch.Tensor:
-    """float32 [classes,dim] on `device`, not re-normalised; a class without an embedding has a row of zeros.
+    """The mean of each class's unit embeddings (Sec. 2.5): float32 [classes,dim] on `device`, not re-normalised.
 
-    embedded: (float32 [n,dim], int64 [n]) batches of embeddings and their classes. total: the sum of a tensor
-    over all processes, where each has only a part of the embeddings; by default this one has them all.
+    embedded: batches of embeddings and their classes, (float32 [n,dim], int64 [n]). A class without an embedding gets
+    a row of zeros. total: sums a tensor over all processes, if each process has a part of the embeddings.
     """
     sums = torch.zeros(classes, dim, device=device)
     counts = torch.zeros(classes, 1, device=device)
@@ -217,12 +219,11 @@ def head_of_features(
     margin: float | None = 0.4,
     names: Sequence[str] | None = None,
 ) -> Head:
-    """A frozen cosine head that stands for an old classifier of which only features are left.
+    """A frozen cosine head whose class weights are the class means of old features, for a lost classifier.
 
     features: [n,d], of any norm; labels: integers [n], 0 to C-1, each class at least once. margin: None for
-    Norm-Softmax. names: of the classes, for messages. The head is where the features are. Raises ValueError for shapes
-    and labels that are not these, naming a row that is not finite, and naming a class whose features cancel or are
-    all zero.
+    Norm-Softmax. names: of the classes, for messages. The head is on the features' device. Raises ValueError for other
+    shapes or labels, for a row that is not finite, and for a class whose features are zero or cancel out.
     """
     features = torch.as_tensor(features).float()
     if features.dim() != 2 or 0 in features.shape:
@@ -240,7 +241,7 @@ def head_of_features(
 
 
 def _checked(labels: torch.Tensor | np.ndarray | Sequence[int], n: int) -> torch.Tensor:
-    """int64 [n], each of 0 to C-1 at least once."""
+    """The labels as int64 [n]. Raises ValueError unless each of 0 to C-1 occurs."""
     array = labels.detach().cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
     if array.shape != (n,) or array.dtype.kind not in "iu":
         raise ValueError(

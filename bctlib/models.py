@@ -12,8 +12,8 @@ from bctlib.base.errors import UsageError
 class ModelSpec:
     """One row of a training table.
 
-    share: of the training identities. backbone: `base` or `deep`, which each scale makes a network of (at paper scale
-    ResNet-101 and ResNet-152). old: name of the model it is made compatible with. options: lambda and switches.
+    share: of the training identities. backbone: `base` or `deep`; each scale has a network for both (at paper scale
+    ResNet-101 and ResNet-152). old: name of the model that it must be compatible with. options: lambda and switches.
     """
 
     name: str
@@ -37,8 +37,8 @@ TABLE_1A = (
     ModelSpec("new-bct-sys", method="bct-sys", old="old"),
 )
 
-# The settings of Table 7 that Table 3 leaves out (25 % and 90 %), and 256 dimensions on the base network, are here too.
-# The paper's ReLU model has the deeper network, its Norm-Softmax and SoftMax old models all of the data.
+# Also the settings of Table 7 that Table 3 lacks (25 % and 90 %), and 256 dimensions with the base network. As in the
+# paper, the ReLU model has the deeper network, and the Norm-Softmax and SoftMax old models all of the data.
 TABLE_3A = (
     ModelSpec("new-deep", backbone="deep", method="bct", old="old"),
     ModelSpec("new-256d", dim=256, method="bct", old="old"),
@@ -55,8 +55,8 @@ TABLE_3A = (
     ModelSpec("new-from-90", method="bct", old="old-90"),
 )
 
-# Three of these have the recipe of another row, and are therefore the same trained model: phi1 is old-25, phi2* is
-# old, phi3* is new*.
+# Three of these have the recipe of another row and are therefore the same trained model: phi1 is old-25, phi2* is old,
+# phi3* is new*.
 TABLE_4A = (
     ModelSpec("phi1", share=0.25),
     ModelSpec("phi2", share=0.5, method="bct", old="phi1"),
@@ -68,12 +68,12 @@ TABLE_4A = (
 FOLLOW_UPS: tuple[ModelSpec, ...] = ()
 """Methods beyond the paper, a row each: `ModelSpec("new-NAME", method="NAME", old="old")` for a file of `methods`.
 
-They are measured and drawn beside the paper's methods in Tables 1, 2 and 8, without a number of the paper.
+Tables 1, 2 and 8 and their figures show them beside the paper's methods, without a number from the paper.
 """
 BASELINES = (*TABLE_1A, *FOLLOW_UPS)
 
 REMEDIES = (ModelSpec("new-from-25-sys", method="bct-sys", old="old-25"),)
-"""Not in the paper: the old model of Table 7 on 25 % of the data, with the influence loss on every image."""
+"""Beyond the paper: the old model of Table 7 on 25 % of the data, with the influence loss on every image."""
 
 CHAIN_LENGTH = 6
 LONG_CHAIN = tuple(
@@ -88,7 +88,7 @@ MODELS = {spec.name: spec for spec in (*TABLE_1A, *TABLE_3A, *REMEDIES, *TABLE_4
 
 
 def find_model(name: str) -> ModelSpec:
-    """The model of that name; `new-l2@0.1` is `new-l2` with lambda 0.1, and so is every model of the chain before it.
+    """The model of that name; `new-l2@0.1` is `new-l2` with lambda 0.1, also for all older models of its chain.
 
     Raises UsageError for an unknown name, or a lambda for a model whose method has none.
     """
@@ -110,5 +110,5 @@ def find_model(name: str) -> ModelSpec:
 
 
 def with_lambda(name: str, lam: float) -> str:
-    """The model's name in a run at lambda `lam`: the plain name at 1, and where it has no lambda or names its own."""
+    """The model's name in a run at lambda `lam`: unchanged at 1, without a lambda, or if the name has a lambda."""
     return name if lam == 1 or "@" in name or find_model(name).old is None else f"{name}@{lam:g}"

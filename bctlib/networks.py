@@ -1,7 +1,7 @@
 """Embedding networks phi: image to embedding (paper Sec. 3.2).
 
-All share one ending: global average pooling, then a linear layer that emits the embedding, and nothing after it.
-Table 3 shows that a ReLU on the embedding breaks compatibility; `relu=True` makes exactly that model.
+Each ends with global average pooling and a linear layer whose output is the embedding. Table 3 shows that a ReLU on
+the embedding breaks compatibility; `relu=True` builds that model.
 """
 
 from collections.abc import Callable
@@ -38,13 +38,13 @@ class GlobalAverage(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.is_contiguous(memory_format=torch.channels_last):
-            # The same sums to the bit; but this gradient is laid out as x is, and ten times as fast on a CPU.
+            # Bitwise the same sums, but the gradient has the memory layout of x and is ten times as fast on a CPU.
             return x.permute(0, 2, 3, 1).flatten(1, 2).mean(1)
         return x.mean((2, 3))
 
 
 def _small_trunk(blocks: int, widths: tuple[int, ...] = (16, 32, 128), channels: int = 1) -> tuple[nn.Module, int]:
-    """A small residual net: a stem that halves the image, then one stage per width, each halving but the first."""
+    """A small residual net: a stem that halves the image, then a stage per width; all but the first halve it."""
     stem = nn.Conv2d(channels, widths[0], 3, 2, 1, bias=False)
     layers: list[nn.Module] = [stem, nn.BatchNorm2d(widths[0]), nn.ReLU()]
     width = widths[0]
@@ -57,7 +57,7 @@ def _small_trunk(blocks: int, widths: tuple[int, ...] = (16, 32, 128), channels:
 
 def _torchvision_trunk(name: str) -> tuple[nn.Module, int]:
     """A torchvision ResNet up to its last feature map; a grey image is repeated over its three input channels."""
-    import torchvision  # takes as long as importing torch itself, and glyph nets do without
+    import torchvision  # slow to import, and glyph nets do not need it
 
     net = torchvision.models.get_model(name, weights=None)
     width = net.fc.in_features
@@ -81,7 +81,7 @@ BACKBONES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
 class EmbeddingNet(nn.Module):
     """phi: float32 images [N,C,S,S] to embeddings [N,dim].
 
-    trunk: to a feature map of `width` channels. relu: the failing variant of Table 3.
+    trunk: images to a feature map of `width` channels. relu: the failing variant of Table 3.
     """
 
     def __init__(self, trunk: nn.Module, width: int, dim: int, relu: bool = False):
@@ -103,9 +103,9 @@ class EmbeddingNet(nn.Module):
 def build_backbone(name: str, dim: int, relu: bool = False) -> nn.Module:
     """A freshly initialised phi with embeddings of `dim` elements.
 
-    name: a key of BACKBONES, or a network as `bctlib.base.foreign_networks` understands them; `@HEIGHTxWIDTH` may
-    follow, the images it is made for. Raises BctError for an unknown name, and as `build_custom` does. The paper's are
-    resnet101 and resnet152 at 112 x 112 (Sec. 3.2); every trunk of BACKBONES takes any size.
+    name: a key of BACKBONES, or a network for `bctlib.base.foreign_networks`, optionally with `@HEIGHTxWIDTH`, the
+    size of its images. The paper's are resnet101 and resnet152 at 112 x 112 (Sec. 3.2); every trunk of BACKBONES takes
+    any size. Raises BctError for an unknown name, and as `build_custom` does.
     """
     plain, _ = split_size(name)
     if plain in BACKBONES:

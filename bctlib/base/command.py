@@ -1,5 +1,4 @@
-"""What the commands `python -m bctlib.NAME` share: one sentence on stderr instead of a traceback, exit codes,
-and how operating points are asked for."""
+"""What the subcommands of `bctlib` share: one-sentence errors on stderr, exit statuses, operating points."""
 
 import argparse
 import os

@@ -1,13 +1,13 @@
-"""Files that are either finished and verified, or not there.
+"""Files that are either complete and verified, or absent; and .npy files from users.
 
-`seal` writes a file in a temporary folder beside it, renames it, and writes beside it, last, `NAME.sha256`: its digest.
-A file without that marker is an interrupted one and counts as absent; one that does not match its marker is damaged.
+`seal` writes a file in a temporary folder beside it, renames it, and last writes its digest to `NAME.sha256`. A file
+without that marker is unfinished and counts as absent; one that does not match its marker is damaged.
 
-The temporary folder is called `.NAME.bctlib-` and some letters, and holds `writer.lock`, which its writer keeps locked
-for as long as it lives: by these two `remove_leftovers` knows what killed writers have left. Libraries that make
-temporary files of their own beside the one that they write (safetensors: `.tmp` and six letters) make them in it too.
+The temporary folder is named `.NAME.bctlib-` plus random letters and holds `writer.lock`, which the writer keeps locked
+while it lives; so `remove_leftovers` recognises what killed writers left. Temporary files that libraries write beside
+their output (safetensors: `.tmp` and six letters) are in this folder too.
 
-Arrays in .npy files as people hand them over: nothing is unpickled, and no more is read than the file holds.
+`map_array` opens a user's .npy file: nothing is unpickled, and no more is read than the file holds.
 """
 
 import contextlib
@@ -75,9 +75,9 @@ def _temporary_folder(path: Path) -> tuple[Path, FileLock]:
 
 
 def _remove(folder: Path, lock: FileLock) -> None:
-    """What cannot be removed is left: nothing reads it, and the work is done.
+    """Remove a temporary folder. Failures are ignored, because nothing reads it.
 
-    The lock goes last, so that whoever is killed here leaves what `remove_leftovers` knows: it, or an empty folder.
+    The lock is removed last, so that a process killed here leaves what `remove_leftovers` recognises.
     """
     with contextlib.suppress(OSError):
         for each in folder.iterdir():

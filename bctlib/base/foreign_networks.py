@@ -1,9 +1,9 @@
-"""Networks that bctlib does not define: any torchvision classifier by its name, anybody's nn.Module by import path.
+"""Networks that bctlib does not define: a torchvision classifier by its name, or your nn.Module by import path.
 
-A recipe names them with the images they are made for, `NAME@HEIGHTxWIDTH`: `mobilenet_v3_small@112x112`,
-`my_package.my_net:build@64x64`. The factory `build` is called with `dim=` if it has such a parameter, and then gives
-embeddings [N,dim]; else it is called without arguments and gives features [N,F], or feature maps [N,F,H,W] that are
-averaged, and a linear layer to the embedding is added.
+A recipe names them with the size of their images, `NAME@HEIGHTxWIDTH`: `mobilenet_v3_small@112x112`,
+`my_package.my_net:build@64x64`. If the factory `build` has a parameter `dim`, it is called with it and returns
+embeddings [N,dim]. Otherwise it is called without arguments and returns features [N,F], or feature maps [N,F,H,W] that
+are averaged, and a linear layer to the embedding is added.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from torch import nn
 
 from bctlib.base.errors import BctError, UsageError
 
-# Classifiers in the middle of some networks of torchvision: in training they answer beside the last one.
+# Auxiliary classifiers of torchvision networks, with an output of their own in training.
 AUXILIARY = {"googlenet": ("aux1", "aux2"), "inception_v3": ("AuxLogits",)}
 _ONE_VALUE = "Expected more than 1 value per channel"  # what PyTorch's batch normalisation says
 _SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)")
@@ -39,14 +39,14 @@ def split_size(name: str) -> tuple[str, tuple[int, int] | None]:
 
 
 def is_import_path(name: str) -> bool:
-    """Whether it names code that is not bctlib's, and would be imported to build the network."""
+    """Whether the name is an import path, whose code is imported to build the network."""
     return ":" in name
 
 
 class Features(nn.Module):
-    """Somebody's network, whose answer is made and checked to be features [N,F]. name: for messages.
+    """A user's network whose output is averaged over space if needed and checked: features [N,F]. name: for messages.
 
-    Raises BctError where the answer is anything else.
+    Raises BctError for any other output.
     """
 
     def __init__(self, net: nn.Module, name: str):
@@ -69,7 +69,7 @@ class Features(nn.Module):
 
 @contextlib.contextmanager
 def _exact(device: torch.device) -> Iterator[None]:
-    """float32 on a processor: its bfloat16 convolutions are unsafe for narrow layers (see `backbones`)."""
+    """float32 on a CPU: its bfloat16 convolutions are unsafe for narrow layers (see `bctlib.networks.BACKBONES`)."""
     if device.type == "cpu":
         with torch.autocast("cpu", enabled=False):
             yield
@@ -78,7 +78,7 @@ def _exact(device: torch.device) -> Iterator[None]:
 
 
 class CustomNetwork(nn.Module):
-    """phi: float32 images [N,3,H,W] to embeddings [N,dim], by somebody's network and, if need be, a linear layer."""
+    """phi: float32 images [N,3,H,W] to embeddings [N,dim], by a user's network and, for features, a linear layer."""
 
     def __init__(self, features: Features, embed: nn.Module):
         super().__init__()
@@ -92,9 +92,8 @@ class CustomNetwork(nn.Module):
 def build_custom(name: str, dim: int, size: tuple[int, int] = (112, 112)) -> CustomNetwork:
     """A freshly initialised network by its name in a recipe, of torchvision or by import path.
 
-    size: (height, width) of the images that it takes where the name does not say it.
-    Raises BctError for a name that is neither, for an import or a factory that fails, and for a network that does not
-    take images [N,3,H,W] or returns another shape than it should.
+    size: (height, width) of its images, if the name does not give it. Raises BctError for a name that is neither, for
+    an import or a factory that fails, and for a network that rejects images [N,3,H,W] or returns another shape.
     """
     plain, named = split_size(name)
     if is_import_path(plain):
@@ -110,7 +109,7 @@ def build_custom(name: str, dim: int, size: tuple[int, int] = (112, 112)) -> Cus
 
 
 def embedding_width(net: nn.Module, size: tuple[int, int]) -> int:
-    """d of the [N,d] that a network gives, found by a black image. Raises BctError if it cannot take images."""
+    """d of a network's output [N,d], found with black images. Raises BctError if it cannot take images."""
     net.eval()
     with torch.no_grad(), as_sentence(getattr(net, "name", type(net).__name__), size):
         return net(torch.zeros(2, 3, *size)).shape[1]
@@ -118,7 +117,7 @@ def embedding_width(net: nn.Module, size: tuple[int, int]) -> int:
 
 @contextlib.contextmanager
 def as_sentence(name: str, size: tuple[int, int]) -> Iterator[None]:
-    """Whatever somebody's network raises inside becomes one sentence of a BctError."""
+    """Turn any error that the network raises inside the block into a BctError of one sentence."""
     try:
         yield
     except BctError:
@@ -134,11 +133,11 @@ def as_sentence(name: str, size: tuple[int, int]) -> Iterator[None]:
 
 
 def torchvision_network(name: str) -> nn.Module:
-    """A torchvision image classifier without its weights, and without what it has for training alone (AUXILIARY).
+    """A torchvision image classifier with random weights and without its AUXILIARY classifiers.
 
     Raises BctError for a name that torchvision does not have.
     """
-    import torchvision  # takes as long as importing torch itself
+    import torchvision  # slow to import
 
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
@@ -152,7 +151,7 @@ def torchvision_network(name: str) -> nn.Module:
 
 
 def call_factory(path: str, dim: int) -> tuple[nn.Module, bool]:
-    """What `package.module:factory` makes, and whether it took `dim`. Raises UsageError for whatever goes wrong."""
+    """The network that `package.module:factory` makes, and whether it took `dim`. Raises UsageError on failure."""
     module, _, attribute = path.partition(":")
     try:
         factory: Callable = importlib.import_module(module)

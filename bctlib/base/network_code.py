@@ -1,4 +1,4 @@
-"""Of which source code somebody's own network is made: a digest of it, so that changed code is another network."""
+"""A digest of the source code of a user's network, so that changed code counts as another network."""
 
 import ast
 import hashlib
@@ -10,12 +10,11 @@ from bctlib.base.foreign_networks import is_import_path, split_size
 
 
 def code_of(backbone: str) -> str | None:
-    """16 hexadecimal digits of the source of `package.module:factory`, None for a network that is not of one's own
-    or whose code is in no file.
+    """16 hexadecimal digits of the source of `package.module:factory`; None for any other network or without files.
 
-    Covers the module of the factory and whatever its import statements, and theirs, lead to, except installed
-    libraries; of a factory in an installed library, all of that library. Blank lines and lines of comments alone do
-    not count. Nothing is imported or run, so that what is imported by other means than a statement is not covered.
+    Covers the module of the factory and all modules that its import statements reach, except installed libraries; for
+    a factory in an installed library, all of that library. Blank lines and comment lines do not count. Nothing is
+    imported or run, so modules that are imported by other means than a statement are not covered.
     """
     plain, _ = split_size(backbone)
     sources = _sources(plain.partition(":")[0]) if is_import_path(plain) else {}
@@ -29,7 +28,7 @@ def code_of(backbone: str) -> str | None:
 
 
 def _sources(first: str) -> dict[str, bytes]:
-    """The content of each file that counts, by the name of its module."""
+    """The content of each covered file, by the name of its module."""
     top = _file(first.partition(".")[0])
     if top is not None and _is_installed(top):
         files = sorted(top.parent.rglob("*.py")) if top.name == "__init__.py" else [top]
@@ -50,7 +49,7 @@ def _sources(first: str) -> dict[str, bytes]:
 
 
 def _imported(source: bytes, package: str) -> Iterator[str]:
-    """The names of modules that may be meant by the import statements of a module in that package."""
+    """The names of modules that the import statements of a module in that package may mean."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):  # compiled code has none

@@ -1,4 +1,4 @@
-"""Progress of long work, shown in the way that suits whoever is watching.
+"""Progress of long work, displayed in a form that suits the output.
 
     with progress.task("new-bct seed 0", total=12) as task:
         for epoch in range(12):
@@ -8,11 +8,11 @@
 
 * terminal: a plain tqdm bar;
 * no terminal (log file, pipe): one whole line per step on stderr;
-* Jupyter kernel: a small bar that moves and is emptied at the end, so nothing of it stays in a saved notebook;
+* Jupyter kernel: a small bar that is cleared at the end, so that a saved notebook does not contain it;
 * `BCT_PROGRESS` names a file: events are appended there, one JSON object per line, and nothing else is shown. The
   launcher follows that file while papermill runs a notebook.
 
-A step costs microseconds when it is not shown; long measures with many steps give `every_s`.
+A step that is not shown costs microseconds; work with many steps sets `every_s`.
 """
 
 import html

@@ -1,7 +1,4 @@
-"""Which part of a batch, or of a set, is one process's, where several work on it together.
-
-Copies from the CPU to the device that trains, without waiting for it.
-"""
+"""The share of a batch or data set that one of several processes works on; and copies to the training device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One look for all figures, and one way to save them."""
+"""The common style of all figures, and how they are saved."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""The one reader of the text files that people hand over: UTF-8, with or without a byte-order mark.
+"""The one reader of users' text files: UTF-8, with or without a byte-order mark.
 
-Only `\\n` and `\\r\\n` end a line. Python's `splitlines` also cuts at eight other characters, such as U+2028, each of
-which a name may hold.
+Only `\\n` and `\\r\\n` end a line. Python's `splitlines` also splits at eight other characters, such as U+2028, which
+may occur in names.
 """
 
 import re

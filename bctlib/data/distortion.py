@@ -1,9 +1,9 @@
 """Distortion of glyph images: random for training, by named capture conditions for evaluation.
 
-Images are uint8, 0 = paper and 255 = ink. A network sees float32 `(ink / 255 - 0.5) / 0.5`: paper -1, ink +1.
-Everything works on whole batches. Random numbers come from a CPU generator whatever the images' device is, so that
-one seed gives the same distortion on a CPU and on a GPU; and they are drawn for the whole batch where a process holds
-only its share of it, so that an image is distorted alike however many processes there are.
+Images are uint8, 0 = paper and 255 = ink. A network receives float32 `(ink / 255 - 0.5) / 0.5`: paper -1, ink +1. All
+functions take whole batches. Random numbers come from a CPU generator, so one seed gives the same distortion on a CPU
+and on a GPU. A process with a share of a batch draws them for the whole batch, so the number of processes does not
+change how an image is distorted.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""The glyph data in memory, loaded from a folder of sprite sheets that is verified against its manifest.
+"""The glyph set in memory, loaded from a folder of sprite sheets and verified against its manifest.
 
-Sprite sheets: all glyphs of one typeface in one 4-bit grey PNG, dark ink on white paper.
+A sprite sheet is one 4-bit grey PNG with all glyphs of one typeface, dark ink on white paper.
 """
 
 import hashlib

@@ -1,31 +1,30 @@
-"""Two open-set protocols on glyphs that mirror IJB-C (paper Sec. 3.1 and 3.3): 1:1 verification and 1:N search.
+"""Open-set protocols on glyphs that mirror IJB-C (paper Sec. 3.1, 3.3), 1:1 verification and 1:N search; and splits.
 
-A template is one or more images of one identity. As in the paper, the query model embeds the first template of a
-pair and the probes of a search, the gallery model the second template and the galleries.
+A template is one or more images of one identity. As in the paper, the query model embeds the first template of a pair
+and the probes of a search; the gallery model embeds the second template and the galleries.
 
-Sides. The seed cuts the typefaces into two disjoint halves and the capture conditions of
-`bctlib.data.distortion.CAPTURE_CONDITIONS` into two disjoint halves. First templates and probes take images from the
-first halves only, second templates and galleries from the second halves only: the two templates of a comparison
-share neither typeface nor kind of distortion.
+Sides. The seed splits the typefaces into two disjoint halves, and the capture conditions of
+`bctlib.data.distortion.CAPTURE_CONDITIONS` too. First templates and probes take images from the first halves only,
+second templates and galleries from the second halves only, so the two templates of a comparison share neither typeface
+nor kind of distortion.
 
-Images. On the first side each identity has one image per typeface that holds it and capture (2 captures, under
-different conditions), on the second side one per typeface. They are shuffled per identity, templates are cut
-off this sequence one after the other, largest first, so that templates of one kind never share an image. Where an
-identity lacks typefaces its last templates are shorter or missing; nothing is drawn twice. The two protocols cut the
-same sequence, therefore share images, and every image that is used lies once in one pool: each model embeds it once.
+Images. On the first side an identity has, for each typeface that contains it, 2 captures under different conditions;
+on the second side one. They are shuffled per identity and cut into templates one after the other, largest first, so
+templates of one kind never share an image. If an identity lacks typefaces, its last templates are shorter or missing;
+no image is drawn twice. Both protocols cut the same sequences and share images. Each image is in the pool once, so each
+model embeds it once.
 
-Verification compares every first with every second template. By default both have sizes 4, 2, 1, 1 per identity:
-with 1,300 test identities 27 million impostor pairs, so that FAR = 1e-6 is decided by 27 of them.
+Verification compares every first with every second template. By default both have sizes 4, 2, 1, 1 per identity; with
+1,300 test identities these are 27 million impostor pairs, so 27 of them decide FAR = 1e-6.
 
-Identification halves the identities into galleries G1 and G2, each with one template of up to 4 images per identity.
-All probes search both; a probe is mated in its identity's gallery and non-mated in the other, results are averaged
-over G1 and G2 as in IJB-C. By default 21 probes per identity: 2 of three images, 3 of two, 16 of one. With 1,300
-test identities 13,650 non-mated searches per gallery, so that FPIR = 1e-3 is decided by 13, and by 10 even after a
-fifth of the identities (look-alikes, `bctlib.data.variants`) is taken out with `GlyphProtocols.without`.
+Identification splits the identities into galleries G1 and G2, with one template of up to 4 images per identity. All
+probes search both; a probe is mated in its identity's gallery and non-mated in the other, and results are averaged over
+G1 and G2 as in IJB-C. By default an identity has 21 probes: 2 of three images, 3 of two, 16 of one. With 1,300 test
+identities these are 13,650 non-mated searches per gallery, so 13 decide FPIR = 1e-3, and 10 after
+`GlyphProtocols.without` has removed a fifth of the identities (look-alikes, `bctlib.data.variants`).
 
-Splits by identity: training, validation and test share no identity (open set), and training has nested shares.
-
-The paper trains old models on 25, 50 or 90 % of the training identities (Sec. 3.4 to 3.6): `training_share`.
+Splits. Training, validation and test share no identity (open set, `split_identities`). Old models are trained on nested
+shares of 25, 50 or 90 % of the training identities (Sec. 3.4 to 3.6, `training_share`).
 """
 
 from collections.abc import Sequence
@@ -114,7 +113,7 @@ class GlyphProtocols:
     def without(self, identities: np.ndarray) -> "GlyphProtocols":
         """The same protocols with all templates of some identities left out.
 
-        The pool stays as it is, features need not be extracted again. Raises BctError for an identity that is not in
+        The pool is unchanged, so features need not be extracted again. Raises BctError for an identity that is not in
         the protocols, and when a gallery would be empty.
         """
         foreign = np.setdiff1d(identities, self.identities)

@@ -1,31 +1,29 @@
-"""A pool of images and the templates over it: what a protocol embeds, and what it compares.
+"""Image pools, templates over them, and template embeddings by three rules.
 
-Neither knows where its images come from. A template (paper Sec. 3.1) is one or more images of one identity.
+A template (paper Sec. 3.1) is one or more images of one identity. Pools and templates do not depend on the source of
+the images.
 
-Prototypes of templates by attention over their images, as Sec. 2.1 mentions beside the average.
+`template_embeddings` sums the image features of a template, with weights if it has them, and normalises the sum once.
 
-For the image features f_i of a template, of weights w_i (1 where there are none), with u_i = f_i / |f_i|:
-
-    m   = sum_i w_i f_i / |sum_i w_i f_i|                     the average prototype (`templates.template_embeddings`)
-    a_i = exp(u_i . m / T) / sum_j exp(u_j . m / T)           softmax of each image's agreement with it
-    c   = sum_i a_i w_i f_i / |sum_i a_i w_i f_i|             the prototype
-
-It has no parameter but the temperature T: an image that disagrees with the others (another person, a bad crop) counts
-less, the more so the lower T; as T grows, c becomes m. The attention that the paper refers to has learned weights
-instead. Of one image, and of two of equal norm and weight, c is m.
-
-Template embeddings pooled by media, as the IJB benchmarks prescribe.
-
-Within a template the images of one medium (a video, or a photograph) are averaged, media are summed, and the sum is
-L2-normalised once. An image counts as f(x) + f(flip x), norm kept, times the detector's score of it. Common scripts
-call that N1 D1 F1 and do not mean the same by it; here
+`templates_by_media` pools as the IJB benchmarks prescribe: images of one medium (a video, or a photograph) are
+averaged, media are summed, and the sum is L2-normalised once. The feature of an image is f(x) + f(flip x), norm kept,
+times its detector score. Common scripts call this N1 D1 F1 with different meanings; here
 
 * N1 (`normalise_images=False`): the norm of an image feature is kept; N0: each is normalised first;
 * D1 (`weight` given): an image feature is multiplied by its detector score; D0: it is not;
 * F1 (`halves=True`): a row of the features holds f(x) and f(flip x) side by side, and they are added; with
-  `halves=False` a row is taken as it is, be it f(x) alone or a sum made before.
+  `halves=False` a row is used unchanged, whether it is f(x) alone or a sum.
 
-From image features to template embeddings (paper Sec. 3.1: a template is one or more images of one identity).
+`attention_embeddings` weighs the images of a template by attention, which Sec. 2.1 mentions beside the average. For
+image features f_i of weights w_i (1 if there are none), with u_i = f_i / |f_i|:
+
+    m   = sum_i w_i f_i / |sum_i w_i f_i|                     the average prototype (`template_embeddings`)
+    a_i = exp(u_i . m / T) / sum_j exp(u_j . m / T)           softmax of each image's agreement with it
+    c   = sum_i a_i w_i f_i / |sum_i a_i w_i f_i|             the prototype
+
+The temperature T is its only parameter: an image that disagrees with the others (another person, a bad crop) counts
+less, the more so the lower T; as T grows, c becomes m. The attention that the paper refers to has learned weights
+instead. For one image, and for two of equal norm and weight, c is m.
 """
 
 import hashlib

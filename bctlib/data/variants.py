@@ -1,32 +1,29 @@
-"""Market-1501's protocol (Table 5): single images search a gallery of single images seen by other cameras.
+"""Three variants of the test protocols: re-identification, long-tailed galleries, and look-alikes.
 
-On glyphs a camera is a typeface: it decides how all of its pictures look, whoever is on them. Queries and gallery come
-from the image pool of the test protocols (`bctlib.data.protocols`), so that no image is embedded a second time. A
-query is one image; the gallery is every image that is no query, of all identities. As on Market-1501 an identity gives
-at most one query per camera, and a query is not judged by gallery images of its own identity and camera (they may
-differ from it by the capture condition alone); images of other identities by its camera stay in, as wrong answers.
-
-Sizes beside Market-1501's, whose gallery holds 2,798 images of nobody and 3,819 that are left out:
+Re-identification (Table 5) follows Market-1501: single images search a gallery of single images by other cameras. On
+glyphs a camera is a typeface, which decides how all of its pictures look. Queries and gallery come from the pool of
+the test protocols (`bctlib.data.protocols`), so no image is embedded twice. The gallery is every image that is no
+query. As on Market-1501 an identity has at most one query per camera, and gallery images of the query's own identity
+and camera are ignored (they may differ from it by the capture condition alone); images of other identities by that
+camera stay in, as wrong answers.
 
 |               | identities | queries | gallery | cameras           |
 |---------------|------------|---------|---------|-------------------|
 | Market-1501   | 750        | 3,368   | 19,732  | 6                 |
 | glyphs, desk  | 1,300      | 5,200   | 41,600  | one per typeface  |
 
-Galleries whose classes are unequal, as real ones are: few identities with many images, many with one.
+Market-1501's gallery contains 2,798 distractors and, left out of every measure, 3,819 junk images.
 
-The galleries of the standard protocol hold up to four images of every identity, so that "largest classes first" would
-mean nothing there. Here the numbers of images follow Zipf's rule: among the classes of a gallery, those with k images
-are as many as 1/k, for k from 1 to the most that an identity has on the protocol's second side (8 by default). A
-seeded shuffle says which class gets which number; a class takes its first images of the second side, in the order
-that the protocol shuffled them. An identity that lacks typefaces has as many images as there are.
+Long-tailed galleries have few identities with many images and many with one, as real galleries do; in the standard
+galleries, with up to four images of every identity, "largest classes first" would mean nothing. Sizes follow Zipf's
+law: the number of classes with k images is proportional to 1/k, for k from 1 to the most images that an identity has
+on the protocol's second side (8 by default). A seeded shuffle assigns the sizes; a class takes its first images of the
+second side, in the protocol's order. An identity that lacks typefaces has as many images as there are.
 
-Identities that have a close double, found without any model.
-
-A dozen pairs of kanji that differ by a hair (己 and 巳, 未 and 朱) decide the strict operating points of an open-set
-search whatever the model is. The tables therefore have a variant without look-alikes beside the full protocol. The
-rule is fixed beforehand: average each identity's undistorted image over the typefaces that hold it, correlate the
-averages, and mark the share of identities whose highest correlation with another identity is largest.
+Look-alikes are identities with a close double, found without any model. A dozen pairs of kanji that differ by a hair
+(己 and 巳, 未 and 朱) decide the strict operating points of an open-set search for every model, so the tables also have
+a variant without look-alikes. The rule is fixed in advance: average each identity's undistorted image over its
+typefaces, correlate the averages, and mark the share of identities with the highest correlation to another identity.
 """
 
 from dataclasses import dataclass

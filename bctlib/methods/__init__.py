@@ -1,8 +1,8 @@
-"""The ways to train a new model in view of an old one.
+"""The methods that train a new model against an old one, by name.
 
-A new method is one file and one row. The file lies in this package and holds a subclass of Method with a `name`; the
-row stands in FOLLOW_UPS of `bctlib.models`. Nothing else changes: the method is found here by its name,
-and appears in tables, figures, estimates and benchmarks.
+`base` defines what a method is, `paper` holds those of the paper. A new method is one file in this package with a
+subclass of Method that has a `name`; it is found here by that name. A row in FOLLOW_UPS of `bctlib.models` adds it to
+tables, figures, estimates and benchmarks. `losses.py` and this package need torch and NumPy only and can be copied.
 """
 
 import importlib
@@ -16,13 +16,13 @@ _PAPER = ("independent", "l2", "lwf", "bct", "bct-kd", "bct-sys", "bct-map")
 
 
 def _found() -> dict[str, type[Method]]:
-    """Every class with a name of its own in the modules of this package: the paper's first, then the others by name."""
+    """Every class with its own `name` in the modules of this package: the paper's first, then the others by name."""
     found: dict[str, type[Method]] = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         classes = [each for each in vars(importlib.import_module(module.name)).values() if isinstance(each, type)]
         for each in (each for each in classes if issubclass(each, Method) and "name" in vars(each)):
             other = found.setdefault(each.name, each)
-            if other is not each:  # a class that another module imports is met twice
+            if other is not each:  # not the same class imported by a second module
                 places = f"{other.__module__}.{other.__name__} and {each.__module__}.{each.__name__}"
                 raise ValueError(f"two methods are called {each.name!r}, {places}: expected different names")
     return {name: found[name] for name in [*_PAPER, *sorted(found.keys() - {*_PAPER})]}
@@ -39,7 +39,7 @@ __all__ = [
 def build_method(name: str, **options: float) -> Method:
     """The named method with its options (`lam` and switches).
 
-    Raises ValueError for an unknown method or option, naming those there are.
+    Raises ValueError for an unknown method or option, listing the known ones.
     """
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}: expected one of {', '.join(METHODS)}")

@@ -1,16 +1,15 @@
-"""The naive baseline: stay near the old embedding (paper Sec. 2.3, Eq. 3).
+"""The methods of the paper, beside independent training (`base.Independent`).
 
-Learning without Forgetting, adapted as the paper does (Sec. 3.4, its reference [15]).
+Baselines: `L2Distance` keeps the new embedding close to the old one (Sec. 2.3, Eq. 3); `LearningWithoutForgetting` is
+the paper's adaptation of its reference [15] (Sec. 3.4).
 
-BCT through a trained linear map, for embeddings of another dimension (paper Sec. 3.6).
-
-The paper tried it beside the prefix and reports no success; it is here so that this can be seen.
-
-Backward-compatible training: the influence loss through the frozen old head (paper Sec. 2.4, 2.5, Eq. 8).
+Backward-compatible training adds the influence loss through the frozen old head (Sec. 2.4, 2.5, Eq. 8):
 
     L_BCT = L(w_c, w_phi; T_new) + lambda * L(w_c old, w_phi; T_BCT)
 
-The three forms differ in T_BCT and in what stands for classes that the old head does not know.
+`BCT`, `BCTDistilled` and `BCTSynthesised` differ in T_BCT and in how they treat classes that the old head lacks.
+`BCTLinearMap` replaces the first d_old elements of a wider embedding by a trained linear map (Sec. 3.6), with which the
+paper reports no success.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,8 +25,8 @@ from .base import RUNS_OLD, Batch, Method, Preparation
 class L2Distance(Method):
     """L(phi; T_new) + lambda * 1/2 * sum over T_old of ||phi(x) - phi_old(x)||^2 (Eq. 3).
 
-    lam: lambda. unit_norm: measure the distance between unit vectors, a variant of public re-implementations;
-    Eq. 3 itself uses the embeddings as they are.
+    lam: lambda. unit_norm: whether to normalise both embeddings first, as some public re-implementations do; Eq. 3
+    does not.
     """
 
     name = "l2"
@@ -47,7 +46,7 @@ class L2Distance(Method):
 
 
 def distillation(batch: Batch, chosen: torch.Tensor) -> torch.Tensor:
-    """`distillation_loss` on the chosen images, divided by the size of the whole batch, like every sum over images."""
+    """`distillation_loss` on the chosen images (bool [N], on the CPU), divided by the size of the whole batch."""
     new, old = batch.rows(batch.comparable, chosen), batch.old_embedding(chosen)
     return distillation_loss(new, old, batch.old.head, len(batch.labels))
 
@@ -55,7 +54,7 @@ def distillation(batch: Batch, chosen: torch.Tensor) -> torch.Tensor:
 class BCT(Method):
     """phi_new-beta: the influence loss on T_old (Eq. 8 with T_BCT = T_old).
 
-    lam: lambda. old_margin: keep the old head's own margin in the influence loss (the settled default) or drop it.
+    lam: lambda. old_margin: whether the influence loss uses the old head's margin.
     """
 
     name = "bct"
@@ -72,7 +71,7 @@ class BCT(Method):
 
 
 class BCTDistilled(BCT):
-    """phi_new-beta-kd: as BCT on T_old; on new classes the old head's answers to phi_old are the target (App. A)."""
+    """phi_new-beta-kd: BCT on T_old; on new classes the old head's softmax of phi_old is the target (App. A)."""
 
     name = "bct-kd"
     cost = RUNS_OLD
@@ -89,8 +88,8 @@ class BCTDistilled(BCT):
 class BCTSynthesised(BCT):
     """phi_new-beta-sys: T_BCT = T_new; each new class gets a synthesised row in the old head (Sec. 2.5).
 
-    The row is the mean of the class's unit old embeddings, which a cosine head re-normalises by itself; the rows are
-    concatenated to the existing w_c old, computed once, without gradient.
+    The row is the mean of the class's unit old embeddings; a cosine head normalises it. The rows are computed once,
+    without gradient, and appended to w_c old.
     """
 
     name = "bct-sys"
@@ -113,11 +112,11 @@ class BCTSynthesised(BCT):
 
 
 class LearningWithoutForgetting(Method):
-    """Classification on T_old, and soft labels of phi_old with w_c old as pseudo labels on T_new minus T_old.
+    """Classification on T_old; on T_new without T_old, the old model's soft labels as pseudo labels.
 
-    The new head knows the old classes only (Table 1a: "50 %" of the data are labelled). The soft labels are compared
-    with what the frozen old head answers to the new embedding, at the old head's own scale.
-    lam: weight of the soft labels.
+    The new head has the old classes only (Table 1a: "50 %" of the data are labelled). The soft labels, of w_c old on
+    phi_old, are compared with the softmax of the frozen old head on the new embedding, at the old head's scale.
+    lam: weight of this term.
     """
 
     name = "lwf"
@@ -140,9 +139,9 @@ class LearningWithoutForgetting(Method):
 
 
 class BCTLinearMap(BCT):
-    """Eq. 8 on T_old, where the old head judges A phi_new(x) + b instead of the first d_old elements.
+    """Eq. 8 on T_old, where the old head takes A phi_new(x) + b instead of the first d_old elements.
 
-    A [d_old, d_new] and b are trained along with phi_new, and map its queries when they meet an old gallery.
+    A [d_old, d_new] and b are trained together with phi_new. They map new queries that search an old gallery.
     """
 
     name = "bct-map"

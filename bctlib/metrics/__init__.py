@@ -1,9 +1,8 @@
 """Measures of recognition and of backward compatibility: arrays in, plain numbers out, NumPy only.
 
-The names below are the whole of what most callers need; the modules hold the rest: `features` (unit rows, prefix),
-`verification` and `identification` (scores and searches from embeddings, operating points with their threshold and
-counts), `pairs` (scores of a list of pairs), `retrieval` (ranks of the positives), `compatibility` (Eqs. 1, 2, 9),
-`backfill` (Fig. 3), `backfill_orders` (which classes first).
+Most callers need only the names below. The modules hold more: `verification` and `identification` (scores and searches
+from embeddings, lists of pairs, operating points with threshold and counts), `retrieval` (ranks of the positives),
+`compatibility` (Eqs. 1, 2, 9), `backfill` (Fig. 3, orders of classes), `blocks` (unit rows, prefixes, tiles).
 Bad input raises ValueError with one sentence that names the argument.
 """
 

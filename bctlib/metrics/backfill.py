@@ -1,10 +1,8 @@
-"""Search accuracy while a gallery is backfilled class by class (Appendix B, Fig. 3).
+"""Search accuracy while a gallery is backfilled class by class (Appendix B, Fig. 3), and orders for the backfill.
 
-At any moment the first classes of the backfill order carry new templates and the rest old ones. The best candidate
-is then the larger of a prefix maximum over the new scores and a suffix maximum over the old ones, both in that order,
-so a curve of any number of points costs two searches.
-
-In which order the classes of a gallery are backfilled: what an operator can decide from the old gallery alone.
+At any time the first classes of the order have new templates and the others old ones. The best candidate is the larger
+of a prefix maximum over the new scores and a suffix maximum over the old ones, both in that order, so a curve with any
+number of points costs two searches. The orders use only what an operator knows from the old gallery.
 """
 
 from typing import NamedTuple

@@ -1,16 +1,13 @@
-"""Unit rows, prefixes and blocks: what every measure on embeddings starts from.
+"""What all measures on embeddings share: validation, unit rows, prefixes, and products in tiles.
 
 All embedding-level measures score a pair by its cosine, in float32. A row of zeros has no direction and scores 0
-against everything.
+against everything. Bad input raises ValueError with one sentence that names the argument.
 
-Validation shared by all measures: a ValueError with one sentence that names the argument.
-
-Probes against a gallery in tiles, so that neither a copy of the gallery nor a row of its scores is ever held whole.
-
-Rows of the gallery are sorted by identity before, and no tile splits an identity: all mates of a probe lie in one tile,
-its home. A first pass, over home tiles only, gives the scores of the mates; a second, over all tiles, whatever is to be
-counted against them. Both take whole products of the same tiles, as equal vectors must get equal scores for ties to be
-seen; with a single tile the two passes share one product. Work is linear in the gallery and in the probes.
+Probes are compared with a gallery in tiles, so that neither a copy of the gallery nor a full row of scores is held.
+Gallery rows are sorted by identity, and no tile splits an identity: all mates of a probe are in one tile, its home. A
+first pass over home tiles gives the scores of the mates; a second pass over all tiles counts what is compared with
+them. Both passes compute whole products of the same tiles, because equal vectors must get equal scores for ties to be
+seen; with one tile they share one product. Work is linear in the gallery and in the probes.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Is the new model compatible with the old one, and what is the update worth: Eqs. 1, 2 and 9 of the paper."""
+"""Whether a new model is compatible with the old one, and how much the update gains: Eqs. 1, 2 and 9 of the paper."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
-"""Retrieval and re-identification: mean average precision and CMC from the ranks of the positives alone.
+"""Retrieval and re-identification: mean average precision and CMC from the ranks of the positives.
 
-A ranking is never sorted in full: the i-th best positive of a query stands at i + the number of negatives that score
-at least as high, so counting is enough. Ties between a positive and a negative count against the positive.
+No ranking is sorted in full: the rank of a query's i-th best positive is i + the number of negatives that score at
+least as high, so counting is enough. Ties between a positive and a negative count against the positive.
 """
 
 from dataclasses import dataclass

@@ -1,16 +1,12 @@
-"""1:1 verification: TAR@FAR, exact, from scores or from embeddings.
+"""1:1 verification: TAR@FAR, exact, from scores, from embeddings or from a list of pairs.
 
-Exact operating points: the threshold at which at most a given share of the negatives is accepted.
+A score is accepted if it is strictly above the threshold. `strict`, the default rule, takes the lowest threshold whose
+false-accept rate is at most the target. That threshold is the score of the best rejected negative, so a positive tied
+with it is rejected too (ties count against the model). `nearest` takes the corner of the ROC curve whose rate is
+nearest to the target, as common face scripts do; it may exceed the target.
 
-A score is accepted when it lies strictly above the threshold. `strict`, the default rule, takes the lowest threshold
-whose false-accept rate is at most the target: the threshold is itself the score of the best negative that must be
-refused, so that a positive tied with it is refused too (ties count against us). `nearest` takes the corner of the ROC
-curve whose rate is nearest to the target, as common face scripts do; it may exceed the target.
-
-Scores of an explicit list of pairs, as in IJB-C's 15.7 million of them.
-
-Pairs share rows, so one matrix product over the rows and columns that occur, block by block, and a gather from it
-beat a product per pair until fewer than about one in DENSITY of the rectangle's entries is asked for.
+Lists of pairs, such as the 15.7 million of IJB-C, share rows. A matrix product over these rows, block by block, and a
+gather are faster than a product for each pair unless fewer than about one in DENSITY of the entries is needed.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,7 @@
-"""`./reproduce.sh data check --root DIR`: which of the paper's data are there, whole, and usable.
+"""`./reproduce.sh data check --root DIR`: which of the paper's data sets are present, complete and usable.
 
-Images are opened one by one, by threads: their first and last bytes tell a truncated file; `--decode` decodes all.
-
-What a check of data found, printed as it is found: at most so many lines of a kind, and a verdict.
+Threads open the images one by one: first and last bytes reveal a truncated file; `--decode` decodes every image.
+Findings are printed as they occur, up to a number of lines per kind, and then a verdict.
 """
 
 import argparse

@@ -1,13 +1,11 @@
-"""IJB-C's metadata as it is usually distributed: images with template and medium, pairs, galleries and probes.
+"""IJB-C: its metadata in the usual distribution, and its two protocols in the form of the glyph protocols.
 
-The six text files of `meta/` are joined by the order of their lines, as everybody joins them; here the names must
-agree as well, and every identifier must be known where it is used. A fault is named with its file and line.
+The six text files of `meta/` are joined by the order of their lines, as is common; here the names must agree too, and
+every identifier must be known where it is used. A fault is reported with file and line.
 
-IJB-C's two protocols in the form that the glyph protocols have: template sets over one pool of images.
-
-Whoever searches, backfills or draws templates of glyphs can do the same with IJB-C. Its 1:1 protocol is a list of
-pairs and not all of them, and its images carry weights: 1 / number of images of the same medium in the template, times
-the detector's score, which is the benchmark's pooling (`bctlib.data.templates`) as a weighted sum.
+The protocols are template sets over one pool of images, so searches, backfill and pictures of templates work as on
+glyphs. The 1:1 protocol is a list of pairs, not all pairs, and images have weights (`media_weights`): the detector's
+score / number of images of the same medium in the template, so that the benchmark's pooling is a weighted sum.
 """
 
 from collections.abc import Callable

@@ -1,11 +1,9 @@
-"""The text files of IJB-C's meta/, one reader each: images, their landmarks, and the lists of galleries and probes.
+"""Readers for the text files of IJB-C's meta/: images, landmarks, galleries and probes, and pairs.
 
-pandas reads a file in which nothing is wrong; any other is read again line by line, and the fault is named.
+pandas reads a file without faults; any other file is read again line by line, to name the fault.
 
-Text files of lines with a fixed number of unsigned integers, read at the speed of the disk or refused by line.
-
-IJB-C lists its 15,658,489 pairs so. Digits are turned into numbers eight bytes at a time by NumPy; whatever is not
-plainly `digits space digits newline` (tabs, CRLF, faults) is read again line by line, and a fault is named.
+The 15,658,489 pairs are lines with a fixed number of unsigned integers. NumPy converts digits eight bytes at a time;
+text other than `digits space digits newline` (tabs, CRLF, faults) is read again line by line.
 """
 
 import csv

@@ -1,8 +1,8 @@
-"""IMDB-Face as it is published: a CSV that says which face is where in which picture of which person.
+"""IMDB-Face as published: a CSV that says which face is where in which picture of which person.
 
-The columns are `name,index,image,rect,height width,url`. index names the person (`nm0437156`): two people may share a
-name, and two spellings an index. rect is `x0 y0 x1 y1` in a picture of the stated height and width. The pictures
-themselves were never distributed, and most links are dead.
+The columns are `name,index,image,rect,height width,url`. index identifies the person (`nm0437156`): two people may
+share a name, and one person may have two spellings. rect is `x0 y0 x1 y1` in a picture of the given height and width.
+The pictures themselves were never distributed, and most links are dead.
 """
 
 import csv

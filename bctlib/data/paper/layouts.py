@@ -1,7 +1,4 @@
-"""Where the paper's data sets lie below a folder, in the layouts that people have, and how to come by them.
-
-Market-1501's images: three folders whose file names say who is seen by which camera.
-"""
+"""The paper's data sets below a folder: the known layouts of their files, how to obtain them, and their images."""
 
 import re
 from collections.abc import Callable

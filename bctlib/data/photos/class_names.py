@@ -1,6 +1,6 @@
-"""Names of classes: what one may be, and the text files of them.
+"""Valid names of classes, and the text files that hold them.
 
-The files: one name on each line, the class of each row of an array, old names with their new ones.
+The files: one name per line, the class of each row of an array, and old names with their new ones.
 """
 
 import os

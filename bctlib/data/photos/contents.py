@@ -1,11 +1,10 @@
-"""What files hold, as digests that tell a replaced image from a copied one, without reading all of every file.
+"""Digests of the contents of image files, which tell a replaced image from a copy without reading every file in full.
 
-A file of at most WHOLE bytes is read whole; of a longer one its length and eight blocks at even distances, first and
-last bytes among them: 1,000,000 photographs of 100 kB take some four minutes on two cores, once, and half a minute
-where nothing has changed. The digests are kept in `store/contents/` with
-the length and the times (of content and of state) of each file, and a file is read again only where one of these has
-changed. So a copy, or a file that was touched, counts as the same, and an image that was replaced by one of the same
-length does not, even where its modification time was set back.
+A file of at most WHOLE bytes is read in full; of a longer one, its length and eight blocks at even distances including
+the first and last bytes. 1,000,000 photographs of 100 kB take about four minutes on two cores the first time, and half
+a minute if nothing has changed. `store/contents/` keeps the digests with length and times (of content and of state) of
+each file, and a file is read again only if one of these has changed. So a copied or touched file counts as unchanged,
+and an image that was replaced by one of the same length does not, even if its modification time was set back.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
-"""Random distortion of colour photographs for training: mis-alignment and colour (paper Sec. 3.2).
+"""Random distortion of colour photographs for training: misalignment and colour (paper Sec. 3.2).
 
-The paper names both and gives no magnitude; the defaults are ours. Everything works on whole batches, with one set of
-random numbers per image from a CPU generator: one seed gives the same distortion on a CPU and on a GPU, and however
-many processes read the images or train on their shares of a batch.
+The paper names both without magnitudes; the defaults are ours. All functions take whole batches, with one set of random
+numbers per image from a CPU generator: one seed gives the same distortion on a CPU and on a GPU, for any number of
+processes that read images or train on shares of a batch.
 """
 
 import math

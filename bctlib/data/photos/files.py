@@ -1,10 +1,8 @@
-"""Single image files: read one, or say in a few words what is wrong with it.
+"""Image files: read one, find what is wrong with one or with many, and hold millions of their paths.
 
-Which of many image files cannot be used: looked at by threads, before hours of work depend on them.
-
-Millions of relative paths in two arrays: little memory, and nothing to copy into worker processes.
-
-A function over very many items in threads: for work that waits for the file system.
+`image_faults` checks files in threads before hours of work depend on them. `PathList` keeps relative paths in two
+arrays, which use little memory and are not copied into worker processes. `in_threads` maps a function that waits for
+the file system over many items.
 """
 
 import os

@@ -1,9 +1,8 @@
-"""What part of an image file a network sees: all of it, a box, or a face aligned by its landmarks.
+"""The part of an image file that a network sees: all of it, a box, or a face aligned by its landmarks.
 
-A framing turns image `i` of a list, uint8 [H,W,3], into uint8 [height,width,3]. It is plain arrays, so that worker
-processes share it; `digest_arrays` names all that it depends on, and `take` is the framing of a part of the list.
-
-Faces aligned by five landmarks: a similarity transform onto reference points of a 112 x 112 image.
+A framing turns image `i` of a list, uint8 [H,W,3], into uint8 [height,width,3]. It consists of plain arrays, which
+worker processes share; `digest_arrays` returns everything it depends on, and `take` is the framing of a part of the
+list. Faces are aligned by a similarity transform of five landmarks onto reference points of a 112 x 112 image.
 
 Pixel coordinates are those of the landmark files: (0, 0) is the centre of the top left pixel, x to the right, y down.
 """
@@ -95,7 +94,7 @@ class Framing(Protocol):
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The image at (height, width), bilinear with a support that covers what is left out; as it is at that size."""
+    """The image at (height, width), bilinear over all pixels; unchanged if it has that size."""
     if image.shape[:2] == size:
         return image
     height, width = size
@@ -104,7 +103,7 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class WholeImage:
-    """All of the image. An aligned 112 x 112 crop is taken as it is; other sizes are resized, whatever their shape."""
+    """All of the image: unchanged if it has the size `size`, else resized, whatever its shape."""
 
     size: tuple[int, int] = FACE
 

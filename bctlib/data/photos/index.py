@@ -1,7 +1,7 @@
-"""An index of the images of a data set by identity: made once, kept, and compared with the disk whenever it is used.
+"""An index of the images of a data set by identity: made once, kept, and compared with the disk at each use.
 
-Two forms are understood: a folder with one sub-folder for each identity, and a text list with `path label` on each
-line. The index lies in `store/indexes/`, one sealed file.
+Two forms are supported: a folder with a sub-folder for each identity, and a text list with `path label` on each line.
+The index is one sealed file in `store/indexes/`.
 """
 
 import hashlib

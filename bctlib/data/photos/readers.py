@@ -1,7 +1,7 @@
-"""Worker processes that read batches of images, each joined to this process by a pair of sockets without a name.
+"""Worker processes that read batches of images, each connected to this process by a pair of unnamed sockets.
 
-Nothing else is needed of the machine: no shared memory, of which a container has 64 MB, no semaphore, no socket in a
-temporary folder, whose name may be too long. When a worker dies, however it dies, its sockets end and nobody waits.
+They need nothing else of the machine: no shared memory (a container has 64 MB), no semaphore, no socket in a temporary
+folder (its path may be too long). When a worker dies for any reason, its sockets close and no process waits for it.
 """
 
 import multiprocessing
@@ -140,7 +140,7 @@ def _start_refused(workers: int) -> Iterator[None]:
 def _interrupts_later() -> Iterator[None]:
     """Ctrl-C waits for the end of the block, and never reaches a worker, which would show a traceback.
 
-    Raised in the middle of a fork it could get lost in a hook, or leave a worker behind of which nobody knows.
+    Raised in the middle of a fork it could get lost in a hook, or leave a worker that no process ends.
     """
     if multiprocessing.get_start_method() != "fork":
         resource_tracker.ensure_running()  # its start would let interrupts through again
@@ -200,7 +200,7 @@ def _work(source: Source, batches: Sequence[np.ndarray], shape: tuple[int, ...],
 
 
 def _end_with(parent: int) -> None:
-    """End this process soon after its parent, also when it is about to send a batch that nobody will take."""
+    """End this process soon after its parent, also while it waits to send a batch."""
     while os.getppid() == parent:
         time.sleep(_LOOK_S)
     os._exit(1)

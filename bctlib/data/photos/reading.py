@@ -1,6 +1,6 @@
-"""Image files read and decoded in worker processes, as batches of bytes.
+"""Image files read and decoded by worker processes, as batches of bytes.
 
-Workers draw no random number: what a batch holds depends on its positions alone, never on how many workers there are.
+Workers draw no random numbers: the content of a batch depends on its positions alone, not on the number of workers.
 """
 
 import os

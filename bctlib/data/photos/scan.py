@@ -1,7 +1,8 @@
-"""What lies below the folder of one identity: its images, told by name or by content, and what is left out.
+"""The files below the folder of one identity: its images, recognised by name or content, and what is left out.
 
-A file whose name ends like an image's counts as one; any other is looked into. Links to folders are followed, each real
-folder once. What is left out (other files, hidden images and folders, links in a circle) is counted with an example.
+A file with an image's suffix counts as an image; the content of any other file decides. Links to folders are followed,
+each real folder once. What is left out (other files, hidden images and folders, circular links) is counted, with an
+example.
 """
 
 import os
@@ -96,7 +97,7 @@ def is_dead_link(entry: os.DirEntry) -> bool:
 def is_image(entry: os.DirEntry) -> bool:
     """Whether a file is an image by its name or, if that says nothing, its content; pipes and devices are none.
 
-    A dead link with the name of an image counts as one: whoever reads it says that it is missing.
+    A dead link with the name of an image counts as one: reading it reports that it is missing.
     """
     if os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file():
         return is_image_name(entry.name) or has_image_content(entry.path)
@@ -109,7 +110,7 @@ def has_image_content(path: str | Path) -> bool:
         with Image.open(path, formats=_formats()):
             return True
     except Image.DecompressionBombError:
-        return True  # whoever reads it says that it is too large
+        return True  # reading it reports that it is too large
     except Exception:  # what other files do to readers of images has no end of kinds
         return False
 

@@ -1,7 +1,4 @@
-"""Labelled training images that stay on disk and are decoded by worker processes, batch by batch.
-
-Images to be embedded that stay on disk: IJB-C's crops, queries and gallery of Market-1501, anybody's own.
-"""
+"""Image files as a training set and as a pool to embed: they stay on disk, and worker processes decode batches."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
