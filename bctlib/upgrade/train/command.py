@@ -94,7 +94,7 @@ def _old(options: argparse.Namespace) -> Old | None:
 
 def _only(given: dict, allowed: set[str], why: str) -> None:
     if wrong := sorted(set(given) - allowed):
-        raise UsageError(f"{why}: --old-{wrong[0].replace('_', '-')} has no meaning here")
+        raise UsageError(f"{why}: --old-{wrong[0].replace('_', '-')} does not apply")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -105,7 +105,7 @@ def old_from_weights(
     if classifier == NO_CLASSIFIER:
         raise UsageError(
             f"{path}: an old model without a classifier is given by its features: embed images of its classes by it "
-            "(bctlib.upgrade.embed --classifier none), and give the features with their labels"
+            "(bctlib embed --classifier none), and give the features with their labels"
         )
     mean, std = tuple(mean), tuple(std)
     if image_size is None:

@@ -14,8 +14,8 @@ from bctlib.base.errors import BctError
 from bctlib.data.photos.files import PathList
 from bctlib.data.photos.framing import WholeImage
 from bctlib.data.photos.sets import ImageFilePool
-from bctlib.upgrade import embed as feature_writer
-from bctlib.upgrade.embed import write_features
+from bctlib.upgrade import feature_file
+from bctlib.upgrade.feature_file import write_features
 
 CPU = torch.device("cpu")
 
@@ -70,8 +70,8 @@ def test_where_space_cannot_be_reserved_ordinary_writes_say_so(pool, tmp_path, m
 
     path = tmp_path / "f.npy"
     monkeypatch.setattr(os, "posix_fallocate", cannot)
-    monkeypatch.setattr(feature_writer, "_reserve", lambda file, size: None)  # nor a length given
-    monkeypatch.setattr(feature_writer, "_SAVE_S", -1.0)
+    monkeypatch.setattr(feature_file, "_reserve", lambda file, size: None)  # nor a length given
+    monkeypatch.setattr(feature_file, "_SAVE_S", -1.0)
     limited_write(path, pool)
     assert path.with_suffix(".said").read_text() == f"cannot write {path}.partial: File too large"
     monkeypatch.undo()
