@@ -1,4 +1,4 @@
-"""A new model on your own images, compatible with your old one: `bctlib train --help`.
+"""Train a new model on your own images, compatible with your old one: the command `bctlib train`.
 
 from bctlib.upgrade.train import old_from_weights, train_new_model
 old = old_from_weights("old.pth", backbone="resnet18", classes="classes.txt")

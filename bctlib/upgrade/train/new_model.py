@@ -1,7 +1,4 @@
-"""A new model on anybody's own images, in view of an old one or of none: checked, estimated, trained, saved.
-
-How long a training should take: one real step on this device, measured before it starts.
-"""
+"""Train a new model on a user's images, with or without an old model: check, estimate the time, train, save."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""The old model, in whatever form it is left: one of our artefacts, plain PyTorch weights, or only features."""
+"""The old model in any available form: a bctlib model file, plain PyTorch weights, or features alone."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
