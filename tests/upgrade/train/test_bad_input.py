@@ -202,7 +202,7 @@ def test_several_processes_are_refused(own, tmp_path, capsys, monkeypatch):
     said = refused(
         capsys, train, "--data", own / "photos", "--method", "independent", "--out", tmp_path / "a.safetensors"
     )
-    assert "is trained by one process, and torchrun started several" in said
+    assert "is trained by one process, but torchrun started several" in said
 
 
 def test_bad_inputs_of_embed(own, tmp_path, capsys):
