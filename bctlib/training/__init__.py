@@ -1,1 +1,1 @@
-"""Backbones, heads, methods, recipes, the training loop, and the store of what has been trained."""
+"""Recipes, the training loop, the store of trained models, and features."""

@@ -1,7 +1,7 @@
-"""One file per trained model: everything that is needed to use it, or to train the next one against it.
+"""The file of a trained model: all that is needed to use it or to train the next model against it.
 
-A safetensors file: the weights of backbone, head and (where the method has one) transform, and as metadata the recipe,
-the class names, how to build head and backbone, the losses, and what it was trained with. Nothing is unpickled.
+A safetensors file with the weights of backbone, head and (if the method has one) transform. The metadata holds the
+recipe, the class names, how to build head and backbone, the losses, and the origin of the training.
 """
 
 import json
@@ -55,7 +55,7 @@ class Artefact:
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """(height, width) of the images it was trained on, where its recipe says so (anybody's own images)."""
+        """(height, width) of the images it was trained on, if its recipe says so (a user's images)."""
         return split_size(self.recipe.backbone)[1]
 
     def to(self, device: torch.device) -> "Artefact":
@@ -66,7 +66,7 @@ class Artefact:
         return self
 
     def as_old(self) -> OldModel:
-        """This model in the part of the old one: frozen backbone, head with scale and margin, class names."""
+        """This model as the old one: frozen backbone, head with scale and margin, class names."""
         return OldModel(self.backbone, self.head, self.classes)
 
     @torch.no_grad()
@@ -145,7 +145,7 @@ def load_artefact(path: Path, custom_network: str | None = None) -> Artefact:
 
 
 def _check_sizes(recipe: Recipe, form: dict, tensors: dict[str, torch.Tensor]) -> None:
-    """Before anything of the size that is claimed is made."""
+    """Check claimed sizes before anything of that size is allocated."""
     expected = (form["classes"], form["dim"])
     found = tuple(tensors["head.weight"].shape)
     if found != expected:

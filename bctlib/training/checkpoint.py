@@ -1,8 +1,8 @@
-"""One file that an interrupted training is taken up from: written often, verified before it is trusted.
+"""The checkpoint from which an interrupted training resumes. It is written often, and verified when it is read.
 
-A safetensors file that carries the sha256 of all it holds, so that one rename replaces the former checkpoint: whenever
-the process is killed, either the former or the new one is whole. Nothing is unpickled. It is not flushed to the disk's
-platter: after a power cut it may be damaged, which is noticed, and costs the training, not the result.
+A safetensors file with the sha256 of its content. One rename replaces the previous checkpoint, so that a process killed
+at any moment leaves one complete file. It is not flushed to the disk: after a power cut it may be damaged. Then the
+damage is detected, and training starts again.
 """
 
 import contextlib
@@ -34,8 +34,8 @@ class Checkpoint:
     @property
     def devices(self) -> list[str]:
         """All devices that had a part: those of former processes, and this one's once it has written."""
-        own = [self.device] if self._written or not self._before else []
-        return [name for name in self._before if name not in own] + own
+        current = [self.device] if self._written or not self._before else []
+        return [name for name in self._before if name not in current] + current
 
     def write(self, tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
         """Replace the former checkpoint. tensors: contiguous, on the CPU; about: anything that JSON holds.

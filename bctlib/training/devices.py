@@ -1,6 +1,6 @@
-"""Which device computes, and in which precision.
+"""Choice of device and precision, and `torch.compile` on GPUs.
 
-`torch.compile` where it pays: on a GPU, whose small kernels would otherwise wait for Python to launch them.
+Compiling pays on a GPU, where small kernels would otherwise wait for Python to launch them.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware; elsewhere autocast would only slow it down."""
+    """Whether the device multiplies bfloat16 matrices in hardware; otherwise autocast would only be slower."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16", False))

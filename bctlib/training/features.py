@@ -1,6 +1,6 @@
-"""Embeddings of a protocol's images: computed once per model and pool, kept beside the model in the store.
+"""Embeddings of a pool of images, computed once per model and pool and kept beside the model in the store.
 
-Embeddings of images that stay on disk: IJB-C's crops, Market-1501, anybody's own.
+The images are glyphs in memory, or image files (IJB-C, Market-1501, a user's images).
 """
 
 import time

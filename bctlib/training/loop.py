@@ -1,6 +1,6 @@
-"""The one training loop: every method, every head, every scale.
+"""The training loop, the same for every method, head and scale.
 
-From a batch of images to the loss of one step: the loss module that DistributedDataParallel wraps.
+`Objective` computes the loss of one step from a batch of images; DistributedDataParallel wraps it.
 """
 
 import math
@@ -25,7 +25,7 @@ from bctlib.training.run_state import RunState
 
 
 class Objective(nn.Module):
-    """The method's loss of phi_new and its head on distorted images; its parameters are all those that are trained."""
+    """The method's loss of phi_new and its head on distorted images; its parameters are all trained parameters."""
 
     def __init__(self, backbone: nn.Module, head: Head, method: Method, preparation: Preparation):
         super().__init__()
@@ -91,12 +91,12 @@ def train(
     label: str = "model",
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
-    """Train one model by its recipe on `data` (all of it), in view of `old` if the method needs one.
+    """Train one model by its recipe on `data` (all of it), against the old model `old`, if the method uses one.
 
-    Initial weights, order and distortion derive from the recipe's key. checkpoint: where the run is kept after every
-    epoch (and every few minutes), and taken up from. Raises BctError when the method needs an old model and there is
-    none, when a new embedding is shorter than the old one, and when the checkpoint cannot be written; Diverged when
-    the loss is not finite; UsageError when the processes (`bctlib.training.processes`) cannot share a batch.
+    Initial weights, order and distortion derive from the recipe's key. checkpoint: where the run is saved after every
+    epoch (and every few minutes), and from which it resumes. Raises BctError when the method needs an old model and
+    there is none, when a new embedding is shorter than the old one, and when the checkpoint cannot be written; Diverged
+    when the loss is not finite; UsageError when the processes (`bctlib.training.processes`) cannot share a batch.
     """
     with as_user_error():
         method = build_method(recipe.method, **recipe.options)

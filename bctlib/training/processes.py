@@ -1,8 +1,8 @@
-"""What one of several training processes knows of the others, and what they do together.
+"""The group of training processes: rank, size, and the operations they perform together.
 
-`torchrun` starts the processes; each enters `joined`, and `current_group()` then says which of them this one is. A
-process that joined none is a group of size 1, whose every operation returns its argument, so that training and
-embedding need no second code path.
+`torchrun` starts the processes; each enters `joined`, and `current_group()` returns its group. A process outside of any
+group is a group of size 1, whose operations return their argument, so that training and embedding need no second code
+path.
 """
 
 import os
@@ -67,41 +67,41 @@ class Processes:
             raise UsageError(f"{n_images} training images are too few for {self.size} processes: expected one for each")
         return self.share(min(batch, n_images))
 
-    def sum(self, own: torch.Tensor) -> torch.Tensor:
+    def sum(self, local: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, the same bits in each: always added in the order of ranks."""
         if self.size == 1:
-            return own
-        parts = [torch.empty_like(own) for _ in range(self.size)]
-        dist.all_gather(parts, own.contiguous())
+            return local
+        parts = [torch.empty_like(local) for _ in range(self.size)]
+        dist.all_gather(parts, local.contiguous())
         return torch.stack(parts).sum(0)
 
-    def mean(self, own: torch.Tensor) -> torch.Tensor:
+    def mean(self, local: torch.Tensor) -> torch.Tensor:
         """As `sum`, divided by the number of processes."""
-        return self.sum(own) / self.size
+        return self.sum(local) / self.size
 
-    def of_first(self, own: Answer) -> Answer:
+    def of_first(self, local: Answer) -> Answer:
         """What rank 0 has here, in every process; they wait for it."""
         if self.size == 1:
-            return own
-        box = [own]
+            return local
+        box = [local]
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
-    def agree(self, own: Answer) -> bool:
+    def agree(self, local: Answer) -> bool:
         """Whether all processes have the same here; they wait for one another."""
         if self.size == 1:
             return True
         answers = [None] * self.size
-        dist.all_gather_object(answers, own)
-        return all(answer == own for answer in answers)
+        dist.all_gather_object(answers, local)
+        return all(answer == local for answer in answers)
 
-    def rows_at_first(self, own: np.ndarray, total: int) -> np.ndarray | None:
+    def rows_at_first(self, local: np.ndarray, total: int) -> np.ndarray | None:
         """All rows [total, d] in rank 0, of which each process has its `share`, float32; None in the others."""
         if self.size == 1:
-            return own
+            return local
         longest = -(-total // self.size)
-        padded = torch.zeros(longest, own.shape[1])
-        padded[: len(own)] = torch.from_numpy(own)
+        padded = torch.zeros(longest, local.shape[1])
+        padded[: len(local)] = torch.from_numpy(local)
         parts = [torch.empty_like(padded) for _ in range(self.size)] if self.first else None
         dist.gather(padded, parts, dst=0)
         if parts is None:

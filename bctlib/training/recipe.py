@@ -1,7 +1,7 @@
-"""A recipe: everything that decides the numbers of one trained model, and nothing else.
+"""A recipe: everything that determines the numbers of one trained model, and nothing else.
 
-Its digest is the model's address in the store. The device, the number of workers and the commit are not in it; the
-old model's own digest is, so that chains of models are told apart.
+Its digest is the model's address in the store. Device, number of workers and commit are not in it. The digest of the
+old model's recipe is in it, so that models trained against different old models have different keys.
 """
 
 import hashlib

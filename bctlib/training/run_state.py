@@ -1,7 +1,7 @@
-"""Everything that training changes, in one place, so that a run can be put down and taken up again.
+"""The state of a training run: saved to a checkpoint, and restored from it.
 
-Order, distortion and learning rate follow from recipe, epoch and step, so networks, optimiser and a few counters are
-all: a run that was resumed ends in the weights of one that was not (to the bit, on one CPU thread).
+Order, distortion and learning rate follow from recipe, epoch and step, so the state is the networks, the optimiser
+and a few counters. A resumed run ends with the weights of an uninterrupted one (bit-equal on one CPU thread).
 """
 
 import time
@@ -79,9 +79,9 @@ class RunState:
         self._save()
 
     def resume(self) -> None:
-        """Go on from the checkpoint if there is one; one that cannot be trusted is said and passed over.
+        """Resume from the checkpoint, if there is one. An unusable checkpoint is reported and ignored.
 
-        Raises BctError where several processes do not find the same.
+        Raises BctError if several processes find different checkpoints.
         """
         found = None
         try:

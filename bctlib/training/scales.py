@@ -1,17 +1,11 @@
-"""What the four scales mean: how much data, which networks, how long.
+"""The four scales: how much data, which networks, which schedule.
 
-Hyper-parameters of a glyph scale were chosen on validation identities, for the independent model alone; those of paper
-scale are the paper's (`bctlib.training.scales`).
+The hyper-parameters of a glyph scale were chosen on validation identities, for the independent model alone. Those of
+paper scale are the paper's (Sec. 3.2), and for re-identification (Table 5) assumed where the paper states none.
 
-The four sizes at which everything here can be run.
-
-The paper's own recipe (Sec. 3.2), for faces and, as far as it is said, for re-identification (Table 5).
-
-In a rehearsal (`bctlib.training.scales`) it is one step with a small network.
-
-`BCT_REHEARSAL=1` in the environment: every command and notebook of a large scale, on a few images, in one step.
-
-The models have recipes, and so keys, of their own.
+`BCT_REHEARSAL=1` in the environment makes a rehearsal of a large scale: every command and notebook runs on a few
+images, with one training step per model and small networks at paper scale. Rehearsed models have recipes and keys of
+their own.
 """
 
 import os
@@ -128,7 +122,8 @@ _GLYPHNETS = {"base": "glyphnet", "deep": "glyphnet-deep"}
 # Desk: eleven candidates of about equal cost (width, epochs, scale and margin, decay, rate, strength of distortion)
 # were compared by the accuracy of the old model alone on the 200 validation identities, seed 0. A smaller net that sees
 # each image more often won by far; scale 16 and margin 0.2 beat 24 and 0.3 at the strict operating points. The last
-# stage is as wide as the embedding, though 64 did as well in the same time, lest 128 dimensions hold a plane of 64.
+# stage is as wide as the embedding, so that the 128-dimensional
+# embedding is not confined to 64 dimensions; a width of 64 did as well in the same time.
 SETTINGS: dict[str, ScaleSettings] = {
     "smoke": ScaleSettings(
         folder="glyphs", n_train=120, n_validation=40, n_test=120, backbones=_GLYPHNETS,
@@ -149,7 +144,7 @@ SETTINGS: dict[str, ScaleSettings] = {
 def scale_settings(scale: str, task: str = "faces") -> ScaleSettings | PaperSettings:
     """The settings of a scale: of glyphs, which serve every task, or at paper scale of the task's own data.
 
-    task: "faces" or "persons". gpu and paper scale may be rehearsed (`bctlib.training.scales`). Raises UsageError
+    task: "faces" or "persons". gpu and paper scale may be rehearsed (see the module). Raises UsageError
     for an unknown name.
     """
     if check_scale(scale) == "gpu" and is_rehearsal():

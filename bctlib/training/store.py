@@ -1,7 +1,7 @@
-"""The store: every model is trained once, kept by the digest of its recipe, and shared by all notebooks.
+"""The store: each model is trained once, kept under the digest of its recipe, and shared by all notebooks.
 
-`store/models/<key>/model.safetensors`, where the key covers the old model's key too. A lock lets one process train a
-model while others that want it wait.
+The file is `store/models/<key>/model.safetensors`; the key depends on the old model's key too. A lock lets one process
+train a model while others that need it wait.
 """
 
 import json

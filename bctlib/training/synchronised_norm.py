@@ -1,7 +1,7 @@
 """Batch normalisation over the batch of all processes.
 
-PyTorch has it for CUDA alone; the layer here does the same on a CPU, by its definition. Parameters, buffers and their
-names are those of the layer that either takes the place of.
+PyTorch has it for CUDA only; the layer here computes the same on a CPU. Parameters, buffers and their names are those
+of the layer it replaces.
 """
 
 import torch
@@ -13,8 +13,8 @@ class _SumOverProcesses(torch.autograd.Function):
     """The sum of a tensor over all processes, of whose losses the sum is differentiated."""
 
     @staticmethod
-    def forward(ctx, own: torch.Tensor) -> torch.Tensor:
-        total = own.clone()
+    def forward(ctx, local: torch.Tensor) -> torch.Tensor:
+        total = local.clone()
         dist.all_reduce(total)
         return total
 
@@ -37,12 +37,12 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         values = x.float() if x.dtype == torch.bfloat16 else x
         over = [axis for axis in range(x.dim()) if axis != 1]
-        own_var, own_mean = torch.var_mean(values, over, correction=0)
-        own_count = own_mean.new_full((1,), values.numel() / values.shape[1])
-        sums = _SumOverProcesses.apply(torch.cat([own_count * own_mean, own_count]))
+        local_var, local_mean = torch.var_mean(values, over, correction=0)
+        local_count = local_mean.new_full((1,), values.numel() / values.shape[1])
+        sums = _SumOverProcesses.apply(torch.cat([local_count * local_mean, local_count]))
         count, mean = sums[-1], sums[:-1] / sums[-1]
         # Deviations from the common mean, not sums of squares, which cancel.
-        var = _SumOverProcesses.apply(own_count * (own_var + (own_mean - mean).square())) / count
+        var = _SumOverProcesses.apply(local_count * (local_var + (local_mean - mean).square())) / count
         self._update(mean.detach(), var.detach() * (count / (count - 1)))
         shape = [1, -1] + [1] * (x.dim() - 2)
         gain = self.weight * torch.rsqrt(var + self.eps)

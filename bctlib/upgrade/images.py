@@ -1,4 +1,4 @@
-"""Anybody's own images: a folder by class to train on, a folder or a list of files to embed."""
+"""A user's images: a folder with one sub-folder per class for training, a folder or a list of files for embedding."""
 
 import os
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from bctlib.data.photos import contents
 from bctlib.data.photos.contents import WHOLE, file_contents
 from bctlib.data.photos.files import PathList
 from bctlib.data.photos.index import index_folder, index_list
-from bctlib.upgrade import embed
+from bctlib.upgrade import embed, feature_file
 from bctlib.upgrade.train import command as train
 
 NETWORK = """
@@ -161,13 +161,13 @@ def test_rows_of_other_images_models_or_code_are_not_resumed(tmp_path, package, 
     assert train.main(options(root, package, model)) == 0
     command = ["--model", model, "--backbone", f"{package}:build", "--images", root, "--batch", 3, "--workers", 0]
     command = [str(each) for each in [*command, "--device", "cpu", "--out"]]
-    whole = embed.embedded_batches
+    whole = feature_file.embedded_batches
 
     def interrupted(*arguments):
         yield next(whole(*arguments))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embed, "_SAVE_S", -1.0)
+    monkeypatch.setattr(feature_file, "_SAVE_S", -1.0)
     parts = tmp_path / "code" / f"{package}_parts.py"
     changes = {
         "nothing": lambda: None,
@@ -175,15 +175,15 @@ def test_rows_of_other_images_models_or_code_are_not_resumed(tmp_path, package, 
         "code": lambda: parts.write_text(PARTS + "\nMORE = 1\n"),
     }
     for name, change in changes.items():
-        monkeypatch.setattr(embed, "embedded_batches", interrupted)
+        monkeypatch.setattr(feature_file, "embedded_batches", interrupted)
         assert embed.main([*command, str(tmp_path / "r.npy")]) == 130
         change()
-        monkeypatch.setattr(embed, "embedded_batches", whole)
+        monkeypatch.setattr(feature_file, "embedded_batches", whole)
         capsys.readouterr()
         assert embed.main([*command, str(tmp_path / "r.npy")]) == 0
         said = capsys.readouterr().err
         assert ("resuming at image 4 of 8" in said) == (name == "nothing"), name
-        assert ("r.npy.partial is of other images or another model; begun anew" in said) == (name != "nothing"), name
+        assert ("r.npy.partial belongs to other images or another model" in said) == (name != "nothing"), name
         assert embed.main([*command, str(tmp_path / "fresh.npy")]) == 0
         np.testing.assert_allclose(np.load(tmp_path / "r.npy"), np.load(tmp_path / "fresh.npy"), rtol=1e-4, atol=1e-6)
 

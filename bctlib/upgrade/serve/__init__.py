@@ -1,1 +1,1 @@
-"""A search index in service while the model changes: the index, the steps of an upgrade, its cost. FAISS lives here."""
+"""A live search index during a model upgrade: the index, the steps of an upgrade, its cost. FAISS is used only here."""

@@ -1,4 +1,4 @@
-"""Which models' vectors may be compared with each other: what an index is told, and the refusals that follow."""
+"""Which models' vectors may be compared with each other: declarations, and the refusal of other comparisons."""
 
 from collections.abc import Iterable, Iterator, Mapping
 

@@ -1,8 +1,8 @@
-"""What an upgrade of a large gallery costs, from throughput that was measured on a small one.
+"""The cost of upgrading a large gallery, extrapolated from throughput measured on a small one.
 
-Everything is a product, and an extrapolation: the gallery grows, seconds per image and bytes per vector are taken to
-stay. That holds for embedding. It does not hold for HNSW, whose insertion slows down as the graph grows, nor for a
-gallery that no longer fits into one machine's memory.
+All costs are products: seconds per image and bytes per vector are assumed constant as the gallery grows. This holds for
+embedding. It does not hold for HNSW, where insertion slows down as the graph grows, nor for a gallery larger than the
+memory of one machine.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What an item or a class may be: a whole number that int64 holds, and not -1, which stands for a hit not found."""
+"""Item and class numbers: whole numbers that fit int64. -1 marks a hit that was not found."""
 
 import numpy as np
 

@@ -1,10 +1,9 @@
-"""The kinds of FAISS index: one entry per kind, and the only place that knows how FAISS goes about each.
+"""The kinds of FAISS index, one entry each, and the file of a saved index. All FAISS specifics of a kind are here.
 
-Scores are inner products of unit vectors, that is cosines. A vector's number in the FAISS index is its row.
+Scores are inner products of unit vectors (cosines). A vector's number in the FAISS index is its row.
 
-A live index as one sealed safetensors file: FAISS's own bytes, the arrays beside them, and what the index was told.
-
-The digest of the seal is checked before FAISS reads its bytes, so that a damaged file is refused and not parsed.
+A saved index is one sealed safetensors file: the bytes of the FAISS index, the arrays beside it, and the index's
+settings. The digest is checked before FAISS reads its bytes, so that a damaged file is never parsed.
 """
 
 import json

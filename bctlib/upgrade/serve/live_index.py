@@ -26,7 +26,7 @@ from bctlib.upgrade.serve.item_numbers import NOTHING, check_distinct, whole_num
 from bctlib.upgrade.serve.kinds import KINDS, read_index, write_index
 
 REBUILD_AT = 1 / 3
-"""Share of tombstones at which an index that cannot delete is built anew."""
+"""Share of tombstones above which an index that cannot delete is rebuilt."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class LiveIndex:
 
     An IVF index takes its cells from the vectors that are added first: add the day's gallery in one call. HNSW cannot
     delete: a replaced vector stays in the graph as a tombstone, which costs its memory and part of every search, until
-    `rebuild` inserts all living vectors into a new graph; that happens by itself when tombstones are more than
+    `rebuild` inserts all living vectors into a new graph; this happens automatically when tombstones are more than
     `rebuild_at` of all nodes. `tombstones`, `rebuilds` and `inserted` count it. Equal vectors link to each other only
     and hide the rest of the graph where they are many: with 1,000 equal ones among 10,000 (the embedding of a blank
-    image, say) recall fell from 1.00 to 0.81 at k = 10; up to 50 equal ones did no harm. "flat" and "ivf" know no
+    image, say) recall fell from 1.00 to 0.81 at k = 10; up to 50 equal ones did no harm. "flat" and "ivf" have no
     such loss.
     Raises BctError for an unknown kind or a dimension below 1.
     """
@@ -101,8 +101,8 @@ class LiveIndex:
     @property
     def nbytes(self) -> int:
         """Bytes of the index as FAISS would write it, and of the item, class and model of each vector."""
-        own = sum(each.nbytes for each in (self._items, self._classes, self._model, self._alive))
-        return own + (0 if self._index is None else faiss.serialize_index(self._index).nbytes)
+        arrays = sum(each.nbytes for each in (self._items, self._classes, self._model, self._alive))
+        return arrays + (0 if self._index is None else faiss.serialize_index(self._index).nbytes)
 
     def declare(self, new: str, old: str) -> None:
         """From now on the two models' vectors may be compared and mixed."""
@@ -118,7 +118,7 @@ class LiveIndex:
         return np.sort(self._items[self._alive & (self._classes == class_id)])
 
     def add(self, items, classes, vectors, model: str) -> None:
-        """Put new items into the index.
+        """Add new items to the index.
 
         items, classes: whole numbers [n] from 0 to 2^63 - 1; vectors: float [n, dim or more], of any norm; model: what
         made them. Raises BctError, and leaves the index as it was, for other items and classes, for an item that is
@@ -136,10 +136,10 @@ class LiveIndex:
         self._append(items, classes, vectors, np.full(len(items), self._code(model), np.int32))
 
     def replace(self, items, vectors, model: str) -> None:
-        """Give items that are in the index other vectors, as a backfill does; class and item stay.
+        """Replace the vectors of items in the index, as a backfill does; item and class stay.
 
-        Refusals as of `add`, and for an item that is not in the index. What counts is what stays: an incompatible
-        model may replace everything in one call, but nothing bit by bit. That takes a second index.
+        Raises BctError as `add`, and for an item that is not in the index. Only the remaining vectors are checked: an
+        incompatible model may replace all vectors in one call, but not little by little. Otherwise use a second index.
         """
         items = whole_numbers("items", items)
         vectors = self._prepared(vectors, "vectors", len(items))
@@ -186,18 +186,18 @@ class LiveIndex:
             shape = len(queries), k
             return self._hits(np.full(shape, -np.inf, np.float32), np.full(shape, NOTHING, np.int64))
         wanted = self._alive if made_by is None else self._alive & (self._model == self._names.index(made_by))
-        bits = np.packbits(wanted, bitorder="little")  # kept here: FAISS only borrows it
+        bits = np.packbits(wanted, bitorder="little")  # FAISS holds a reference only, so this must stay alive
         selector = None if wanted.all() else faiss.IDSelectorBitmap(bits)
         parameters = self.kind.parameters(self._index, k, selector, float(wanted.mean()))
         scores, rows = _search(self._index, queries, k, parameters)
         short = np.flatnonzero(rows[:, min(k, np.count_nonzero(wanted)) - 1] < 0)
-        if len(short):  # a graph, or the cells that were compared, did not lead to enough vectors
+        if len(short):  # the graph or the compared cells gave too few vectors
             whole, parameters = self.kind.exact(self._index, selector)
             scores[short], rows[short] = _search(whole, queries[short], k, parameters)
         return self._hits(scores, rows)
 
     def rebuild(self) -> None:
-        """Build the FAISS index anew from the living vectors: no tombstones, and IVF cells that fit what is there."""
+        """Rebuild the FAISS index from the living vectors: without tombstones, and with IVF cells that fit them."""
         if self._index is None:
             return
         rows = np.flatnonzero(self._alive)
@@ -209,7 +209,7 @@ class LiveIndex:
         self._append(kept[0], kept[1], vectors, kept[2])
 
     def contents(self) -> dict[str, np.ndarray]:
-        """What is in the index by rising item: items, classes int64 [n], made_by str [n], vectors float32 [n, dim]."""
+        """The content, sorted by item: items, classes int64 [n], made_by str [n], vectors float32 [n, dim]."""
         rows = np.flatnonzero(self._alive)
         rows = rows[np.argsort(self._items[rows])]
         vectors = np.empty((0, self.dim), np.float32) if len(rows) == 0 else self._index.reconstruct_batch(rows)
@@ -217,7 +217,7 @@ class LiveIndex:
         return {"items": self._items[rows], "classes": self._classes[rows], "made_by": made_by, "vectors": vectors}
 
     def save(self, path: Path | str) -> None:
-        """Write the index to one file, which until the last moment is not there (`bctlib.base.files.seal`)."""
+        """Write the index to one file, which appears when it is complete (`bctlib.base.files.seal`)."""
         arrays = {"items": self._items, "classes": self._classes, "model": self._model, "alive": self._alive}
         about = {
             "dim": self.dim, "kind": self.kind.name, "models": self._names, "compatible": self.comparable.pairs,
@@ -285,7 +285,7 @@ class LiveIndex:
 
 def _search(index: faiss.Index, queries: np.ndarray, k: int, parameters: faiss.SearchParameters):
     """(scores float32 [q, k], rows int64 [q, k]) by FAISS; -1 where no vector was found."""
-    # Once anybody has imported faiss.contrib.torch_utils, the method named `search` takes no parameters any more.
+    # After an import of faiss.contrib.torch_utils, the method named `search` takes no parameters.
     return getattr(index, "search_numpy", index.search)(queries, k, params=parameters)
 
 

@@ -1,4 +1,4 @@
-"""The steps of an upgrade, by name; data alone, so that who only shows results need not load FAISS."""
+"""The names of the steps of an upgrade. Separate from `upgrade`, so that showing results does not load FAISS."""
 
 DAY_0, NEW_QUERIES, NEW_ITEMS, END, ALL_DIMENSIONS = "day 0", "new queries", "new items", "end", "all dimensions"
 BACKFILL = {"25 %": 0.25, "50 %": 0.5, "75 %": 0.75, END: 1.0}

@@ -1,18 +1,18 @@
-"""The days of an upgrade, step by step, in the two ways that there are.
+"""The steps of an upgrade, in its two forms: one index, or dual write.
 
-    day 0         the gallery lies there, embedded by the old model, and old queries search it
+    day 0         the gallery is embedded by the old model, and old queries search it
     new queries   the new model arrives
     new items     classes that the gallery did not hold are added (Sec. 2.1)
-    25 % ...      so many of the first day's classes are backfilled, in a chosen order
-    end           all of them are
+    25 % ...      this share of the day-0 classes is backfilled, in a given order
+    end           all of them are backfilled
 
-One index, for a backward-compatible model: from its first day on every query is embedded by the new model alone and
-searches the one mixed index, new items are embedded by it alone, and a backfill replaces vectors in place.
+One index, for a backward-compatible model: once the new model is available it alone embeds queries and new items, the
+queries search one mixed index, and a backfill replaces vectors in place.
 
-Dual write, for a model that cannot be compared with the old one: a second index is filled beside the first. Until it
-is complete the old model embeds the queries and the old index answers them. (The other practice searches both, with
-two embeddings of every query. Two models' scores are on no common scale, so that its results must be calibrated to be
-merged; it is left out here, and counted in the costs.) New items are embedded by both models and written to both.
+Dual write, for a model that is not comparable with the old one: a second index is filled beside the first. Until it is
+complete, the old model embeds the queries and the old index answers them. New items are embedded by both models and
+written to both indexes. (Another practice searches both indexes with two embeddings per query. The scores of two models
+have no common scale, so merging them needs calibration. It is not simulated here, only counted in the costs.)
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""A new model on your own images, compatible with your old one: `bctlib train --help`.
+"""Train a new model on your own images, compatible with your old one: the command `bctlib train`.
 
 from bctlib.upgrade.train import old_from_weights, train_new_model
 old = old_from_weights("old.pth", backbone="resnet18", classes="classes.txt")
@@ -94,7 +94,7 @@ def _old(options: argparse.Namespace) -> Old | None:
 
 def _only(given: dict, allowed: set[str], why: str) -> None:
     if wrong := sorted(set(given) - allowed):
-        raise UsageError(f"{why}: --old-{wrong[0].replace('_', '-')} has no meaning here")
+        raise UsageError(f"{why}: --old-{wrong[0].replace('_', '-')} does not apply")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""What a file is that somebody gave as weights, found by its first bytes: names and suffixes promise nothing."""
+"""Recognise by its first bytes what kind of file was given as weights; names and suffixes are not relied on."""
 
 import zipfile
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""A new model on anybody's own images, in view of an old one or of none: checked, estimated, trained, saved.
-
-How long a training should take: one real step on this device, measured before it starts.
-"""
+"""Train a new model on a user's images, with or without an old model: check, estimate the time, train, save."""
 
 import os
 import time
@@ -31,13 +28,13 @@ from bctlib.training.store import exclusive, remove_unfinished, train_and_save
 from bctlib.upgrade.images import images_by_class
 from bctlib.upgrade.train.old_models import Old, old_from_artefact
 
-_IMAGES = 32  # of the measured step: enough to fill a processor, few enough to cost little
+_IMAGES = 32  # in the measured step: enough to occupy the processor, few enough to be quick
 
 
 def training_seconds(
     recipe: Recipe, data: TrainingData, old: OldModel | None, unseen: int, device: torch.device, size: tuple[int, int]
 ) -> float:
-    """About the seconds that `train` will take.
+    """Estimate the seconds that `train` will take, from one real step.
 
     unseen: classes that the old head does not know; size: (height, width), for messages. The step also shows whether
     network and images fit: raises BctError that says how they do not, and naming an image that cannot be read.
@@ -67,7 +64,7 @@ def training_seconds(
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """How many classes the new data and the old model have in common, and how many one of them has alone."""
+    """How many classes the new data and the old model share, and how many only one of them has."""
 
     both: int
     only_old: int
@@ -99,7 +96,7 @@ def train_new_model(
     seed: int = 0,
     workers: int | None = None,
 ) -> Artefact:
-    """Train on DATA/CLASS/image files and write OUT, a model file as all of bctlib's, which is the next one's `old`.
+    """Train on DATA/CLASS/image files and write OUT, a bctlib model file, which can be the next model's `old`.
 
     old: a model file of bctlib, or what `bctlib.upgrade.train.old_models` makes of other forms; None for `independent`.
     method: a key of METHODS. backbone: of bctlib or torchvision by name, or `package.module:factory`
@@ -108,12 +105,12 @@ def train_new_model(
     width), by default the old model's, else 112 x 112. mirror: probability of a left-right flip. class_map: text file
     of `old new` names of renamed classes. workers: processes that read images, by default one for each core.
 
-    What was interrupted goes on when it is called again in the same way. Gives the trained model, on the device.
+    An interrupted training resumes when called again with the same arguments. Returns the trained model, on the device.
     Raises UsageError for options that do not fit together and BctError for data and old models that cannot be used.
     """
     out = Path(out)
     if rank_and_size()[1] > 1:
-        raise UsageError("a model on images of your own is trained by one process, and torchrun started several")
+        raise UsageError("a model on your own images is trained by one process, but torchrun started several")
     on = choose_device(device)
     _check_numbers(epochs=epochs, batch=batch, rate=rate, lam=lam, seed=seed, dim=dim, workers=workers)
     _check_method(method, old is not None)
@@ -165,7 +162,7 @@ def class_counts(old: Old, classes: tuple[str, ...]) -> ClassCounts:
 
 
 def check_old_can(old: Old, method: str, counts: ClassCounts) -> None:
-    """Raises UsageError where the method asks for more than there is of the old model, naming those that work."""
+    """Raises UsageError if the method needs more than is available of the old model, naming methods that work."""
     chosen = build_method(method)
     if not counts.both and chosen.needs_shared:
         others = ", ".join(name for name, each in METHODS.items() if each.needs_old and not each.needs_shared)
@@ -228,7 +225,7 @@ def _finished(out: Path, recipe: Recipe) -> Artefact:
 
 
 def _difference(held: Recipe, asked: Recipe) -> str:
-    """In what two recipes differ, in words."""
+    """The differences of two recipes, in words."""
     words = {
         "data": "images",
         "code": "the code of its network",

@@ -1,4 +1,4 @@
-"""The old model, in whatever form it is left: one of our artefacts, plain PyTorch weights, or only features."""
+"""The old model in any available form: a bctlib model file, plain PyTorch weights, or features alone."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -105,7 +105,7 @@ def old_from_weights(
     if classifier == NO_CLASSIFIER:
         raise UsageError(
             f"{path}: an old model without a classifier is given by its features: embed images of its classes by it "
-            "(bctlib.upgrade.embed --classifier none), and give the features with their labels"
+            "(bctlib embed --classifier none), and give the features with their labels"
         )
     mean, std = tuple(mean), tuple(std)
     if image_size is None:

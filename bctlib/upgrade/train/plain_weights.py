@@ -1,4 +1,4 @@
-"""Weights that were saved by anybody's PyTorch code, read without executing anything that the file may hold."""
+"""Read weights saved by any PyTorch code, without executing anything in the file."""
 
 import math
 import pickle

@@ -1,4 +1,4 @@
-"""The network that plain weights belong to, without its classifier: what is taken off, kept and left out is said."""
+"""Build the network of plain weights without its classifier. The log says what is removed, kept and ignored."""
 
 import hashlib
 import sys
@@ -158,7 +158,7 @@ def _network(
 ) -> tuple[nn.Module, str | None, Weights]:
     """The network, not loaded yet; its last linear layer if it is torchvision's; and its part of the weights."""
     if is_import_path(backbone):
-        net = _own_network(path, backbone, whole, _dims(whole, classifier))
+        net = _custom_network(path, backbone, whole, _dims(whole, classifier))
         return net, None, _part(path, backbone, whole, net)
     net = torchvision_network(backbone)
     last, weights = last_linear(net, backbone), _part(path, backbone, whole, net)
@@ -185,7 +185,7 @@ def _part(path: Path | str, backbone: str, whole: Weights, net: nn.Module) -> We
     return weights
 
 
-def _own_network(path: Path | str, backbone: str, whole: Weights, dims: list[int]) -> nn.Module:
+def _custom_network(path: Path | str, backbone: str, whole: Weights, dims: list[int]) -> nn.Module:
     """What a factory makes; one that takes `dim` is asked for the first of `dims` that has the weights' shapes."""
     first = None
     for dim in dims:

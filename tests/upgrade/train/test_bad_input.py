@@ -11,7 +11,7 @@ from custom_images import CLASSES, Classifier, write_images
 from safetensors.torch import save_file
 
 from bctlib.base.foreign_networks import call_factory
-from bctlib.upgrade import embed
+from bctlib.upgrade import embed, feature_file
 from bctlib.upgrade.train import command as train
 from bctlib.upgrade.train.plain_weights import read_classifier, read_weights
 
@@ -131,7 +131,7 @@ CASES = {
     "out is somebody's": (["--out", "{}/text.safetensors"], "is no model file of bctlib: expected another name"),
     "out below a file": (["--out", "{}/a_file/new.safetensors"], "cannot write into"),
     "old backbone missing": (["--old", "{}/old.pth", "--method", "bct"], "expected --old-backbone and --old-classes"),
-    "option without meaning": (["--old-scale", "3"], "--old-scale has no meaning here"),
+    "option without meaning": (["--old-scale", "3"], "--old-scale does not apply"),
     "classifier of another dimension": (["--old", "{}/narrow.pth", *PLAIN], "has 20 columns, but backbone"),
     "old wider than new": (["--old", "{}/old.pth", *PLAIN, "--method", "bct"], "--dim is 16, expected at least 32"),
     "unknown classifier": (["--old", "{}/old.pth", *PLAIN[:-1], "fc.weight"], "no key or file 'fc.weight'; expected"),
@@ -202,7 +202,7 @@ def test_several_processes_are_refused(own, tmp_path, capsys, monkeypatch):
     said = refused(
         capsys, train, "--data", own / "photos", "--method", "independent", "--out", tmp_path / "a.safetensors"
     )
-    assert "is trained by one process, and torchrun started several" in said
+    assert "is trained by one process, but torchrun started several" in said
 
 
 def test_bad_inputs_of_embed(own, tmp_path, capsys):
@@ -211,7 +211,9 @@ def test_bad_inputs_of_embed(own, tmp_path, capsys):
     assert "no such file" in refused(capsys, embed, "--model", own / "gone.safetensors", *good).lower()
     assert "expected --backbone" in refused(capsys, embed, "--model", own / "old.pth", *good)
     assert "ends in .npy" in refused(capsys, embed, *plain, *good, "--out", tmp_path / "f.txt")
-    assert "--for-old-gallery has no meaning" in refused(capsys, embed, *plain, *good, "--for-old-gallery")
+    assert "--for-old-gallery applies only to a bctlib model" in refused(
+        capsys, embed, *plain, *good, "--for-old-gallery"
+    )
     assert "001.png" in refused(capsys, embed, *plain, *good, "--images", own / "damaged")
     (own / "list.txt").write_text("photos/red disc/000.jpg\nphotos/gone.jpg\n")
     assert "line 2: there is no file" in refused(capsys, embed, *plain, *good, "--images", own / "list.txt")
@@ -244,22 +246,20 @@ def test_lists_give_rows_in_their_order(own, tmp_path):
 
 
 def test_embedding_that_was_interrupted_goes_on(own, tmp_path, monkeypatch, capsys):
-    from bctlib.upgrade import embed
-
     options = ["--model", own / "old.pth", "--backbone", "custom_images:Classifier", "--classifier", "head.fc"]
     options += ["--images", own / "photos", "--device", "cpu", "--workers", "0", "--batch", "5", "--image-size", "32"]
     options = [str(each) for each in options]
-    whole = embed.embedded_batches
+    whole = feature_file.embedded_batches
 
     def interrupted(*arguments):
         yield next(whole(*arguments))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embed, "_SAVE_S", -1.0)
-    monkeypatch.setattr(embed, "embedded_batches", interrupted)
+    monkeypatch.setattr(feature_file, "_SAVE_S", -1.0)
+    monkeypatch.setattr(feature_file, "embedded_batches", interrupted)
     assert embed.main([*options, "--out", str(tmp_path / "f.npy")]) == 130
     assert not (tmp_path / "f.npy").exists()
-    monkeypatch.setattr(embed, "embedded_batches", whole)
+    monkeypatch.setattr(feature_file, "embedded_batches", whole)
     assert embed.main([*options, "--out", str(tmp_path / "f.npy")]) == 0
     assert "resuming at image 6 of 12" in capsys.readouterr().err
     assert embed.main([*options, "--out", str(tmp_path / "g.npy")]) == 0
@@ -292,7 +292,7 @@ def test_a_model_file_never_chooses_what_code_is_run(own, tmp_path, capsys):
     assert "custom_images:only_64 was given" in refused(
         capsys, embed, "--model", out, *images, "--backbone", "custom_images:only_64"
     )
-    assert "--for-old-gallery out" in refused(
+    assert "leave out --for-old-gallery" in refused(
         capsys, embed, "--model", out, *images, "--backbone", "custom_images:small_net", "--for-old-gallery"
     )
 

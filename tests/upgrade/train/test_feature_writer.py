@@ -15,8 +15,8 @@ from bctlib.base.errors import BctError
 from bctlib.data.photos.files import PathList
 from bctlib.data.photos.framing import WholeImage
 from bctlib.data.photos.sets import ImageFilePool
-from bctlib.upgrade import embed as feature_writer
-from bctlib.upgrade.embed import write_features
+from bctlib.upgrade import embed, feature_file
+from bctlib.upgrade.feature_file import write_features
 
 CPU = torch.device("cpu")
 
@@ -71,8 +71,8 @@ def test_where_space_cannot_be_reserved_ordinary_writes_say_so(pool, tmp_path, m
 
     path = tmp_path / "f.npy"
     monkeypatch.setattr(os, "posix_fallocate", cannot)
-    monkeypatch.setattr(feature_writer, "_reserve", lambda file, size: None)  # nor a length given
-    monkeypatch.setattr(feature_writer, "_SAVE_S", -1.0)
+    monkeypatch.setattr(feature_file, "_reserve", lambda file, size: None)  # nor a length given
+    monkeypatch.setattr(feature_file, "_SAVE_S", -1.0)
     limited_write(path, pool)
     assert path.with_suffix(".said").read_text() == f"cannot write {path}.partial: File too large"
     monkeypatch.undo()
@@ -120,7 +120,7 @@ def test_labels_that_lie_beside_the_features_of_images_without_any_are_kept(tmp_
     (tmp_path / "f.labels.txt").write_text("mine\nmine\n")
     words = ["--model", tmp_path / "w.pth", "--backbone", "custom_images:Classifier", "--classifier", "head.fc"]
     words += ["--image-size", "32", "--workers", "0", "--images", tmp_path / CLASSES[0], "--out", tmp_path / "f.npy"]
-    assert feature_writer.main([str(word) for word in words]) == 1
+    assert embed.main([str(word) for word in words]) == 1
     said = "f.labels.txt is there, and these images have no labels: expected another --out, or remove it"
     assert said in capsys.readouterr().err
     assert (tmp_path / "f.labels.txt").read_text() == "mine\nmine\n" and not (tmp_path / "f.npy").exists()
@@ -128,5 +128,5 @@ def test_labels_that_lie_beside_the_features_of_images_without_any_are_kept(tmp_
 
 def test_a_name_that_is_too_long_is_one_sentence(tmp_path, capsys):
     out = tmp_path / f"{'a' * 300}.npy"
-    assert feature_writer.main(["--model", "w.pth", "--images", str(tmp_path), "--out", str(out)]) == 1
+    assert embed.main(["--model", "w.pth", "--images", str(tmp_path), "--out", str(out)]) == 1
     assert capsys.readouterr().err == f"bctlib embed: cannot use {out}: File name too long\n"

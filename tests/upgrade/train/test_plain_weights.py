@@ -79,7 +79,7 @@ def test_plain_weights_are_told_the_size_that_they_get(tmp_path, monkeypatch, ca
     options += ["--images", str(tmp_path / "photos"), "--device", "cpu", "--workers", "0"]
     options += ["--out", str(tmp_path / "f.npy")]
     assert embed.main(options) == 0
-    assert "no --image-size was given, its network sees images of 112 x 112" in capsys.readouterr().err
+    assert "no --image-size was given, images are resized to 112 x 112" in capsys.readouterr().err
     assert embed.main([*options, "--image-size", "32"]) == 0
     assert "no --image-size" not in capsys.readouterr().err
     old_from_weights(path, "custom_images:Classifier", None, "head.fc")
@@ -123,7 +123,7 @@ def test_classifiers_of_torchvision_with_more_than_one_answer(tmp_path, capsys):
 
 
 def test_an_old_model_without_a_classifier_is_sent_to_its_features(tmp_path):
-    with pytest.raises(UsageError, match="embed images of its classes by it .bctlib.upgrade.embed --classifier none."):
+    with pytest.raises(UsageError, match="embed images of its classes by it .bctlib embed --classifier none."):
         old_from_weights(tmp_path / "old.pth", "resnet18", None, "none")
 
 
