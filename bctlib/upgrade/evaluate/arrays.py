@@ -3,16 +3,14 @@
 Market-1501 from features: mAP by both definitions and CMC, junk and the query's own camera left out.
 """
 
-import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from bctlib.base.errors import BctError
 from bctlib.data.paper.market1501 import PUBLISHED, Market1501Labels
-from bctlib.metrics.backfill import backfill_curve
-from bctlib.metrics.blocks import prefix
 from bctlib.metrics.identification import search
 from bctlib.metrics.retrieval import rank_gallery
 from bctlib.metrics.verification import pair_scores
@@ -22,7 +20,9 @@ from bctlib.upgrade.evaluate.comparisons import (
     FPIRS,
     RANKS,
     Sides,
+    backfill_over,
     cmc_curve,
+    compared,
     identification_curve,
     identification_rows,
     open_sides,
@@ -38,7 +38,14 @@ from bctlib.upgrade.evaluate.inputs import (
     read_identities,
     read_pairs,
 )
-from bctlib.upgrade.evaluate.result import BackfillCurve, Report
+from bctlib.upgrade.evaluate.result import Report
+
+DIRECTION = "the first model on the queries, the second on the gallery"
+
+
+def _by_side(*features: FeatureSource | None) -> dict[str, FeatureSource | None]:
+    """The six keywords of the evaluations, in the order and by the names of `Sides`."""
+    return dict(zip((each.name for each in fields(Sides)), features, strict=True))
 
 
 def evaluate_pairs(
@@ -68,27 +75,21 @@ def evaluate_pairs(
     query = open_features("query_features", query_features)
     gallery = open_features("gallery_features", gallery_features) or query
     shape = len(query.array), len(gallery.array), f"row of {query.label}", f"row of {gallery.label}"
-    sources = {
-        "query": query_features, "gallery": gallery_features, "old_query": old_query_features,
-        "new_gallery": new_gallery_features, "paragon_query": paragon_query_features,
-        "paragon_gallery": paragon_gallery_features,
-    }  # fmt: skip
+    sources = _by_side(
+        query_features, gallery_features, old_query_features, new_gallery_features, paragon_query_features,
+        paragon_gallery_features,
+    )  # fmt: skip
     sides = open_sides(sources, *shape)
     report.add_inputs(*sides)
     first, second, genuine, record = read_pairs(pairs, *shape[:2])
     report.inputs.append(record)
-    began = time.perf_counter()
-    with faults_named(*sides):
-        for comparison in sides.comparisons():
-            pair, note = comparison.of_one_width()
-            report.notes += [note] if note else []
-            models = pair.query_model, pair.gallery_model
+    with report.timed("1:1"), faults_named(*sides):
+        for pair in compared(report, sides):
             scores = pair_scores(pair.query, first, pair.gallery, second)
-            report.measurements += verification_rows(models, scores[genuine], scores[~genuine], far, rule)
+            report.measurements += verification_rows(pair.models, scores[genuine], scores[~genuine], far, rule)
             if curves:
-                report.curves.append(verification_curve(models, scores[genuine], scores[~genuine]))
-    report.seconds["1:1"] = time.perf_counter() - began
-    report.judge()
+                report.curves.append(verification_curve(pair.models, scores[genuine], scores[~genuine]))
+    report.add_verdicts()
     return report
 
 
@@ -114,18 +115,14 @@ def evaluate_search(
     identity is not in the gallery is a non-mated search, and without any only rank-k is defined. The other features
     are as for `evaluate_market1501`. Raises BctError naming the file, and line or row, for whatever does not fit.
     """
-    report = Report(
-        "search", rule, "the first model on the queries, the second on the gallery",
-        settings={"fpir": list(fpir), "ranks": list(ranks)},
-    )  # fmt: skip
+    report = Report("search", rule, DIRECTION, settings={"fpir": list(fpir), "ranks": list(ranks)})
     wanted, record = read_identities("query_identity", query_identity)
     enrolled, other = read_identities("gallery_identity", gallery_identity)
     report.inputs += [record, other]
-    sources = {
-        "query": query_features, "gallery": gallery_features, "old_query": old_query_features,
-        "new_gallery": new_gallery_features, "paragon_query": paragon_query_features,
-        "paragon_gallery": paragon_gallery_features,
-    }  # fmt: skip
+    sources = _by_side(
+        query_features, gallery_features, old_query_features, new_gallery_features, paragon_query_features,
+        paragon_gallery_features,
+    )  # fmt: skip
     names = record["path"] or record["name"], other["path"] or other["name"]
     places = f"identity of {names[0]}", f"identity of {names[1]}"
     sides = open_sides(sources, len(wanted), len(enrolled), *places)
@@ -136,31 +133,17 @@ def evaluate_search(
         raise BctError(f"no {places[0]} occurs among the identities of the gallery: nothing can be found")
     if mated.all():
         report.notes.append("every query has a mate in the gallery: TPIR@FPIR is undefined, rank-k is shown")
-    began = time.perf_counter()
-    with faults_named(*sides):
-        for comparison in sides.comparisons():
-            pair, note = comparison.of_one_width()
-            report.notes += [note] if note else []
-            models = pair.query_model, pair.gallery_model
+    with report.timed("1:N"), faults_named(*sides):
+        for pair in compared(report, sides):
             result = search(pair.query, wanted, pair.gallery, enrolled)
-            report.measurements += identification_rows(models, {"": result}, fpir, ranks, rule)
+            report.measurements += identification_rows(pair.models, {"": result}, fpir, ranks, rule)
             if curves and not mated.all():
-                report.curves.append(identification_curve(models, [result]))
+                report.curves.append(identification_curve(pair.models, [result]))
         if sides.new_gallery is not None and not mated.all():
-            report.backfill = _backfill(sides, wanted, enrolled, fpir, rule)
-    report.seconds["1:N"] = time.perf_counter() - began
-    report.judge()
+            galleries = [(sides.gallery.array, sides.new_gallery.array, enrolled)]
+            report.backfill = backfill_over(sides.query.array, wanted, galleries, fpir, rule)
+    report.add_verdicts()
     return report
-
-
-def _backfill(sides: Sides, wanted, enrolled, fpir: Sequence[float], rule: str) -> BackfillCurve:
-    new, old = sides.query.array, sides.gallery.array
-    old = prefix(old, new.shape[1]) if old.shape[1] > new.shape[1] else old
-    share, tpir = backfill_curve(new, wanted, old, sides.new_gallery.array, enrolled, list(fpir), rule=rule)
-    return BackfillCurve(list(fpir), share.tolist(), tpir.tolist())
-
-
-DIRECTION = "the first model on the queries, the second on the gallery"
 
 
 def evaluate_market1501(
@@ -190,30 +173,20 @@ def evaluate_market1501(
     for part, n in counts.items():
         if n != PUBLISHED[part]:
             report.notes.append(f"{n:,} {part} images: the published Market-1501 has {PUBLISHED[part]:,}")
-    sources = {
-        "query": query_features, "gallery": gallery_features, "old_query": old_query_features,
-        "new_gallery": new_gallery_features, "paragon_query": paragon_query_features,
-        "paragon_gallery": paragon_gallery_features,
-    }  # fmt: skip
+    sources = _by_side(
+        query_features, gallery_features, old_query_features, new_gallery_features, paragon_query_features,
+        paragon_gallery_features,
+    )  # fmt: skip
     sides = open_sides(sources, counts["query"], counts["gallery"], "query image", "gallery image")
     report.add_inputs(*sides)
-    began = time.perf_counter()
-    with faults_named(*sides):
-        for comparison in sides.comparisons(reverse=True):
-            pair, note = comparison.of_one_width()
-            report.notes += [note] if note else []
+    with report.timed("re-identification"), faults_named(*sides):
+        for pair in compared(report, sides, reverse=True):
             found = rank_gallery(
-                pair.query,
-                query_labels.identity,
-                pair.gallery,
-                gallery_labels.identity,
-                query_labels.camera,
+                pair.query, query_labels.identity, pair.gallery, gallery_labels.identity, query_labels.camera,
                 gallery_labels.camera,
-            )
-            models = pair.query_model, pair.gallery_model
-            report.measurements += retrieval_rows(models, found, ranks)
+            )  # fmt: skip
+            report.measurements += retrieval_rows(pair.models, found, ranks)
             if curves:
-                report.curves.append(cmc_curve(models, found))
-    report.seconds["re-identification"] = time.perf_counter() - began
-    report.judge()
+                report.curves.append(cmc_curve(pair.models, found))
+    report.add_verdicts()
     return report

@@ -10,11 +10,12 @@ import numpy as np
 
 from bctlib.base.errors import UsageError
 from bctlib.metrics import retrieval
+from bctlib.metrics.backfill import backfill_curve
 from bctlib.metrics.blocks import prefix
 from bctlib.metrics.identification import SearchResult, identification_points, rank_k_over_galleries, tpir_at_fpir
 from bctlib.metrics.verification import allowed, verification_points
 from bctlib.upgrade.evaluate.inputs import Features, FeatureSource, open_features
-from bctlib.upgrade.evaluate.result import Measurement
+from bctlib.upgrade.evaluate.result import BackfillCurve, Measurement, Report
 
 FARS = (1e-5, 1e-4, 1e-3, 1e-2)
 FPIRS = (1e-3, 1e-2, 1e-1)
@@ -31,6 +32,11 @@ class Comparison:
     gallery_model: str
     query: np.ndarray
     gallery: np.ndarray
+
+    @property
+    def models(self) -> tuple[str, str]:
+        """The names of both models, query first."""
+        return self.query_model, self.gallery_model
 
     def of_one_width(self) -> tuple["Comparison", str]:
         """Both in the narrower one's dimensions, by the first elements of the wider (Sec. 3.6); and a note of that."""
@@ -165,6 +171,33 @@ class Sides:
         if reverse:
             wanted.append(("old", "new", self.old_query, self.new_gallery))
         return [Comparison(a, b, q.array, g.array) for a, b, q, g in wanted if q is not None and g is not None]
+
+
+def compared(report: Report, sides: Sides, reverse: bool = False) -> Iterator[Comparison]:
+    """Each comparison of the sides in one width; where dimensions are left out, the report gets a note."""
+    for comparison in sides.comparisons(reverse):
+        pair, note = comparison.of_one_width()
+        report.notes += [note] if note else []
+        yield pair
+
+
+def backfill_over(
+    query: np.ndarray,
+    wanted: np.ndarray,
+    galleries: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    fpirs: Iterable[float],
+    rule: str,
+) -> BackfillCurve:
+    """TPIR of new queries [q, d] while each gallery is backfilled, mean over the galleries.
+
+    wanted: identities [q]. galleries: (old [n, d_old], new [n, d], identities [n]) each; a wider old model is cut to d.
+    """
+    rates, curves = list(fpirs), []
+    for old, new, identities in galleries:
+        old = prefix(old, query.shape[1]) if old.shape[1] > query.shape[1] else old
+        share, tpir = backfill_curve(query, wanted, old, new, identities, rates, rule=rule)
+        curves.append(tpir)
+    return BackfillCurve(rates, share.tolist(), np.mean(curves, axis=0).tolist())
 
 
 def open_sides(

@@ -1,8 +1,6 @@
 """IJB-C from image features: 1:1 over its list of pairs, 1:N over its two galleries, backfill."""
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +8,6 @@ import numpy as np
 from bctlib.base.errors import BctError
 from bctlib.data.paper.ijbc import FILES, GALLERIES, IjbcMeta, read_ijbc_meta
 from bctlib.data.templates import templates_by_media
-from bctlib.metrics.backfill import backfill_curve
-from bctlib.metrics.blocks import prefix
 from bctlib.metrics.identification import search
 from bctlib.metrics.verification import pair_scores
 from bctlib.upgrade.evaluate.comparisons import (
@@ -19,6 +15,9 @@ from bctlib.upgrade.evaluate.comparisons import (
     FPIRS,
     RANKS,
     Comparison,
+    Sides,
+    backfill_over,
+    compared,
     identification_curve,
     identification_rows,
     verification_curve,
@@ -56,13 +55,12 @@ def evaluate_ijbc(
     and F of the benchmark, as `templates_by_media` explains them. curves: also the points of ROC and DET.
     Raises BctError naming the file, and line or row, for whatever does not fit.
     """
-    began = time.perf_counter()
-    meta = meta if isinstance(meta, IjbcMeta) else read_ijbc_meta(meta)
     report = Report("IJB-C", rule, DIRECTION, settings={
         "far": list(far), "fpir": list(fpir), "ranks": list(ranks), "normalise_images": normalise_images,
         "detector_score": detector_score, "halves": halves,
     })  # fmt: skip
-    report.seconds["metadata"] = time.perf_counter() - began
+    with report.timed("metadata"):
+        meta = meta if isinstance(meta, IjbcMeta) else read_ijbc_meta(meta)
     report.inputs = [
         {"name": key, "path": str(meta.folder / FILES[key]), "sha256": digest} for key, digest in meta.sha256.items()
     ]
@@ -82,17 +80,18 @@ def evaluate_ijbc(
             which = "all" if mated.all() else "none"
             raise BctError(f"{which} of the subjects of {FILES['probes']} are in {FILES[gallery]}: expected some")
     with faults_named(*opened.values()):
-        templates = {}
-        for model, features in opened.items():
-            with _timed(report, "templates"):
-                templates[model] = _pool(meta, features, normalise_images, detector_score, halves)
-        for names in (("new", "old"), ("old", "old"), ("new", "new"), ("new*", "new*")):
-            if all(name in templates for name in names):
-                _compare(report, meta, names, templates, (far, fpir, ranks), rule, curves)
-        if "old" in templates:
-            with _timed(report, "backfill"):
-                report.backfill = _backfill(meta, templates["new"], templates["old"], fpir, rule)
-    report.judge()
+        with report.timed("templates"):
+            pooled = {
+                model: Features(model, _pool(meta, features, normalise_images, detector_score, halves))
+                for model, features in opened.items()
+            }
+        new, old, paragon = (pooled.get(model) for model in given)
+        for pair in compared(report, Sides(new, old, old, new, paragon, paragon)):
+            _measure(report, meta, pair, (far, fpir, ranks), rule, curves)
+        if old:
+            with report.timed("backfill"):
+                report.backfill = _backfill(meta, new.array, old.array, fpir, rule)
+    report.add_verdicts()
     return report
 
 
@@ -103,42 +102,26 @@ def _pool(meta: IjbcMeta, features: Features, normalise_images: bool, detector_s
     )
 
 
-def _compare(report: Report, meta: IjbcMeta, names, templates, points, rule: str, curves: bool) -> None:
+def _measure(report: Report, meta: IjbcMeta, pair: Comparison, points, rule: str, curves: bool) -> None:
     far, fpir, ranks = points
-    pair, note = Comparison(*names, *(templates[name] for name in names)).of_one_width()
-    report.notes += [note] if note else []
-    with _timed(report, "1:1"):
+    with report.timed("1:1"):
         scores = pair_scores(pair.query, meta.pair_first, pair.gallery, meta.pair_second)
         genuine, impostor = scores[meta.pair_genuine], scores[~meta.pair_genuine]
-        report.measurements += verification_rows(names, genuine, impostor, far, rule)
-    with _timed(report, "1:N"):
+        report.measurements += verification_rows(pair.models, genuine, impostor, far, rule)
+    with report.timed("1:N"):
         probes, probe_subject = meta.lists["probes"]
         results = {}
         for gallery in GALLERIES:
             enrolled, subject = meta.lists[gallery]
             results[gallery] = search(pair.query[probes], probe_subject, pair.gallery[enrolled], subject)
-        report.measurements += identification_rows(names, results, fpir, ranks, rule)
+        report.measurements += identification_rows(pair.models, results, fpir, ranks, rule)
     if curves:
-        with _timed(report, "curves"):
-            report.curves.append(verification_curve(names, genuine, impostor))
-            report.curves.append(identification_curve(names, results.values()))
+        with report.timed("curves"):
+            report.curves.append(verification_curve(pair.models, genuine, impostor))
+            report.curves.append(identification_curve(pair.models, results.values()))
 
 
 def _backfill(meta: IjbcMeta, new: np.ndarray, old: np.ndarray, fpir: Sequence[float], rule: str) -> BackfillCurve:
-    probes, probe_subject = meta.lists["probes"]
-    curves = []
-    old = prefix(old, new.shape[1]) if old.shape[1] > new.shape[1] else old
-    for gallery in GALLERIES:
-        enrolled, subject = meta.lists[gallery]
-        share, tpir = backfill_curve(
-            new[probes], probe_subject, old[enrolled], new[enrolled], subject, list(fpir), rule=rule
-        )
-        curves.append(tpir)
-    return BackfillCurve(list(fpir), share.tolist(), np.mean(curves, axis=0).tolist())
-
-
-@contextmanager
-def _timed(report: Report, stage: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    report.seconds[stage] = report.seconds.get(stage, 0.0) + time.perf_counter() - began
+    probes, wanted = meta.lists["probes"]
+    galleries = ((old[enrolled], new[enrolled], subject) for enrolled, subject in map(meta.lists.get, GALLERIES))
+    return backfill_over(new[probes], wanted, galleries, fpir, rule)

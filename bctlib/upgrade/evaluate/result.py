@@ -5,7 +5,10 @@ A report as text: one line for each accuracy, per cent, with what stands behind 
 
 import json
 import math
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -112,8 +115,15 @@ class Report:
                 return row.value
         raise KeyError(f"no {metric} at {point} of {query_model}/{gallery_model}")
 
-    def judge(self) -> None:
-        """Fills verdicts from the measurements of new/old, old/old and new*/new*, and warns of thin evidence."""
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds of the block to those of `stage`."""
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+    def add_verdicts(self) -> None:
+        """Fill verdicts from the measurements of new/old, old/old and new*/new*, and warn of thin evidence."""
         by_models: dict[tuple[str, str], dict[tuple, Measurement]] = {}
         for row in self.measurements:
             by_models.setdefault((row.query_model, row.gallery_model), {})[row.quantity] = row

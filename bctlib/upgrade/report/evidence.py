@@ -259,6 +259,7 @@ def histograms(comparison: Comparison, drawn: dict[str, tuple[np.ndarray, np.nda
     for kind, (rows, columns) in drawn.items():
         scores = pair_scores(comparison.query, rows, comparison.gallery, columns)
         counts, _ = np.histogram(np.clip(scores, -1, 1), EDGES)
-        models = comparison.query_model, comparison.gallery_model
-        found.append(ScoreHistogram(*models, kind, len(scores), float(scores.mean()), (counts / len(scores)).tolist()))
+        found.append(
+            ScoreHistogram(*comparison.models, kind, len(scores), float(scores.mean()), (counts / len(scores)).tolist())
+        )
     return found

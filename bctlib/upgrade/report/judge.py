@@ -9,6 +9,7 @@ import numpy as np
 
 from bctlib.base import progress
 from bctlib.metrics.blocks import BLOCK_ELEMENTS
+from bctlib.upgrade.evaluate.comparisons import compared
 from bctlib.upgrade.evaluate.inputs import faults_named
 from bctlib.upgrade.evaluate.result import Report
 from bctlib.upgrade.report.evidence import (
@@ -104,10 +105,9 @@ def judge(
     _say_what_comes(inputs, orders)
     with faults_named(*inputs.given()):
         found, scores, searches = _measure_all(inputs, points, resamples, seed, evaluation)
-        began = time.perf_counter()
-        bands = backfill_bands(inputs, points.fpir, orders, seed)
-        evaluation.seconds["backfill"] = time.perf_counter() - began
-    evaluation.judge()
+        with evaluation.timed("backfill"):
+            bands = backfill_bands(inputs, points.fpir, orders, seed)
+    evaluation.add_verdicts()
     n_identities = len(np.unique(inputs.query_class[inputs.mated]))
     if n_identities < ENOUGH_IDENTITIES:
         evaluation.warnings.append(f"intervals over {n_identities} identities are rough: expected some hundred")
@@ -134,20 +134,16 @@ def _measure_all(
     """Measures and searches by "query model/gallery model", and score histograms; rows and notes go to `evaluation`."""
     weights = draw_identities(inputs, resamples, seed)
     drawn = draw_pairs(inputs, seed)
-    comparisons = inputs.sides.comparisons()
     found, scores, searches = {}, [], {}
-    with progress.task("report", len(comparisons), unit="pair of models") as task:
-        for number, comparison in enumerate(comparisons):
-            began = time.perf_counter()
-            pair, note = comparison.of_one_width()
-            evaluation.notes += [note] if note else []
-            name = f"{pair.query_model}/{pair.gallery_model}"
-            searches[name] = search_gallery(pair, inputs)
-            found[name] = measure(pair, searches[name], inputs, points, weights)
-            evaluation.measurements += found[name].rows
-            scores += histograms(pair, drawn)
-            evaluation.seconds[name] = time.perf_counter() - began
-            task.step(number + 1, pair=name)
+    with progress.task("report", len(inputs.sides.comparisons()), unit="pair of models") as task:
+        for number, pair in enumerate(compared(evaluation, inputs.sides), 1):
+            name = "/".join(pair.models)
+            with evaluation.timed(name):
+                searches[name] = search_gallery(pair, inputs)
+                found[name] = measure(pair, searches[name], inputs, points, weights)
+                evaluation.measurements += found[name].rows
+                scores += histograms(pair, drawn)
+            task.step(number, pair=name)
     return found, scores, searches
 
 

@@ -86,7 +86,7 @@ def measure(
     1:N: queries are drawn again by identity and the threshold is set anew in each resample; the gallery is held
     fixed. 1:1: identities are drawn again on both sides of a pair, and the threshold is set anew too.
     """
-    models = comparison.query_model, comparison.gallery_model
+    models = comparison.models
     rows = identification_rows(models, {"": searches.result()}, points.fpir, points.ranks, RULE)
     precision = searches.average_precision[searches.mated]
     rows.append(Measurement(*models, "1:N", "mAP", None, "", float(precision.mean()), len(precision)))
