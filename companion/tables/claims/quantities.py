@@ -13,11 +13,10 @@ import numpy as np
 
 from companion import experiments
 from companion.experiments import find_table
+from companion.results import DISTINCT
 from companion.tables.cells import HEADLINE, PROTOCOLS, pair_text, paper_value, power
 
 BySeed = dict[int, float]
-NO_LOOKALIKES = " (no look-alikes)"
-"""Ends the protocol's name in the second form; `companion.measure.templates.DISTINCT`, which would load torch."""
 
 
 class Point(NamedTuple):
@@ -42,7 +41,7 @@ class Point(NamedTuple):
     @property
     def without_lookalikes(self) -> "Point | None":
         """The same without identities that have a close double, where there is such a form."""
-        return self._replace(protocol=self.protocol + NO_LOOKALIKES) if self.protocol in PROTOCOLS else None
+        return self._replace(protocol=self.protocol + DISTINCT) if self.protocol in PROTOCOLS else None
 
     def others_in(self, table: str) -> tuple["Point", ...]:
         """Every operating point of the same protocol in a table of results, this one among them."""
