@@ -1,17 +1,10 @@
-"""What the four scales mean: how much data, which networks, how long.
+"""The four scales: how much data, which networks and how long; the paper's own recipe; and rehearsals.
 
-Hyper-parameters of a glyph scale were chosen on validation identities, for the independent model alone; those of paper
-scale are the paper's (`bctlib.training.scales`).
+Hyper-parameters of the glyph scales were chosen on validation identities, for the independent model alone. Those of
+paper scale follow Sec. 3.2 for faces and, as far as the paper says, Table 5 for re-identification.
 
-The four sizes at which everything here can be run.
-
-The paper's own recipe (Sec. 3.2), for faces and, as far as it is said, for re-identification (Table 5).
-
-In a rehearsal (`bctlib.training.scales`) it is one step with a small network.
-
-`BCT_REHEARSAL=1` in the environment: every command and notebook of a large scale, on a few images, in one step.
-
-The models have recipes, and so keys, of their own.
+`BCT_REHEARSAL=1` in the environment turns every command and notebook of a large scale into one step on a few images
+(at paper scale with a small network), to check that it runs. Its recipes, and so its models' keys, are distinct.
 """
 
 import difflib
@@ -27,7 +20,7 @@ SCALES = ("smoke", "desk", "gpu", "paper")
 
 
 def check_scale(scale: str) -> str:
-    """Give `scale` back, or raise UsageError that names the nearest known scale."""
+    """Return `scale`, or raise UsageError that names the nearest known scale."""
     if scale in SCALES:
         return scale
     nearest = difflib.get_close_matches(str(scale), SCALES, n=1, cutoff=0.4)
@@ -40,7 +33,7 @@ _MOVED = ("BCT_STORE", "BCT_RESULTS", "BCT_FIGURES")
 
 
 def is_rehearsal() -> bool:
-    """Whether it is set. Raises UsageError for a rehearsal that would write into the folders of real runs."""
+    """Whether BCT_REHEARSAL is set. Raises UsageError if the rehearsal would write into the folders of real runs."""
     if not os.environ.get(REHEARSAL):
         return False
     if at_home := [name for name in _MOVED if not os.environ.get(name)]:
@@ -130,7 +123,8 @@ _GLYPHNETS = {"base": "glyphnet", "deep": "glyphnet-deep"}
 # Desk: eleven candidates of about equal cost (width, epochs, scale and margin, decay, rate, strength of distortion)
 # were compared by the accuracy of the old model alone on the 200 validation identities, seed 0. A smaller net that sees
 # each image more often won by far; scale 16 and margin 0.2 beat 24 and 0.3 at the strict operating points. The last
-# stage is as wide as the embedding, though 64 did as well in the same time, lest 128 dimensions hold a plane of 64.
+# stage is as wide as the embedding, although 64 did as well in the same time, so that the 128-dimensional embedding is
+# not confined to 64 dimensions.
 SETTINGS: dict[str, ScaleSettings] = {
     "smoke": ScaleSettings(
         folder="glyphs", n_train=120, n_validation=40, n_test=120, backbones=_GLYPHNETS,

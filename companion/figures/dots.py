@@ -1,8 +1,6 @@
-"""Figures of Tables 1 and 2: cross accuracy of every method, and own against cross accuracy over lambda.
+"""Figures of dots with intervals: Tables 1 and 2, the lambda trade-off, Table 5, and Tables 3 and 7.
 
-Figure of Table 5: mAP of every pair in both directions, ours beside the paper's.
-
-Figure of Tables 3 and 7: what each change of network, dimension, head or share gains over its own old model.
+Each shows one row per model or pair, ours beside the paper's.
 """
 
 import math

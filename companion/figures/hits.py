@@ -1,8 +1,6 @@
-"""Pictures of a small gallery and of what it answers: query, first five answers, the right one framed.
+"""Pictures of what a search finds: the tour's small gallery, and queries of re-identification with their best images.
 
-Images of any pool as they are shown.
-
-Pictures of re-identification: queries and the best images that pairs of models find for them.
+The frame tells a right answer from a wrong one.
 """
 
 import math

@@ -1,6 +1,7 @@
-"""Why independent models fail: genuine and impostor scores of several pairs of models.
+"""Figures that explain failures, from histograms in the results.
 
-Why ReLU fails: the coordinates of old and new embeddings, and what a vector without negative ones can reach.
+Scores of genuine and impostor pairs show why independent models fail; coordinates of old and new embeddings show why
+ReLU fails, because a vector without negative coordinates cannot reach the old embeddings.
 """
 
 import matplotlib.pyplot as plt

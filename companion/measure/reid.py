@@ -1,6 +1,6 @@
-"""Measures of one pair of models by Market-1501's protocol (Table 5).
+"""Market-1501's protocol (Table 5): measures of a pair of models, and the best gallery images of a few queries.
 
-The best gallery images of a few queries, kept as results so that they can be shown again without models.
+The images are kept as results, so that the figure needs no models.
 """
 
 import numpy as np

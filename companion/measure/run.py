@@ -29,8 +29,8 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
     """Measure all tables of the experiment that `table` belongs to, for each seed, and merge them into the results.
 
     lam: weight of the term that binds new to old in every method that has one; models at another lambda than 1 carry
-    it in their name (`new-bct@0.5`). A seed's rows are saved as soon as the seed is done. A new model whose training
-    diverges is said and left out. Raises UsageError for an unknown table, and for another lambda in an experiment over
+    it in their name (`new-bct@0.5`). A seed's rows are saved as soon as it is complete. A new model that diverges
+    is reported and omitted. Raises UsageError for an unknown table, and for another lambda in an experiment over
     several.
     """
     experiment = find_experiment(table)
@@ -44,7 +44,7 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
 
 
 def train_missing(bench: Workbench, names: tuple[str, ...]) -> set[str]:
-    """Train what is missing; the names of those new models whose loss left the numbers, which the tables go without."""
+    """Train the missing models. Returns the names of the new models that diverged; tables omit them."""
     diverged = set()
     for name in with_ancestors(names):
         try:

@@ -1,6 +1,6 @@
-"""Tables of partial backfill: accuracy on the way, how straight the way is, and what each order brings first.
+"""Tables of partial backfill: accuracy along the curve, how straight it is, and what each order gains first.
 
-Curves of partial backfill from the results: one row of values per seed, orders averaged within a seed.
+A `Curve` has one row of values per seed; orders are averaged within a seed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Speed of a live upgrade on one machine, and what it would cost for large galleries.
-
-The tables of the tour: hits of the examples and of many searches, and what a backfill would cost.
-"""
+"""Tables of costs and of the tour: speed on one machine, costs of large galleries, hits of the examples."""
 
 import numpy as np
 import pandas as pd

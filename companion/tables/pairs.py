@@ -1,8 +1,6 @@
-"""Tables of pairs of models from the results, ours beside the paper's.
+"""Tables of pairs of models, ours beside the paper's, with the update gains of Table 4 by both denominators.
 
-Update gains of Table 4 by both denominators: Eq. 9's own, and the one that the paper divides by.
-
-Tables of what was set up: the models (Tables 1a, 3a, 4a) and the protocols.
+Also tables of the setup: the models (Tables 1a, 3a, 4a) and the protocols.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""Tables of the live upgrade: accuracy, what is held and embedded, recall and prototypes at every step.
+"""Tables of the live upgrade: accuracy, storage, embedded images, recall and prototypes at every step.
 
-The live upgrade from the results: cells by step, and the lines that tables and figures show.
+A `Line` is one quantity by step; the figure of the upgrade draws the same lines.
 """
 
 from collections.abc import Mapping

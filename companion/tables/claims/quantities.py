@@ -1,8 +1,8 @@
-"""What a claim is about: the accuracy of a pair of models, the highest of several, a feature of the backfill curve.
+"""The quantities that claims are about, and the tests that decide a claim.
 
-The tests that decide claims: each says on which side of a bound a quantity, or a difference of two, should lie.
-
-A difference is taken seed by seed, so that what two models share (the old model, the data) drops out of the interval.
+A quantity is the accuracy of a pair of models, the highest of several, or a feature of the backfill curve. A test says
+on which side of a bound a quantity, or a difference of two, should lie. Differences are paired by seed, so that what
+two models share (the old model, the data) does not widen the interval.
 """
 
 from collections.abc import Callable, Mapping
