@@ -1,12 +1,15 @@
-"""The tables of results, as data: which pairs of models each compares, and at which operating points.
+"""Every table of results as one row of data: what it compares, how it is measured and shown, and its figure.
 
-How curves of partial backfill are named in the results, and at which points they are kept; data alone.
+Functions are named by path ("package.module:function") and imported when they are called: this module loads neither
+torch nor matplotlib. A new table is a row of TABLES, with a figure function if it is drawn; a word of `./reproduce.sh`
+that makes it is a target of `companion.launcher.targets`.
 
-How the measures of a live upgrade are named in the results; data alone.
+The module also holds the names by which the results list curves of partial backfill and steps of a live upgrade.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from bctlib.base.errors import UsageError
 from bctlib.models import with_lambda
@@ -27,6 +30,7 @@ from companion.pairs import (
     ROBUSTNESS_PAIRS,
     SHARE_PAIRS,
     STRONGER_PAIRS,
+    TRADEOFF_PAIRS,
     UPGRADE_PAIRS,
     Pair,
 )
@@ -70,9 +74,6 @@ def tpir_name(fpir: float) -> str:
     return f"TPIR@FPIR={fpir:g}"
 
 
-__all__ = ["LARGEST", "LOOSE", "STEPS", "STRICT", "TWO_THRESHOLDS", "UPGRADE_PAIRS"]
-
-TABLE = "upgrade"
 RANDOM = RANDOM_ORDERS[0]
 FLAT, APPROXIMATE = "flat", ("ivf", "hnsw")
 
@@ -114,36 +115,30 @@ REID_POINTS = {"mAP": ("",), "mAP, trapezoid": ("",), "cmc": ("1", "5", "10")}
 BACKFILL_POINTS = {STRICT: PER_CENT, LOOSE: TENTHS, TWO_THRESHOLDS: TENTHS}
 BACKFILL_ORDER_POINTS = {STRICT: EARLY, LOOSE: ("0", "10", "50", "100"), TWO_THRESHOLDS: TENTHS, IMAGES: EARLY}
 
-LAMBDAS = ("0.1", "1", "10")
-"""Weights of the term that binds new to old, for the comparison of own and cross accuracy."""
-
-
-def _at(model: str, lam: str) -> str:
-    return model if lam == "1" else f"{model}@{lam}"
-
-
-TRADEOFF_MODELS: tuple[str, ...] = tuple(_at(model, lam) for model in ("new-l2", "new-bct") for lam in LAMBDAS)
-TRADEOFF_PAIRS: tuple[Pair, ...] = (
-    LOWER_BOUND,
-    PARAGON,
-    *((model, gallery) for model in TRADEOFF_MODELS for gallery in ("old", model)),
-)
-
 
 @dataclass(frozen=True)
 class TableSpec:
     """One table of results, `results/<scale>/<name>.csv`.
 
-    points: for each metric the operating points it holds, as the results write them. parts: of the split; `validation`
-    beside `test` where something is chosen, which must not be done on test identities. paragons: for a query model
-    the model that Eq. 9 calls its paragon, where that is not `new*`. gaps: for a model's own row the pair that its
-    absolute gain is taken from. target: what `./reproduce.sh` makes it by, where that is not its name.
+    points: for each metric its operating points, as the results write them. shown: path of the function that gives its
+    (heading, table) pairs, called with this row and what to look at. figure: path of the function that draws it, if
+    any. measure: path of the function that measures a pair. experiment: tables with the same one are measured together
+    from one set of models; by default the table's own name. task: whose data it needs at paper scale, "faces" or
+    "persons". parts: of the split; `validation` beside `test` where something is chosen, which must not be done on test
+    identities. paragons: the model that Eq. 9 calls a query model's paragon, where that is not `new*`. gaps: for a
+    model's own row the pair that its absolute gain is taken from. target: the word of `./reproduce.sh` that makes it,
+    by default the table's own name.
     """
 
     name: str
-    caption: str
+    heading: str
     pairs: tuple[Pair, ...]
     points: dict[str, tuple[str, ...]]
+    shown: str = "companion.tables.pairs:accuracy_tables"
+    figure: str = ""
+    measure: str = "companion.measure.templates:compare"
+    experiment: str = ""
+    task: str = "faces"
     parts: tuple[str, ...] = ("test",)
     paragons: Mapping[str, str] = field(default_factory=dict)
     gaps: Mapping[Pair, Pair] = field(default_factory=lambda: {PARAGON: LOWER_BOUND})
@@ -155,43 +150,102 @@ class TableSpec:
         return (name, name)
 
 
+_COMPATIBILITY = {"shown": "companion.tables.pairs:compatibility_tables"}
+_MATRIX = {"shown": "companion.tables.pairs:matrix_tables"}
+_ROBUSTNESS = {"experiment": "robustness"}
 _CHAIN = {
+    "experiment": "chain",
     "paragons": {"phi2": "phi2*", "phi3": "phi3*"},
     "gaps": {("phi2*", "phi2*"): ("phi1", "phi1"), ("phi3*", "phi3*"): ("phi2*", "phi2*")},
 }
 """The paper takes each paragon's gain from the version before, for phi3* from the paragon phi2*."""
 
 TABLES = (
-    TableSpec("table1", "Baselines and BCT against the old gallery", BASELINE_PAIRS, MAIN_POINTS),
-    TableSpec("table2", "Own accuracy of models trained with BCT", OWN_PAIRS, MAIN_POINTS),
-    TableSpec("table8", "All operating points of Table 1", BASELINE_PAIRS, ALL_POINTS),
-    TableSpec("table3", "Other networks, dimensions and heads", ROBUSTNESS_PAIRS, MAIN_POINTS),
-    TableSpec("table7", "All points of Table 3, and other shares", ROBUSTNESS_PAIRS + SHARE_PAIRS, ALL_POINTS),
-    TableSpec("robustness_own", "Own accuracy of Table 7's models", ROBUSTNESS_OWN_PAIRS, MAIN_POINTS, target="table3"),
-    TableSpec("stronger", "BCT bound more strongly", STRONGER_PAIRS, ALL_POINTS),
-    TableSpec("table4", "A chain of three versions", CHAIN_PAIRS + CHAIN_PARAGONS, MAIN_POINTS, **_CHAIN),
-    TableSpec("table9", "All operating points of Table 4", CHAIN_PAIRS + CHAIN_PARAGONS, ALL_POINTS, **_CHAIN),
-    TableSpec("chain_matrix", "Every version against every gallery", CHAIN_MATRIX, MAIN_POINTS, target="table4"),
-    TableSpec("long_chain", "A chain of six versions", LONG_CHAIN_MATRIX, LONG_CHAIN_POINTS),
-    TableSpec("table5", "Re-identification", REID_PAIRS, REID_POINTS),
-    TableSpec("fig3", "Partial backfill", BACKFILL_PAIRS, BACKFILL_POINTS),
-    TableSpec("backfill_orders", "Orders of backfill", BACKFILL_ORDER_PAIRS, BACKFILL_ORDER_POINTS, target="fig3"),
-    TableSpec("upgrade", "A live upgrade of a search index", UPGRADE_PAIRS, UPGRADE_POINTS),
-    TableSpec("tradeoff", "Own against cross accuracy", TRADEOFF_PAIRS, MAIN_POINTS, ("validation", "test")),
+    TableSpec(
+        "table1", "Table 1", BASELINE_PAIRS, MAIN_POINTS, experiment="baselines", **_COMPATIBILITY,
+        figure="companion.figures.dots:plot_baselines",
+    ),
+    TableSpec(
+        "table2", "Table 2: own accuracy of models trained with BCT, ours (paper), %", OWN_PAIRS, MAIN_POINTS,
+        experiment="baselines",
+    ),
+    TableSpec(
+        "table8", "Table 8: all operating points, ours (paper), %", BASELINE_PAIRS, ALL_POINTS, experiment="baselines",
+        figure="companion.figures.claims:plot_claims",
+    ),
+    TableSpec(
+        "tradeoff", "Own and cross accuracy over lambda (not in the paper), %", TRADEOFF_PAIRS, MAIN_POINTS,
+        parts=("validation", "test"), figure="companion.figures.dots:plot_tradeoff",
+    ),
+    TableSpec("table3", "Table 3", ROBUSTNESS_PAIRS, MAIN_POINTS, **_ROBUSTNESS, **_COMPATIBILITY),
+    TableSpec(
+        "table7", "Table 7: all operating points of Table 3 and of other shares, ours (paper), %",
+        ROBUSTNESS_PAIRS + SHARE_PAIRS, ALL_POINTS, **_ROBUSTNESS, figure="companion.figures.dots:plot_robustness",
+    ),
+    TableSpec(
+        "robustness_own", "Own accuracy of the models of Tables 3 and 7 (not in the paper), %", ROBUSTNESS_OWN_PAIRS,
+        MAIN_POINTS, **_ROBUSTNESS, target="table3",
+    ),
+    TableSpec(
+        "stronger", "BCT bound more strongly, where it fails at lambda 1 (not in the paper), %", STRONGER_PAIRS,
+        ALL_POINTS,
+    ),
+    TableSpec(
+        "table4", "Table 4", CHAIN_PAIRS + CHAIN_PARAGONS, MAIN_POINTS, **_CHAIN, **_COMPATIBILITY,
+        figure="companion.figures.chain:plot_fig2",
+    ),
+    TableSpec(
+        "table9", "Table 9: all operating points of the chain, ours (paper), %", CHAIN_PAIRS + CHAIN_PARAGONS,
+        ALL_POINTS, **_CHAIN,
+    ),
+    TableSpec("chain_matrix", "Versions of Table 4", CHAIN_MATRIX, MAIN_POINTS, **_CHAIN, **_MATRIX, target="table4"),
+    TableSpec(
+        "long_chain", "Chain of six versions (not in the paper)", LONG_CHAIN_MATRIX, LONG_CHAIN_POINTS, **_MATRIX,
+        figure="companion.figures.chain:plot_long_chain",
+    ),
+    TableSpec(
+        "table5", "Table 5", REID_PAIRS, REID_POINTS, experiment="reid", task="persons",
+        measure="companion.measure.reid:compare_reid", shown="companion.tables.reid:reid_tables",
+        figure="companion.figures.dots:plot_reid",
+    ),
+    TableSpec(
+        "fig3", "Figure 3", BACKFILL_PAIRS, BACKFILL_POINTS, measure="companion.measure.backfill:compare_backfill",
+        shown="companion.tables.backfill:fig3_tables", figure="companion.figures.backfill:plot_backfill",
+    ),
+    TableSpec(
+        "backfill_orders", "Orders of backfill", BACKFILL_ORDER_PAIRS, BACKFILL_ORDER_POINTS, target="fig3",
+        measure="companion.measure.backfill:compare_backfill_orders", shown="companion.tables.backfill:order_tables",
+        figure="companion.figures.backfill:plot_orders",
+    ),
+    TableSpec(
+        "upgrade", "Live upgrade", UPGRADE_PAIRS, UPGRADE_POINTS, measure="companion.measure.upgrade:compare_upgrade",
+        shown="companion.tables.upgrade:upgrade_tables", figure="companion.figures.upgrade:plot_live_upgrade",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FigureData:
+    """What a notebook keeps for a figure, `results/<scale>/<name>.csv`, beside the tables. target, figure: as above."""
+
+    name: str
+    target: str
+    figure: str = ""
+
+
+FIGURE_DATA = (
+    FigureData("score_distributions", "table1", "companion.figures.scores:plot_scores"),
+    FigureData("failure_scores", "table3", "companion.figures.scores:plot_failure_scores"),
+    FigureData("coordinates", "table3", "companion.figures.scores:plot_coordinates"),
+    FigureData("reid_hits", "table5", "companion.figures.hits:redraw_reid_hits"),
+    FigureData("tour", "tour", "companion.figures.hits:plot_retrieval"),
+    FigureData("upgrade_speed", "upgrade"),
 )
-
-
-_MADE_WITH = {
-    "score_distributions": "table1", "failure_scores": "table3", "coordinates": "table3", "reid_hits": "table5",
-    "upgrade_speed": "upgrade",
-}  # fmt: skip
-"""What a notebook keeps for a figure, and the target whose notebook it is."""
 
 
 def made_by(name: str) -> str:
     """The word of `./reproduce.sh` that makes the table of that name."""
-    targets = {table.name: table.target for table in TABLES if table.target} | _MADE_WITH
-    return targets.get(name, name)
+    return {row.name: row.target for row in (*TABLES, *FIGURE_DATA) if row.target}.get(name, name)
 
 
 def find_table(name: str) -> TableSpec:
@@ -204,16 +258,11 @@ def find_table(name: str) -> TableSpec:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Tables that one notebook measures from one set of models. measure: which of `measures.MEASURES` does it."""
+    """Tables that are measured together from one set of models, in one way. task, measure: as in `TableSpec`."""
 
-    name: str
     tables: tuple[str, ...]
-    measure: str = "templates"
-
-    @property
-    def task(self) -> str:
-        """Whose data it needs at paper scale: "persons" or "faces"; glyphs serve both."""
-        return "persons" if self.measure == "re-identification" else "faces"
+    task: str
+    measure: str
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -228,7 +277,7 @@ class Experiment:
     @property
     def has_own_lambdas(self) -> bool:
         """Whether some of its models name their lambda: then the run's lambda is not for this experiment."""
-        return any("@" in model for model in self.models)
+        return any(own_lambdas(table) for table in self.tables)
 
     def lambda_in(self, lam: float) -> float:
         """The lambda of its models without one in their name, in a run at lambda `lam`."""
@@ -239,23 +288,18 @@ class Experiment:
         return tuple(with_lambda(model, self.lambda_in(lam)) for model in self.models)
 
 
-EXPERIMENTS = (
-    Experiment("baselines", ("table1", "table2", "table8")),
-    Experiment("tradeoff", ("tradeoff",)),
-    Experiment("robustness", ("table3", "table7", "robustness_own")),
-    Experiment("stronger", ("stronger",)),
-    Experiment("chain", ("table4", "table9", "chain_matrix")),
-    Experiment("long_chain", ("long_chain",)),
-    Experiment("backfill", ("fig3",), measure="backfill"),
-    Experiment("backfill_orders", ("backfill_orders",), measure="backfill orders"),
-    Experiment("upgrade", ("upgrade",), measure="live upgrade"),
-    Experiment("reid", ("table5",), measure="re-identification"),
-)
+def own_lambdas(table: str) -> set[str]:
+    """The models of the table that name their lambda (`new-bct@10`); none for the data of a figure."""
+    return {name for spec in TABLES if spec.name == table for pair in spec.pairs for name in pair if "@" in name}
 
 
+@cache
 def find_experiment(table: str) -> Experiment:
     """The experiment that measures the table. Raises UsageError for an unknown table."""
-    for experiment in EXPERIMENTS:
-        if table in experiment.tables:
-            return experiment
-    raise UsageError(f"no experiment measures {table!r}")
+    spec = find_table(table)
+    together = [each for each in TABLES if _experiment_of(each) == _experiment_of(spec)]
+    return Experiment(tuple(each.name for each in together), spec.task, spec.measure)
+
+
+def _experiment_of(table: TableSpec) -> str:
+    return table.experiment or table.name

@@ -113,6 +113,21 @@ BACKFILL_ORDER_PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("new-bct", "old"), ("new
 UPGRADE_PAIRS: tuple[Pair, ...] = (("new-bct-sys", "old"), ("new-deep-256d", "old"), ("new*", "old"))
 """(new model, old model): two that are compatible, one of them wider, and one that is not."""
 
+LAMBDAS = ("0.1", "1", "10")
+"""Weights of the term that binds new to old, for the comparison of own and cross accuracy."""
+
+
+def _at(model: str, lam: str) -> str:
+    return model if lam == "1" else f"{model}@{lam}"
+
+
+TRADEOFF_MODELS: tuple[str, ...] = tuple(_at(model, lam) for model in ("new-l2", "new-bct") for lam in LAMBDAS)
+TRADEOFF_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    PARAGON,
+    *((model, gallery) for model in TRADEOFF_MODELS for gallery in ("old", model)),
+)
+
 
 def pairs_at(pairs: Iterable[Pair], lam: float) -> tuple[Pair, ...]:
     """The pairs by the names that their models have in a run at this lambda."""

@@ -26,7 +26,7 @@ from bctlib.training.scales import check_scale
 from companion.experiments import made_by
 
 __all__ = [
-    "COLUMNS", "KEY", "load_rows", "mean_and_half_width", "point_text", "provenance", "readable_file",
+    "COLUMNS", "DISTINCT", "KEY", "load_rows", "mean_and_half_width", "point_text", "provenance", "readable_file",
     "results_file", "save_rows", "summarise",
 ]  # fmt: skip
 
@@ -51,6 +51,9 @@ MEASURED = ("value", "n_behind", "versions", "commit", "seconds")
 KEY = [name for name in COLUMNS if name not in MEASURED]
 GROUP = [name for name in KEY if name not in ("seed", "device")]
 MAY_BE_EMPTY = ("operating_point",)  # mean average precision has none
+
+DISTINCT = " (no look-alikes)"
+"""Ends a protocol's name where identities with a close double are left out."""
 
 Row = dict[str, str | int | float]
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from bctlib.base.errors import UsageError, did_you_mean
 from bctlib.training.scales import check_scale
 from companion.parameter_values import check_device, check_value
+from companion.tables.cells import View
 from companion.workbench import Workbench
 
 _OF_IPYTHON = {"In", "Out", "exit", "quit"}
@@ -22,6 +23,7 @@ class Session:
     device: str
     force: bool
     task: str = "faces"
+    lam: float = 1.0
 
     @cached_property
     def benches(self) -> tuple[Workbench, ...]:
@@ -32,6 +34,10 @@ class Session:
     def bench(self) -> Workbench:
         """The first seed's, for pictures."""
         return self.benches[0]
+
+    def view(self, table: str) -> View:
+        """The results of this run in `table`: on this machine if it has rows there, else the device with most seeds."""
+        return View.here(table, self.scale, self.device, self.lam)
 
 
 def start(
@@ -60,7 +66,7 @@ def start(
             raise UsageError(f"unknown parameter {name!r}: this notebook has {', '.join(sorted(known))}{hint}")
     for name, value in {"force": force, **others}.items():
         check_value(name, value)
-    return Session(check_scale(scale), _seeds(seeds), check_device(device), force, task)
+    return Session(check_scale(scale), _seeds(seeds), check_device(device), force, task, others.get("lam", 1.0))
 
 
 def _set_as_parameters(cells: object, known: set[str]) -> set[str] | None:

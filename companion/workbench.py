@@ -1,6 +1,6 @@
-"""One seed at one scale: its data, its models (trained when first asked for) and their features.
+"""One seed at one scale: its data, its models (trained when they are first requested) and their features.
 
-What a scale's data are: one interface, and the one place that decides between glyphs and the paper's own data.
+`scale_data` is the one place that chooses between glyphs and the paper's own data; both satisfy `ScaleData`.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,11 +1,10 @@
-"""The four scales: how much data, which networks, which schedule.
+"""The four scales: how much data, which networks and how long; the paper's own recipe; and rehearsals.
 
-The hyper-parameters of a glyph scale were chosen on validation identities, for the independent model alone. Those of
-paper scale are the paper's (Sec. 3.2), and for re-identification (Table 5) assumed where the paper states none.
+Hyper-parameters of the glyph scales were chosen on validation identities, for the independent model alone. Those of
+paper scale follow Sec. 3.2 for faces and, as far as the paper says, Table 5 for re-identification.
 
-`BCT_REHEARSAL=1` in the environment makes a rehearsal of a large scale: every command and notebook runs on a few
-images, with one training step per model and small networks at paper scale. Rehearsed models have recipes and keys of
-their own.
+`BCT_REHEARSAL=1` in the environment turns every command and notebook of a large scale into one step on a few images
+(at paper scale with a small network), to check that it runs. Its recipes, and so its models' keys, are distinct.
 """
 
 import os
@@ -20,7 +19,7 @@ SCALES = ("smoke", "desk", "gpu", "paper")
 
 
 def check_scale(scale: str) -> str:
-    """Give `scale` back, or raise UsageError that names the nearest known scale."""
+    """Return `scale`, or raise UsageError that names the nearest known scale."""
     if scale in SCALES:
         return scale
     hint = did_you_mean(str(scale), SCALES)
@@ -32,7 +31,7 @@ _MOVED = ("BCT_STORE", "BCT_RESULTS", "BCT_FIGURES")
 
 
 def is_rehearsal() -> bool:
-    """Whether it is set. Raises UsageError for a rehearsal that would write into the folders of real runs."""
+    """Whether BCT_REHEARSAL is set. Raises UsageError if the rehearsal would write into the folders of real runs."""
     if not os.environ.get(REHEARSAL):
         return False
     if at_home := [name for name in _MOVED if not os.environ.get(name)]:
@@ -122,8 +121,8 @@ _GLYPHNETS = {"base": "glyphnet", "deep": "glyphnet-deep"}
 # Desk: eleven candidates of about equal cost (width, epochs, scale and margin, decay, rate, strength of distortion)
 # were compared by the accuracy of the old model alone on the 200 validation identities, seed 0. A smaller net that sees
 # each image more often won by far; scale 16 and margin 0.2 beat 24 and 0.3 at the strict operating points. The last
-# stage is as wide as the embedding, so that the 128-dimensional
-# embedding is not confined to 64 dimensions; a width of 64 did as well in the same time.
+# stage is as wide as the embedding, although 64 did as well in the same time, so that the 128-dimensional embedding is
+# not confined to 64 dimensions.
 SETTINGS: dict[str, ScaleSettings] = {
     "smoke": ScaleSettings(
         folder="glyphs", n_train=120, n_validation=40, n_test=120, backbones=_GLYPHNETS,

@@ -17,7 +17,7 @@ import torch
 
 from bctlib.base import progress
 from bctlib.base.command import EXIT_STATUS, Parser, run_command
-from bctlib.base.errors import UsageError
+from bctlib.base.errors import BctError, UsageError
 from bctlib.base.files import digest_of, replace_atomically
 from bctlib.base.network_code import code_of
 from bctlib.data.photos.class_names import check_line

@@ -1,1 +1,1 @@
-"""Tables and figures drawn from committed results, and the paper's own numbers beside them."""
+"""Figures, drawn from committed results and data alone."""

@@ -4,7 +4,6 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from bctlib.base.style import COLOURS, STYLE, new_figure, save_figure
-from bctlib.models import with_lambda
 from companion.experiments import (
     IMAGES,
     LARGEST,
@@ -17,25 +16,26 @@ from companion.experiments import (
     STRICT,
     TWO_THRESHOLDS,
 )
-from companion.tables.backfill import ORDER_NAMES, RULES, Cells, curve_cells, load_curve, own_accuracy
+from companion.tables.backfill import ORDER_NAMES, RULES, Cells, load_curve, own_accuracy
+from companion.tables.cells import View
 
 ORDER_COLOURS = {"random": COLOURS["new*"], LARGEST: COLOURS["new-l2"], LEAST_CERTAIN: COLOURS["new-bct"]}
 PANELS = {STRICT: "TPIR@FPIR=1e-2 (%)", LOOSE: "TPIR@FPIR=1e-1 (%)"}
 
 
-def plot_backfill(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+def plot_backfill(view: View) -> Figure:
     """Fig. 3: accuracy of new queries over the share of classes backfilled, at two operating points.
 
     Above the two compatible models, below the independent one on another scale. Line: mean over random orders and
     seeds. Band: 95 % interval over seeds. Thin lines: single orders. Dashed: a threshold for each model's templates.
     Cross: the old model with its own gallery; diamonds: each new model with a gallery of its own.
     """
-    cells = curve_cells("fig3", scale, device, lam)
+    cells = view.cells("fig3")
     with plt.rc_context(STYLE):
         figure, axes = new_figure(height=4.6, nrows=2, ncols=2, sharex=True, height_ratios=(3, 2))
         for column, (metric, label) in enumerate(PANELS.items()):
-            _accuracy(axes[0, column], cells, ("new-bct", "new-bct-sys"), metric, lam)
-            _accuracy(axes[1, column], cells, ("new*", "new-bct-sys"), metric, lam)
+            _accuracy(axes[0, column], view, cells, ("new-bct", "new-bct-sys"), metric)
+            _accuracy(axes[1, column], view, cells, ("new*", "new-bct-sys"), metric)
             axes[0, column].set(ylabel=label)
             axes[1, column].set(ylabel=label, xlabel="classes backfilled (%)")
         axes[0, 0].plot([], [], color="black", linestyle=":", linewidth=1.4, label="… with a threshold per model")
@@ -43,22 +43,22 @@ def plot_backfill(scale: str, device: str | None = None, lam: float = 1.0) -> Fi
         named = [axes[row, 0].get_legend_handles_labels() for row in (1, 0)]
         handles = {label: handle for each in named for handle, label in zip(*each, strict=True)}
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
-    return save_figure(figure, scale, "fig3_backfill")
+    return save_figure(figure, view.scale, "fig3_backfill")
 
 
-def _accuracy(ax, cells: Cells, queries: tuple[str, ...], metric: str, lam: float) -> None:
+def _accuracy(ax, view: View, cells: Cells, queries: tuple[str, ...], metric: str) -> None:
     old, paragon = (own_accuracy(cells, model, STANDARD, metric).mean for model in ("old", "new*"))
     ax.axhline(old, color="0.4", linestyle="--", linewidth=0.8)
     for query in queries:
-        if (curve := load_curve(cells, query, STANDARD, RANDOM_ORDERS, metric, lam)) is None:
+        if (curve := load_curve(cells, query, STANDARD, RANDOM_ORDERS, metric)) is None:
             continue
         colour, mean, half = COLOURS[query], curve.mean, curve.half_width
         ax.fill_between(curve.per_cent, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0)
         for order in RANDOM_ORDERS:
-            single = load_curve(cells, query, STANDARD, (order,), metric, lam)
+            single = load_curve(cells, query, STANDARD, (order,), metric)
             ax.plot(single.per_cent, single.mean, color=colour, linewidth=0.4, alpha=0.8)
-        ax.plot(curve.per_cent, mean, color=colour, linewidth=1.4, label=f"queries by {with_lambda(query, lam)}")
-        apart = load_curve(cells, query, STANDARD, RANDOM_ORDERS, TWO_THRESHOLDS, lam) if metric == STRICT else None
+        ax.plot(curve.per_cent, mean, color=colour, linewidth=1.4, label=f"queries by {view.name(query)}")
+        apart = load_curve(cells, query, STANDARD, RANDOM_ORDERS, TWO_THRESHOLDS) if metric == STRICT else None
         if apart:
             ax.plot(apart.per_cent, apart.mean, color=colour, linestyle=":", linewidth=1.4)
         ax.plot(100, mean[-1], "D", color=colour, markersize=5, clip_on=False, zorder=3)
@@ -69,13 +69,13 @@ def _accuracy(ax, cells: Cells, queries: tuple[str, ...], metric: str, lam: floa
     ax.set(xlim=(0, 100))
 
 
-def plot_orders(scale: str, device: str | None = None, lam: float = 1.0, query: str = "new-bct-sys") -> Figure:
+def plot_orders(view: View, query: str = "new-bct-sys") -> Figure:
     """Share of the gain in TPIR@FPIR=1e-2 over the share of classes or images that are embedded anew, for each order.
 
     Above with one threshold for the mixed gallery, below with one for each model's templates. Line: mean over seeds,
     for the random order also over three of them, with its 95 % interval as a band; grey: in proportion.
     """
-    standard, tailed = curve_cells("fig3", scale, device, lam), curve_cells("backfill_orders", scale, device, lam)
+    standard, tailed = view.cells("fig3"), view.cells("backfill_orders")
     panels = (
         ("classes of about one size", standard, STANDARD, False),
         ("long-tailed", tailed, LONG_TAILED, True),
@@ -88,25 +88,23 @@ def plot_orders(scale: str, device: str | None = None, lam: float = 1.0, query: 
             for ax, (_, cells, galleries, by_images) in zip(row, panels, strict=True):
                 ax.plot([0, 100], [0, 100], color="0.7", linewidth=0.8)
                 for name, members in ORDER_NAMES.items():
-                    _shares(ax, cells, query, galleries, (name, members), metric, by_images, lam)
+                    _shares(ax, cells, query, galleries, (name, members), metric, by_images)
         for column, (title, *_, by_images) in zip(axes.T, panels, strict=True):
             column[0].set(title=title, xlim=(0, 100))
             column[1].set(xlabel=f"{'images' if by_images else 'classes'} backfilled (%)")
         handles, labels = axes[0, 1].get_legend_handles_labels()
-        queries = f"queries by {with_lambda(query, lam)}"
+        queries = f"queries by {view.name(query)}"
         figure.legend(handles, labels, loc="outside lower center", ncols=3, title=queries)
-    return save_figure(figure, scale, "fig3_orders")
+    return save_figure(figure, view.scale, "fig3_orders")
 
 
-def _shares(
-    ax, cells: Cells, query: str, galleries: str, order: tuple, metric: str, by_images: bool, lam: float
-) -> None:
+def _shares(ax, cells: Cells, query: str, galleries: str, order: tuple, metric: str, by_images: bool) -> None:
     name, members = order
-    curve = load_curve(cells, query, galleries, members, metric, lam)
+    curve = load_curve(cells, query, galleries, members, metric)
     shares = curve and curve.gain_shares()
     if not shares:
         return
-    images = load_curve(cells, query, galleries, members, IMAGES, lam) if by_images else None
+    images = load_curve(cells, query, galleries, members, IMAGES) if by_images else None
     cost = images.on(shares.per_cent).mean(axis=0) if images else shares.per_cent
     colour, half = ORDER_COLOURS[name], shares.half_width
     ax.plot(cost, shares.mean, color=colour, linewidth=1.2, label=f"{name} order" if name == "random" else name)

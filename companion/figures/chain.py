@@ -6,22 +6,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from bctlib.base.style import PARAGON_COLOUR, STYLE, new_figure, save_figure, sequence
-from bctlib.models import LONG_CHAIN, TABLE_4A, with_lambda
-from companion.tables.cells import HEADLINE, PROTOCOLS, measured, paper_value, power
+from bctlib.models import LONG_CHAIN, TABLE_4A
+from companion.tables.cells import HEADLINE, PROTOCOLS, View, paper_value, power
 
 PLACES = {"phi1": 0.0, "phi2": 1.0, "phi3": 2.0}
 SYMBOLS = {"phi1": "$\\phi_1$", "phi2": "$\\phi_2$", "phi3": "$\\phi_3$"}
 
 
-def plot_fig2(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+def plot_fig2(view: View) -> Figure:
     """The chain as in Fig. 2: own accuracy over each model, accuracy of (new, old) on each arrow, 1:1, ours (paper).
 
     Below each model its share of the training identities, and under phi2 and phi3 the paragon's accuracy.
     """
-    cells, at = measured("table4", scale, device), ("verification", "TAR@FAR", HEADLINE["TAR@FAR"])
+    cells, at = view.cells("table4"), ("verification", "TAR@FAR", HEADLINE["TAR@FAR"])
 
     def text(query: str, gallery: str) -> str:
-        cell = cells[(with_lambda(query, lam), with_lambda(gallery, lam), *at)]
+        cell = cells[query, gallery, *at]
         printed = paper_value("table4", query, gallery, *at) or paper_value("table9", query, gallery, *at)
         return cell.text() + (f"\n(paper {printed:.1f})" if printed is not None else "")
 
@@ -41,8 +41,8 @@ def plot_fig2(scale: str, device: str | None = None, lam: float = 1.0) -> Figure
             ax.text(PLACES[name], -0.52, best, ha="center", va="top", fontsize=7, color=PARAGON_COLOUR)
         ax.set(xlim=(-0.4, 2.4), ylim=(-0.95, 1.45))
         ax.set_axis_off()
-        ax.set_title(f"arrows: (query model, gallery model), {at[1]}={power(at[2])} in %, {scale} scale")
-    return save_figure(figure, scale, "fig2_chain")
+        ax.set_title(f"arrows: (query model, gallery model), {at[1]}={power(at[2])} in %, {view.scale} scale")
+    return save_figure(figure, view.scale, "fig2_chain")
 
 
 def _arrow(ax, start: float, end: float, bend: float, label: str) -> None:
@@ -57,14 +57,14 @@ def _arrow(ax, start: float, end: float, bend: float, label: str) -> None:
     ax.text(middle, height + 0.06, label, ha="center", va="bottom", fontsize=7, color=colour)
 
 
-def plot_long_chain(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+def plot_long_chain(view: View) -> Figure:
     """Gain of query version k over the gallery's own version j, against the distance k - j; one line per gallery.
 
     Bars: 95 % interval over seeds of the difference, paired by seed. Above the dashed line Eq. 2 holds; distance 1 is
     what was trained for, all others are transitive.
     """
-    cells = measured("long_chain", scale, device)
-    names = [with_lambda(spec.name, lam) for spec in LONG_CHAIN]
+    cells = view.cells("long_chain")
+    names = [spec.name for spec in LONG_CHAIN]
     colours = sequence(len(names) - 1)
     points = [(protocol, metric, HEADLINE[metric]) for protocol, (_, metric) in PROTOCOLS.items()]
     with plt.rc_context(STYLE):
@@ -83,4 +83,4 @@ def plot_long_chain(scale: str, device: str | None = None, lam: float = 1.0) -> 
             ax.set(xlabel="versions between query and gallery model", ylabel=f"gain in {at[1]}={power(at[2])} (points)")
             ax.set(title=PROTOCOLS[at[0]][0], xticks=range(1, len(names)))
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return save_figure(figure, scale, "long_chain")
+    return save_figure(figure, view.scale, "long_chain")

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from bctlib.base.style import COLOURS, GENUINE, STYLE, new_figure, save_figure
-from companion.tables.cells import PROTOCOLS
+from companion.tables.cells import PROTOCOLS, View
 from companion.tables.claims.claim_list import CLAIMS, SECTIONS
 from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, judged_claims, margin
 
@@ -14,13 +14,14 @@ EDGE = 12.0
 """Points beyond which an effect is drawn as an arrow with its value."""
 
 
-def plot_claims(scale: str) -> Figure:
+def plot_claims(view: View) -> Figure:
     """A row per claim; left 1:1, right 1:N and what has a measure of its own (named at the right edge).
 
     x is the distance in points from the claim's bound, positive on the side claimed (shaded): a claim holds where
-    point and 95 % interval lie in the shade. What is not measured says so.
+    point and 95 % interval lie in the shade. What is not measured says so. Only the
+    view's scale counts, as verdicts are about lambda 1.
     """
-    judged = judged_claims(scale)
+    judged = judged_claims(view.scale)
     row_of = _rows()
     with plt.rc_context(STYLE):
         figure, axes = new_figure(height=0.165 * len(row_of) + 1.4, ncols=2, sharey=True)
@@ -47,7 +48,7 @@ def plot_claims(scale: str) -> Figure:
             axes[0].plot([], [], VERDICT_MARKERS[verdict], color=colour, markersize=4, label=verdict)
         axes[0].fill([], [], color=GENUINE, alpha=0.12, linewidth=0, label="side claimed")
         figure.legend(loc="outside lower center", ncols=4)
-    return save_figure(figure, scale, "claims")
+    return save_figure(figure, view.scale, "claims")
 
 
 def _rows() -> dict[str, float]:

@@ -1,8 +1,6 @@
-"""Figures of Tables 1 and 2: cross accuracy of every method, and own against cross accuracy over lambda.
+"""Figures of dots with intervals: Tables 1 and 2, the lambda trade-off, Table 5, and Tables 3 and 7.
 
-Figure of Table 5: mAP of every pair in both directions, ours beside the paper's.
-
-Figure of Tables 3 and 7: what each change of network, dimension, head or share gains over its own old model.
+Each shows one row per model or pair, ours beside the paper's.
 """
 
 import math
@@ -12,12 +10,19 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from bctlib.base.style import COLOURS, MARKERS, STYLE, new_figure, save_figure
-from bctlib.models import find_model, with_lambda
-from companion.experiments import TRADEOFF_MODELS
 from companion.figures.model_colours import colour_of
 from companion.measure.reid import PROTOCOL
-from companion.pairs import BASELINE_PAIRS, LOWER_BOUND, PARAGON, REID_PAIRS, ROBUSTNESS_PAIRS, SHARE_PAIRS, Pair
-from companion.tables.cells import HEADLINE, PROTOCOLS, Cell, measured, not_measured, pair_text, paper_value, power
+from companion.pairs import (
+    BASELINE_PAIRS,
+    LOWER_BOUND,
+    PARAGON,
+    REID_PAIRS,
+    ROBUSTNESS_PAIRS,
+    SHARE_PAIRS,
+    TRADEOFF_MODELS,
+    Pair,
+)
+from companion.tables.cells import HEADLINE, PROTOCOLS, Cell, View, pair_text, paper_value, power
 from companion.tables.reid import TABLE, reid_cells
 
 
@@ -25,7 +30,7 @@ def _bar(cell: Cell) -> float:
     return 0.0 if math.isnan(cell.half_width) else cell.half_width
 
 
-def plot_baselines(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+def plot_baselines(view: View) -> Figure:
     """Accuracy of each query model against the old gallery: ours above, the paper's below.
 
     Bars are the 95 % interval over seeds of the difference to the old model, paired by seed. The dashed line is the
@@ -34,27 +39,25 @@ def plot_baselines(scale: str, device: str | None = None, lam: float = 1.0) -> F
     row; of one that the paper does not have the row below stays empty. Raises BctError where nothing was measured at
     this lambda.
     """
-    cells = measured("table1", scale, device)
+    cells = view.cells("table1")
     queries = [query for query, gallery in BASELINE_PAIRS if gallery == "old" and query != "old"]
-    queries = [query for query in queries if any((with_lambda(query, lam), "old") == key[:2] for key in cells)]
-    if not any(find_model(query).old for query in queries):
-        raise not_measured("table1", lam)
+    queries = [query for query in queries if any((query, "old") == key[:2] for key in cells)]
     with plt.rc_context(STYLE):
         figure, axes = new_figure(height=3.6 + 0.3 * max(0, len(queries) - 6), nrows=2, ncols=2, sharey=True)
         for column, (protocol, (short, metric)) in enumerate(PROTOCOLS.items()):
             where = (protocol, metric, HEADLINE[metric])
-            ours = {pair: cells.get((with_lambda(pair[0], lam), pair[1], *where)) for pair in BASELINE_PAIRS}
+            ours = {pair: cells.get((*pair, *where)) for pair in BASELINE_PAIRS}
             values = {pair: paper_value("table1", *pair, *where) for pair in BASELINE_PAIRS}
             paper = {pair: Cell(value, math.nan, ()) for pair, value in values.items() if value is not None}
             _dots(axes[0, column], ours, queries)
             _dots(axes[1, column], paper, queries)
-            axes[0, column].set_title(f"{short}, ours: glyph identities, {scale} scale")
+            axes[0, column].set_title(f"{short}, ours: glyph identities, {view.scale} scale")
             axes[1, column].set(title=f"{short}, the paper: faces", xlabel=f"{metric}={power(HEADLINE[metric])} (%)")
         axes[0, 0].invert_yaxis()
         axes[0, 0].plot([], [], color="0.4", linestyle="--", linewidth=1, label="old model on its own gallery (Eq. 2)")
         axes[0, 0].plot([], [], color=COLOURS["new*"], linewidth=1, label="paragon: gallery backfilled")
         figure.legend(loc="outside lower center", ncols=2)
-    return save_figure(figure, scale, "table1_baselines")
+    return save_figure(figure, view.scale, "table1_baselines")
 
 
 def _dots(ax, cells: dict[Pair, Cell], queries: list[str]) -> None:
@@ -77,14 +80,14 @@ def _dots(ax, cells: dict[Pair, Cell], queries: list[str]) -> None:
     ax.set_yticks(range(len(queries)), queries)
 
 
-def plot_tradeoff(scale: str, device: str | None = None, metric: str = "TAR@FAR") -> Figure:
+def plot_tradeoff(view: View, metric: str = "TAR@FAR") -> Figure:
     """Own accuracy (x) against cross accuracy (y) of l2 and BCT, each a curve over lambda; dots are single seeds.
 
     Ringed: the lambda with the highest sum of the two on validation identities. Above the dashed line Eq. 2 holds;
     right of the solid line the new model has lost nothing against the paragon.
     """
     protocol = next(name for name, (_, each) in PROTOCOLS.items() if each == metric)
-    point, cells = HEADLINE[metric], measured("tradeoff", scale, device)
+    point, cells = HEADLINE[metric], view.cells("tradeoff")
     with plt.rc_context(STYLE):
         figure, ax = new_figure(width=4.2, height=3.1)
         old = cells[(*LOWER_BOUND, protocol, metric, point)].mean
@@ -96,7 +99,7 @@ def plot_tradeoff(scale: str, device: str | None = None, metric: str = "TAR@FAR"
         at = f"{metric}={power(point)} (%)"
         ax.set(xlabel=f"own accuracy, {at}", ylabel=f"cross accuracy (new, old), {at}")
         ax.legend()
-    return save_figure(figure, scale, "tradeoff_own_cross")
+    return save_figure(figure, view.scale, "tradeoff_own_cross")
 
 
 def _curve(ax, method: str, cells: dict, where: tuple[str, str, str]) -> None:
@@ -124,20 +127,20 @@ def choose_on_validation(names: list[str], cells: dict, protocol: str, metric: s
 ROWS: tuple[Pair, ...] = tuple(pair for pair in REID_PAIRS if pair not in (LOWER_BOUND, PARAGON))
 
 
-def plot_reid(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+def plot_reid(view: View) -> Figure:
     """mAP of each pair, ours at the left, the paper's at the right, where it has (old, new) only.
 
     Bars are the 95 % interval over seeds of the difference to (old, old), paired by seed. Dashed: (old, old), which
     Eq. 2 asks to beat; solid: the paragon. What lies far to the left is an arrow at the edge with its value.
     """
-    cells = reid_cells(scale, device, lam)
+    cells = reid_cells(view)
     ours = {pair: cells[pair, "mAP", ""] for pair in REID_PAIRS if (pair, "mAP", "") in cells}
     values = {pair: paper_value(TABLE, *pair, PROTOCOL, "mAP") for pair in REID_PAIRS}
     paper = {pair: Cell(value, math.nan, ()) for pair, value in values.items() if value is not None}
     with plt.rc_context(STYLE):
         figure, axes = new_figure(height=2.1, ncols=2, sharey=True)
         for ax, here, title in (
-            (axes[0], ours, f"ours: glyph identities, {scale} scale"),
+            (axes[0], ours, f"ours: glyph identities, {view.scale} scale"),
             (axes[1], paper, "the paper: persons, Market-1501"),
         ):
             _reid_panel(ax, here)
@@ -147,7 +150,7 @@ def plot_reid(scale: str, device: str | None = None, lam: float = 1.0) -> Figure
         axes[0].plot([], [], color="0.4", linestyle="--", linewidth=1, label="(old, old), to be beaten (Eq. 2)")
         axes[0].plot([], [], color=COLOURS["new*"], linewidth=1, label="(new*, new*), paragon")
         figure.legend(loc="outside lower center", ncols=2)
-    return save_figure(figure, scale, "table5_reid")
+    return save_figure(figure, view.scale, "table5_reid")
 
 
 def _reid_panel(ax, cells: dict[Pair, Cell]) -> None:
@@ -178,30 +181,30 @@ EDGE = (-16.0, 14.0)
 """Points of accuracy that the axis shows; what lies beyond is an arrow at the edge with its value."""
 
 
-def plot_robustness(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+def plot_robustness(view: View) -> Figure:
     """Absolute gain of (new, old) over (old, old), the old model being each row's own: right of zero Eq. 2 holds.
 
     Ours: mean over seeds with the 95 % interval of the difference, paired by seed. Rings: the paper's.
     """
-    cells = measured("table7", scale, device)
+    cells = view.cells("table7")
     with plt.rc_context(STYLE):
         figure, axes = new_figure(height=3.3, ncols=2, sharey=True)
         for ax, (protocol, (short, metric)) in zip(axes, PROTOCOLS.items(), strict=True):
             at = (protocol, metric, HEADLINE[metric])
-            _panel(ax, cells, at, lam)
+            _panel(ax, cells, at)
             ax.set(title=short, xlabel=f"gain in {metric}={power(HEADLINE[metric])} (points)")
         axes[0].set_yticks(range(len(CROSS_PAIRS)), [pair_text(pair) for pair in CROSS_PAIRS])
         axes[0].invert_yaxis()
-        axes[0].plot([], [], "o", color=COLOURS["new-bct"], markersize=4, label=f"ours, {scale} scale")
+        axes[0].plot([], [], "o", color=COLOURS["new-bct"], markersize=4, label=f"ours, {view.scale} scale")
         axes[0].plot([], [], "D", color="0.3", markersize=4, markerfacecolor="none", label="the paper")
         figure.legend(loc="outside lower center", ncols=2)
-    return save_figure(figure, scale, "table3_robustness")
+    return save_figure(figure, view.scale, "table3_robustness")
 
 
-def _panel(ax, cells: Mapping[tuple[str, ...], Cell], at: tuple[str, str, str], lam: float) -> None:
+def _panel(ax, cells: Mapping[tuple[str, ...], Cell], at: tuple[str, str, str]) -> None:
     ax.axvline(0, color="0.4", linestyle="--", linewidth=1)
     for row, (query, gallery) in enumerate(CROSS_PAIRS):
-        new = cells.get((with_lambda(query, lam), gallery, *at))
+        new = cells.get((query, gallery, *at))
         if new is not None:
             _mark(ax, row - 0.2, new.minus(cells[gallery, gallery, *at]), "o", COLOURS["new-bct"])
         printed = [paper_value("table7", *pair, *at) for pair in ((query, gallery), (gallery, gallery))]

@@ -1,8 +1,6 @@
-"""Pictures of a small gallery and of what it answers: query, first five answers, the right one framed.
+"""Pictures of what a search finds: the tour's small gallery, and queries of re-identification with their best images.
 
-Images of any pool as they are shown.
-
-Pictures of re-identification: queries and the best images that pairs of models find for them.
+The frame tells a right answer from a wrong one.
 """
 
 import math
@@ -28,9 +26,8 @@ from companion.measure.examples import (
     rank_gallery,
 )
 from companion.measure.reid import TABLE, TASK, bench_reid_protocol
-from companion.pairs import LOWER_BOUND, Pair, pairs_at
-from companion.results import load_rows
-from companion.tables.cells import pair_text
+from companion.pairs import LOWER_BOUND, Pair
+from companion.tables.cells import View, pair_text
 from companion.workbench import Workbench
 
 
@@ -93,15 +90,13 @@ def plot_gallery(bench: Workbench, n_queries: int = N_QUERIES) -> Figure:
     return save_figure(figure, bench.scale, "tour_gallery")
 
 
-def plot_retrieval(
-    scale: str, seed: int | None = None, device: str | None = None, n_queries: int | None = None
-) -> Figure:
+def plot_retrieval(view: View, seed: int | None = None, n_queries: int | None = None) -> Figure:
     """For each query (rows) and each query model (groups) the first answers of the old gallery with their cosines.
 
     From saved results and data alone; n_queries: the first so many, by default all that were saved. The right answer
     is framed; where it is not among those shown, its rank is said.
     """
-    saved = load_retrievals(scale, seed, device, n_queries)
+    saved = load_retrievals(view.scale, seed, view.device, n_queries)
     examples = saved.examples
     width, height = 1.5 + _GROUP * len(PAIRS), _ROW * len(examples.queries)
     with plt.rc_context(STYLE):
@@ -113,7 +108,7 @@ def plot_retrieval(
             left = 1.5 + group * _GROUP
             sheet.word(f"{_KIND[pair[0]]} asks\n{pair_text(pair)}", left, -0.65)
             _answers(sheet, saved, pair, left)
-    return save_figure(figure, scale, "tour_retrieval")
+    return save_figure(figure, view.scale, "tour_retrieval")
 
 
 def _answers(sheet: _Sheet, saved: Retrievals, pair: Pair, left: float) -> None:
@@ -134,20 +129,15 @@ COLUMNS = 2
 """Queries side by side."""
 
 
-def pairs_shown(lam: float = 1.0) -> tuple[Pair, ...]:
-    """The pairs of the picture by the names that their models have in a run at this lambda."""
-    return pairs_at(HIT_PAIRS, lam)
-
-
-def plot_reid_hits(bench: Workbench, lam: float = 1.0, device: str | None = None) -> Figure:
+def plot_reid_hits(bench: Workbench, view: View) -> Figure:
     """For each query a block with a row for each pair of models: the query, a gap, its best gallery images in order.
 
     Framed solid: the query's identity, by another camera; dashed: another identity. From the rows that
-    `reid_hits.save_reid_hits` kept, first seed. device: as for `load_rows`.
+    `measure.reid.save_reid_hits` kept, first seed. bench: at the view's scale, for the pictures.
     """
     bench = bench.for_task(TASK)
-    rows, protocol = load_rows(bench.scale, TABLE, device), bench_reid_protocol(bench)
-    rows, pool = rows[rows["seed"] == rows["seed"].min()], bench.protocols().pool
+    rows, protocol = view.first_seed(TABLE), bench_reid_protocol(bench)
+    pool = bench.protocols().pool
     queries = sorted({int(metric.split()[-1]) for metric in rows["metric"]})
     n_rows = len(HIT_PAIRS) * math.ceil(len(queries) / COLUMNS)
     with plt.rc_context(STYLE):
@@ -155,7 +145,7 @@ def plot_reid_hits(bench: Workbench, lam: float = 1.0, device: str | None = None
         for number, query in enumerate(queries):
             top, column = number // COLUMNS * len(HIT_PAIRS), number % COLUMNS
             axes[top, column].set_title("query, and its best gallery images", loc="left", pad=3)
-            for pair, ax in zip(pairs_shown(lam), axes[top:, column], strict=False):
+            for pair, ax in zip(HIT_PAIRS, axes[top:, column], strict=False):
                 here = rows[(rows["query_model"] == pair[0]) & (rows["gallery_model"] == pair[1])]
                 here = here[here["metric"] == f"hit of {query}"]
                 hits = here.sort_values("operating_point", key=lambda ranks: ranks.astype(int))["value"].astype(int)
@@ -163,7 +153,7 @@ def plot_reid_hits(bench: Workbench, lam: float = 1.0, device: str | None = None
                 _strip(ax, pictures(pool, [query, *hits]), is_right)
                 if column == 0:
                     ax.annotate(
-                        pair_text(pair), (0, 0.5), xytext=(-4, 0), xycoords="axes fraction",
+                        view.text(pair), (0, 0.5), xytext=(-4, 0), xycoords="axes fraction",
                         textcoords="offset points", ha="right", va="center", annotation_clip=False,
                     )  # fmt: skip
         for ax in axes.flat:
@@ -171,9 +161,9 @@ def plot_reid_hits(bench: Workbench, lam: float = 1.0, device: str | None = None
     return save_figure(figure, bench.scale, "reid_hits")
 
 
-def redraw_reid_hits(scale: str) -> Figure:
+def redraw_reid_hits(view: View) -> Figure:
     """`plot_reid_hits` from saved rows and data alone."""
-    return plot_reid_hits(Workbench(scale, device="cpu"))
+    return plot_reid_hits(Workbench(view.scale, device="cpu"), view)
 
 
 def _strip(ax: Axes, images: np.ndarray, is_right: np.ndarray) -> None:

@@ -7,38 +7,39 @@ from matplotlib.figure import Figure
 from bctlib.base.style import COLOURS, STYLE, new_figure, save_figure
 from bctlib.upgrade.serve.steps import ALL_DIMENSIONS, STEPS
 from companion.experiments import APPROXIMATE, BYTES, FLAT, LOOSE, RANDOM, RECALL_10, STRICT, upgrade_name
-from companion.tables.upgrade import Line, line, pairs, practices, upgrade_cells
+from companion.tables.cells import View
+from companion.tables.upgrade import Line, line, pairs, practices
 
 _COLOURS = {"new*": COLOURS["new*"], "new-bct-sys": COLOURS["new-bct-sys"], "new-deep-256d": COLOURS["new-bct-kd"]}
 _KIND_MARKS = {"ivf": ("s", "-"), "hnsw": ("^", "--")}
 _SHOWN = tuple(step for step in STEPS if step != ALL_DIMENSIONS)
 
 
-def plot_live_upgrade(scale: str, device: str | None = None, lam: float = 1.0) -> Figure:
+def plot_live_upgrade(view: View) -> Figure:
     """Above TPIR of classes of day 0 at two operating points; below bytes of all indexes held, and recall@10.
 
     Line: mean over seeds, bars: its 95 % interval; dotted: a threshold for each model's vectors. Storage is that of
     flat indexes relative to day 0; recall that of IVF and HNSW indexes relative to a flat one.
     """
-    cells = upgrade_cells(scale, device, lam)
+    cells = view.cells("upgrade")
     with plt.rc_context(STYLE):
         figure, axes = new_figure(height=4.8, nrows=2, ncols=2, sharex=True)
         for ax, metric, title in ((axes[0, 0], STRICT, "1e-2"), (axes[0, 1], LOOSE, "1e-1")):
-            for name, of in practices(cells, metric, lam).items():
+            for name, of in practices(cells, metric, view).items():
                 apart = "threshold per model" in name
                 _draw(ax, of, _colour(name), ":" if apart else "-", None if apart or metric == LOOSE else name)
             ax.set(ylabel=f"TPIR@FPIR={title} (%)")
         axes[0, 0].plot([], [], color="black", linestyle=":", label="… with a threshold per model")
-        for pair in pairs(lam):
+        for pair in pairs():
             of = line(cells, pair, upgrade_name(FLAT, RANDOM), BYTES)
             if of:
                 first = of[STEPS[0]].mean
                 x = [_SHOWN.index(step) for step in of if step in _SHOWN]
                 values = [of[_SHOWN[at]].mean / first for at in x]
-                dashes = "--" if pair == pairs(lam, True)[-1] else "-"  # where two lines lie on top of each other
+                dashes = "--" if pair == pairs(True)[-1] else "-"  # where two lines lie on top of each other
                 axes[1, 0].plot(x, values, dashes, color=_colour(pair[0]), linewidth=1.3, marker="o", markersize=3)
         axes[1, 0].set(ylabel="bytes of all indexes, day 0 = 1", ylim=(0, None))
-        for pair in pairs(lam, True):
+        for pair in pairs(True):
             for kind in APPROXIMATE:
                 of = line(cells, pair, upgrade_name(kind, RANDOM), RECALL_10)
                 marker, style = _KIND_MARKS[kind]
@@ -51,7 +52,7 @@ def plot_live_upgrade(scale: str, device: str | None = None, lam: float = 1.0) -
             ax.set_xticks(range(len(_SHOWN)), _SHOWN, rotation=30, ha="right")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    return save_figure(figure, scale, "live_upgrade")
+    return save_figure(figure, view.scale, "live_upgrade")
 
 
 def _colour(name: str) -> object:

@@ -1,4 +1,8 @@
-"""What can be reproduced: one entry per target. Adding a target is adding an entry here."""
+"""The words of `./reproduce.sh`: one entry per target, which names the tables (`companion.experiments`) that it makes.
+
+Targets and tables are separate because they are not one to one: a target may make several tables (fig3) or none (tour,
+claims), two may share one (table4, fig2), and it has a notebook, parameters and extra models of its own.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,1 +1,1 @@
-"""What is measured for the paper's tables and figures, one file a protocol."""
+"""Measures behind the paper's tables and figures, one file per protocol."""

@@ -1,10 +1,10 @@
 """Search accuracy while the gallery is backfilled class by class (Appendix B, Fig. 3), in several orders.
 
-Probes are embedded by the query model throughout. At x per cent, the first x per cent of the classes of each gallery,
-in the order of backfill, carry templates of the query model, the others still those of the gallery model. The
-threshold is set anew at each point: one, or one for each model's templates. Values are means over G1 and G2.
+The query model embeds all probes. At x per cent, the first x per cent of each gallery's classes, in the order of
+backfill, have templates by the query model; the others still have those by the gallery model. The threshold is set
+again at each point: one for all templates, or one for each model's. Values are means over G1 and G2.
 
-What a backfill costs: images in the gallery times seconds per image.
+Also what a backfill costs: images in the gallery times seconds per image.
 """
 
 import time

@@ -1,6 +1,6 @@
-"""Measures of one pair of models by Market-1501's protocol (Table 5).
+"""Market-1501's protocol (Table 5): measures of a pair of models, and the best gallery images of a few queries.
 
-The best gallery images of a few queries, kept as results so that they can be shown again without models.
+The images are kept as results, so that the figure needs no models.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from bctlib.data.variants import JUNK, ReidProtocol
 from bctlib.metrics.blocks import unit_rows
 from bctlib.metrics.retrieval import cmc, mean_average_precision, rank_gallery
 from companion.measure.templates import Measurement
-from companion.pairs import Pair
+from companion.pairs import Pair, pairs_at
 from companion.results import save_rows
 from companion.workbench import Workbench
 
@@ -74,15 +74,15 @@ def best_hits(protocol: ReidProtocol, number: int, query: np.ndarray, gallery: n
     return allowed[np.argsort(-scores, kind="stable")[:count]]
 
 
-def save_reid_hits(bench: Workbench, pairs: tuple[Pair, ...], count: int = HITS) -> None:
-    """The best `count` images for `shown_queries` by every pair of models.
+def save_reid_hits(bench: Workbench, pairs: tuple[Pair, ...], lam: float = 1.0, count: int = HITS) -> None:
+    """The best `count` images for `shown_queries` by every pair of models, in a run at lambda `lam`.
 
     One row per hit: metric `hit of <query's position in the pool>`, operating point its rank, value its position in
     the pool, n_behind the number of images that were ranked.
     """
     bench = bench.for_task(TASK)
     protocol, rows = bench_reid_protocol(bench), []
-    for query, gallery in pairs:
+    for query, gallery in pairs_at(pairs, lam):
         features, about = bench.pair_features(query, gallery), bench.about(query, gallery)
         for number in shown_queries(protocol):
             for rank, position in enumerate(best_hits(protocol, number, *features, count), 1):

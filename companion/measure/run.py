@@ -1,12 +1,11 @@
-"""Runs experiments: trains what is missing, measures every pair, saves tidy rows.
+"""Experiments: train the missing models, measure every pair and save tidy rows.
 
-The ways to measure a pair of models: one entry per protocol family; experiments name the one that they use.
-
-What a target would train and how long that should take; nothing is trained here.
+Also plans: which models a target would train, and an estimate of how long that takes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pkgutil import resolve_name
 
 import torch
 
@@ -17,23 +16,10 @@ from bctlib.methods import METHODS
 from bctlib.models import find_model, with_lambda
 from bctlib.training import store
 from companion.experiments import Experiment, find_experiment, find_table
-from companion.measure.backfill import compare_backfill, compare_backfill_orders
-from companion.measure.reid import compare_reid
-from companion.measure.templates import Measurement, compare
-from companion.measure.upgrade import compare_upgrade
+from companion.measure.templates import Measurement
 from companion.pairs import Pair
 from companion.results import point_text, save_rows
 from companion.workbench import Workbench, with_ancestors
-
-MEASURES: dict[str, Callable[[Workbench, str, str, str], list[Measurement]]] = {
-    "templates": compare,
-    "re-identification": compare_reid,
-    "backfill": compare_backfill,
-    "backfill orders": compare_backfill_orders,
-    "live upgrade": compare_upgrade,
-}
-"""Each takes a workbench, the query model, the gallery model and the part of the split."""
-
 
 VALIDATION = " (validation)"
 """Ends the protocol's name where it was measured on validation identities."""
@@ -43,8 +29,8 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
     """Measure all tables of the experiment that `table` belongs to, for each seed, and merge them into the results.
 
     lam: weight of the term that binds new to old in every method that has one; models at another lambda than 1 carry
-    it in their name (`new-bct@0.5`). A seed's rows are saved as soon as the seed is done. A new model whose training
-    diverges is said and left out. Raises UsageError for an unknown table, and for another lambda in an experiment over
+    it in their name (`new-bct@0.5`). A seed's rows are saved as soon as it is complete. A new model that diverges
+    is reported and omitted. Raises UsageError for an unknown table, and for another lambda in an experiment over
     several.
     """
     experiment = find_experiment(table)
@@ -58,7 +44,7 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
 
 
 def train_missing(bench: Workbench, names: tuple[str, ...]) -> set[str]:
-    """Train what is missing; the names of those new models whose loss left the numbers, which the tables go without."""
+    """Train the missing models. Returns the names of the new models that diverged; tables omit them."""
     diverged = set()
     for name in with_ancestors(names):
         try:
@@ -78,7 +64,7 @@ def _measure(
     parts = sorted({part for table in experiment.tables for part in find_table(table).parts})
     trained = [pair for pair in experiment.pairs if not diverged & {with_lambda(name, lam) for name in pair}]
     wanted = [(pair, part) for pair in trained for part in parts]
-    measure, measured = MEASURES[experiment.measure], {}
+    measure, measured = resolve_name(experiment.measure), {}
     with progress.task(f"measures seed {bench.seed}", total=len(wanted), unit="pair") as task:
         for done, (pair, part) in enumerate(wanted, 1):
             query, gallery = (with_lambda(name, lam) for name in pair)

@@ -1,6 +1,7 @@
-"""Distributions of genuine and impostor scores, kept as results so that the figure can be redrawn without models.
+"""Histograms that explain failures, kept as results so that the figures need no models.
 
-How the coordinates of embeddings are distributed: why a ReLU on the new embedding breaks compatibility (Table 3).
+Genuine and impostor scores show why independent models are incompatible; coordinates of embeddings show why a ReLU on
+the new embedding breaks compatibility (Table 3).
 """
 
 import numpy as np

@@ -13,14 +13,13 @@ from bctlib.metrics.identification import identification_points, rank_k_over_gal
 from bctlib.metrics.verification import VerificationScores, verification_points, verification_scores
 from bctlib.metrics.verification import pair_scores as listed_scores
 from bctlib.upgrade.evaluate import evaluate_ijbc
+from companion.results import DISTINCT
 from companion.workbench import Workbench
 
 FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """The paper's four (Table 8) and, because there are enough impostor pairs, 1e-6."""
 FPIRS = (1e-3, 1e-2, 1e-1)
 RANKS = (1, 5)
-DISTINCT = " (no look-alikes)"
-"""Ends the protocol's name in the variant without identities that have a close double."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Tables of partial backfill: accuracy on the way, how straight the way is, and what each order brings first.
+"""Tables of partial backfill: accuracy along the curve, how straight it is, and what each order gains first.
 
-Curves of partial backfill from the results: one row of values per seed, orders averaged within a seed.
+A `Curve` has one row of values per seed; orders are averaged within a seed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bctlib.models import with_lambda
 from companion.experiments import (
     IMAGES,
     LARGEST,
@@ -21,11 +20,12 @@ from companion.experiments import (
     STANDARD,
     STRICT,
     TWO_THRESHOLDS,
+    TableSpec,
     curve_name,
     find_table,
 )
 from companion.results import mean_and_half_width
-from companion.tables.cells import DASH, Cell, measured, not_measured
+from companion.tables.cells import DASH, Cell, View
 
 Cells = Mapping[tuple[str, ...], Cell]
 
@@ -85,18 +85,16 @@ class Curve:
         return Curve(self.per_cent, 100 * (self.values - self.values[:, :1]) / gains, self.seeds)
 
 
-def load_curve(
-    cells: Cells, query: str, galleries: str, orders: Sequence[str], metric: str, lam: float = 1.0
-) -> Curve | None:
+def load_curve(cells: Cells, query: str, galleries: str, orders: Sequence[str], metric: str) -> Curve | None:
     """The curve of a query model on galleries that were embedded by the old model, mean over the orders.
 
-    cells: as `cells.measured` gives them. metric: a TPIR, or IMAGES. None where it was not measured, as of a model
+    cells: as `View.cells` gives them. metric: a TPIR, or IMAGES. None where it was not measured, as of a model
     whose training diverged.
     """
     protocol = LONG_TAILED if metric == IMAGES and galleries == SEARCHED_BY_SIZE else galleries
     curves = []
     for order in orders:
-        where = (with_lambda(query, lam), "old", curve_name(protocol, order), metric)
+        where = (query, "old", curve_name(protocol, order), metric)
         points = {float(key[-1]): cell for key, cell in cells.items() if key[:-1] == where}
         if not points:
             return None
@@ -114,14 +112,6 @@ def own_accuracy(cells: Cells, model: str, galleries: str, metric: str) -> Cell:
     return cells[model, model, galleries, metric, "100"]
 
 
-def curve_cells(table: str, scale: str, device: str | None, lam: float) -> Cells:
-    """The cells of `table`. Raises BctError where nothing was measured at this lambda."""
-    cells = measured(table, scale, device)
-    if not any((with_lambda(query, lam), "old") == key[:2] for key in cells for query in ("new-bct", "new-bct-sys")):
-        raise not_measured(table, lam)
-    return cells
-
-
 STOPS = (0, 10, 20, 50, 100)
 FIRST = 10
 """Per cent of classes, or of images, after which orders are compared."""
@@ -134,42 +124,42 @@ GALLERY_NAMES = {
 }
 
 
-def fig3_tables(scale: str, device: str | None = None, lam: float = 1.0) -> list[tuple[str, pd.DataFrame]]:
+def fig3_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
     """(heading, table) of Fig. 3."""
     return [
-        ("Figure 3: TPIR@FPIR=1e-2 of new queries, % of classes backfilled in random order", along(scale, device, lam)),
+        (f"{spec.heading}: TPIR@FPIR=1e-2 of new queries, % of classes backfilled in random order", along(view)),
         (
-            "Figure 3: does it rise steadily, in proportion, and to the paragon? FPIR=1e-2 unless said",
-            steadiness(scale, device, lam),
+            f"{spec.heading}: does it rise steadily, in proportion, and to the paragon? FPIR=1e-2 unless said",
+            steadiness(view),
         ),
     ]
 
 
-def order_tables(scale: str, device: str | None = None, lam: float = 1.0) -> list[tuple[str, pd.DataFrame]]:
+def order_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
     """(heading, table) of the orders of backfill, for each query model with one threshold and with one per model."""
     return [
-        (f"Orders of backfill, {with_lambda(query, lam)}, {rule}: share of the gain in TPIR@FPIR=1e-2, %", table)
+        (f"{spec.heading}, {view.name(query)}, {rule}: share of the gain in TPIR@FPIR=1e-2, %", table)
         for query in ("new-bct", "new-bct-sys")
         for metric, rule in RULES.items()
-        if (table := orders(query, scale, metric, device, lam)) is not None
+        if (table := orders(query, view, metric)) is not None
     ]
 
 
-def _curves(cells: Cells, lam: float, rules: dict[str, str]) -> Iterator[tuple[str, str, Curve]]:
+def _curves(view: View, cells: Cells, rules: dict[str, str]) -> Iterator[tuple[str, str, Curve]]:
     """(name, metric, mean over random orders) of every query model that was measured, by each metric of `rules`."""
     queries = dict.fromkeys(query for query, gallery in find_table("fig3").pairs if query != gallery)
     for metric, rule in rules.items():
         for query in queries:
-            if curve := load_curve(cells, query, STANDARD, RANDOM_ORDERS, metric, lam):
-                yield f"{with_lambda(query, lam)}, {rule}", metric, curve
+            if curve := load_curve(cells, query, STANDARD, RANDOM_ORDERS, metric):
+                yield f"{view.name(query)}, {rule}", metric, curve
 
 
-def along(scale: str, device: str | None = None, lam: float = 1.0) -> pd.DataFrame:
+def along(view: View) -> pd.DataFrame:
     """TPIR@FPIR=1e-2 at some shares of classes backfilled, and from which share on it beats the old model."""
-    cells = curve_cells("fig3", scale, device, lam)
+    cells = view.cells("fig3")
     old = own_accuracy(cells, "old", STANDARD, STRICT)
     rows = [{"query model": "old, no update"} | {f"{stop} %": DASH for stop in STOPS} | {"0 %": old.text()}]
-    for query, _, curve in _curves(cells, lam, RULES):
+    for query, _, curve in _curves(view, cells, RULES):
         row = {f"{stop} %": curve.at(stop).text() for stop in STOPS}
         rows.append({"query model": query} | row | {"above the old model": above_from(curve, old.mean)})
     return pd.DataFrame(rows).set_index("query model").fillna(DASH)
@@ -183,7 +173,7 @@ def above_from(curve: Curve, value: float) -> str:
     return f"from {curve.per_cent[below[-1] + 1 if len(below) else 0]:.0f} %"
 
 
-def steadiness(scale: str, device: str | None = None, lam: float = 1.0) -> pd.DataFrame:
+def steadiness(view: View) -> pd.DataFrame:
     """What Appendix B says of the curve: that it rises, in proportion, until the paragon is reached.
 
     Largest fall: the steepest step between neighbouring points of the mean curve, in points of TPIR, with the 95 %
@@ -192,9 +182,9 @@ def steadiness(scale: str, device: str | None = None, lam: float = 1.0) -> pd.Da
     per cent of the gain. End: its last point less the independent model's own accuracy, paired by seed. All of this at
     FPIR=1e-2, and with one threshold also at 1e-1. A dash where a curve stays at one value or ends where it began.
     """
-    cells = curve_cells("fig3", scale, device, lam)
+    cells = view.cells("fig3")
     rows = []
-    for query, metric, curve in _curves(cells, lam, RULES | {LOOSE: "one threshold, FPIR=1e-1"}):
+    for query, metric, curve in _curves(view, cells, RULES | {LOOSE: "one threshold, FPIR=1e-1"}):
         steps = [cell_of(column, curve.seeds) for column in np.diff(curve.values, axis=1).T]
         steepest = min(steps, key=lambda step: step.mean)
         falls = sum(step.mean + step.half_width < 0 for step in steps)
@@ -228,24 +218,22 @@ def _off_line(curve: Curve) -> str:
     return f"{distance[np.argmax(np.abs(distance))]:+.1f} % of gain"
 
 
-def orders(
-    query: str, scale: str, metric: str = STRICT, device: str | None = None, lam: float = 1.0
-) -> pd.DataFrame | None:
+def orders(query: str, view: View, metric: str = STRICT) -> pd.DataFrame | None:
     """Share of the gain that the first tenth brings, of the classes and of the images, in each order.
 
     metric: STRICT or TWO_THRESHOLDS. Beside each share the difference to the random order, paired by seed. Shares are
     of the gain on the same galleries; images: how many the first tenth of the classes has. A dash where a seed gains
     nothing; None where the model was not measured.
     """
-    tables = {STANDARD: curve_cells("fig3", scale, device, lam)}
-    tables |= dict.fromkeys((LONG_TAILED, SEARCHED_BY_SIZE), curve_cells("backfill_orders", scale, device, lam))
+    tables = {STANDARD: view.cells("fig3")}
+    tables |= dict.fromkeys((LONG_TAILED, SEARCHED_BY_SIZE), view.cells("backfill_orders"))
     rows = []
     for galleries, cells in tables.items():
         baseline: dict[str, Cell | None] = {}
         for name, members in ORDER_NAMES.items():
-            if (curve := load_curve(cells, query, galleries, members, metric, lam)) is None:
+            if (curve := load_curve(cells, query, galleries, members, metric)) is None:
                 continue
-            images, shares = load_curve(cells, query, galleries, members, IMAGES, lam), curve.gain_shares()
+            images, shares = load_curve(cells, query, galleries, members, IMAGES), curve.gain_shares()
             row = {
                 "galleries, order": f"{GALLERY_NAMES[galleries]}, {name}",
                 "gain": curve.gain.text(sign=True),

@@ -1,6 +1,6 @@
-"""One measured quantity over seeds, and how numbers, pairs and operating points are written.
+"""Measured quantities: a cell over seeds, the view that gives cells, and how numbers, pairs and points are written.
 
-The paper's printed numbers as data, with their table and row (Tables 1 to 5 and 7 to 9; Table 6 has none).
+Also the paper's printed numbers as data, with their table and row (Tables 1 to 5 and 7 to 9; Table 6 has none).
 
 `paper_numbers.csv` has the columns table, query_model, gallery_model, protocol, metric, operating_point, value, note.
 Names are those of the results (`companion.results`), so that the two can be joined; the paper's own models
@@ -18,19 +18,20 @@ direction, query_model first.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
 from bctlib.base.errors import BctError
+from bctlib.base.provenance import provenance
 from bctlib.metrics import is_compatible
-from bctlib.models import find_model
-from companion.experiments import made_by
+from bctlib.models import MODELS, find_model, with_lambda
+from companion.experiments import find_experiment, made_by, own_lambdas
 from companion.pairs import Pair
-from companion.results import load_rows, mean_and_half_width, point_text, summarise
+from companion.results import load_rows, mean_and_half_width, point_text, readable_file, summarise
 
 DASH = "–"
 PROTOCOLS = {"verification": ("1:1", "TAR@FAR"), "identification": ("1:N", "TPIR@FPIR")}
@@ -70,31 +71,90 @@ def pair_text(pair: Pair) -> str:
     return f"({pair[0]}, {pair[1]})"
 
 
+@dataclass(frozen=True)
+class View:
+    """Results at one scale, on one device, of a run at one lambda, with every model under its plain name.
+
+    device: the text of the device column; None takes the one with most seeds (`load_rows`). lam: of the run. Models
+    that name a lambda of their own (`new-bct@10`) keep that name.
+    """
+
+    scale: str
+    device: str | None = None
+    lam: float = 1.0
+
+    @classmethod
+    def here(cls, table: str, scale: str, device: str = "auto", lam: float = 1.0) -> "View":
+        """On this machine if the table has rows of it, otherwise on the device with most seeds."""
+        from bctlib.training.devices import choose_device  # loads torch
+
+        here, path = provenance(str(choose_device(device)))["device"], readable_file(scale, table)
+        found = path and here in set(pd.read_csv(path, usecols=["device"])["device"])
+        return cls(scale, here if found else None, lam)
+
+    def of(self, table: str) -> "View":
+        """This view; at lambda 1 where the table compares several lambdas."""
+        return replace(self, lam=find_experiment(table).lambda_in(self.lam))
+
+    def name(self, model: str) -> str:
+        """The model's name in the results (`new-bct@0.5`)."""
+        return with_lambda(model, self.lam)
+
+    def text(self, pair: Pair) -> str:
+        """The pair as tables and figures write it."""
+        return pair_text((self.name(pair[0]), self.name(pair[1])))
+
+    def rows(self, table: str) -> pd.DataFrame:
+        """`load_rows` without the models of runs at other lambdas, under plain names.
+
+        Raises BctError where the table was not measured at this scale, NotMeasured where it was not at this lambda.
+        """
+        known = {self.name(model): model for model in MODELS} | {name: name for name in own_lambdas(table)}
+        rows = load_rows(self.scale, table, self.device)
+        rows = rows[rows["query_model"].isin(known) & rows["gallery_model"].isin(known)]
+        rows = rows.assign(**{side: rows[side].map(known) for side in ("query_model", "gallery_model")})
+        if not any(map(_has_lambda, {*rows["query_model"], *rows["gallery_model"]})):
+            raise not_measured(table, self.lam)
+        return rows
+
+    def first_seed(self, table: str) -> pd.DataFrame:
+        """Those rows that are of the run's first seed: the first that has a model with a lambda."""
+        rows = self.rows(table)
+        names = rows["query_model"].map(_has_lambda) | rows["gallery_model"].map(_has_lambda)
+        return rows[rows["seed"] == rows["seed"][names].min()]
+
+    def cells(self, table: str) -> "MeasuredCells":
+        """Every cell by (query model, gallery model, protocol, metric, operating point). Raises as `rows` does."""
+        names = ["query_model", "gallery_model", "protocol", "metric", "operating_point"]
+        cells = {
+            tuple(row[name] for name in names): Cell(row["mean"], row["half_width"], row["values"], row["seeds"])
+            for row in summarise(self.rows(table)).to_dict("records")
+        }
+        return MeasuredCells(table, self, cells)
+
+
+DESK = View("desk")
+"""The committed results, which come with the project."""
+
+
+def _has_lambda(model: str) -> bool:
+    return find_model(model).old is not None
+
+
 class MeasuredCells(dict[tuple[str, ...], Cell]):
     """The cells of a table; raises NotMeasured, naming table and pair, where one is asked for that is not there."""
 
-    def __init__(self, table: str, scale: str, cells: Mapping[tuple[str, ...], Cell]):
+    def __init__(self, table: str, view: View, cells: Mapping[tuple[str, ...], Cell]):
         super().__init__(cells)
-        self.table, self.scale = table, scale
+        self.table, self.view = table, view
 
     def __missing__(self, key: tuple[str, ...]) -> Cell:
         query, gallery, *_, metric, point = key
-        what = f"{metric} {point}".strip()
+        what, scale = f"{metric} {point}".strip(), self.view.scale
         raise NotMeasured(
-            f"{self.table} has no {what} of {pair_text((query, gallery))} at {self.scale} scale: "
-            f"run `./reproduce.sh {made_by(self.table)} --scale {self.scale}` first, if no training diverged"
+            f"{self.table} has no {what} of {self.view.text((query, gallery))} at {scale} scale: "
+            f"run `./reproduce.sh {made_by(self.table)} --scale {scale}` first, if no training diverged"
         )
-
-
-def measured(table: str, scale: str, device: str | None = None) -> MeasuredCells:
-    """Every cell of a table by (query model, gallery model, protocol, metric, operating point)."""
-    names = ["query_model", "gallery_model", "protocol", "metric", "operating_point"]
-    summary = summarise(load_rows(scale, table, device))
-    cells = {
-        tuple(row[name] for name in names): Cell(row["mean"], row["half_width"], row["values"], row["seeds"])
-        for row in summary.to_dict("records")
-    }
-    return MeasuredCells(table, scale, cells)
 
 
 class NotMeasured(BctError):
@@ -106,18 +166,6 @@ def not_measured(table: str, lam: float) -> NotMeasured:
     return NotMeasured(
         f"{table} was not measured at lambda {lam:g}: run `./reproduce.sh {made_by(table)} -p lam {lam:g}` first"
     )
-
-
-def first_seed(rows: pd.DataFrame, pairs: Sequence[Pair], table: str, lam: float) -> pd.DataFrame:
-    """Those rows that are of the first seed of a run at this lambda.
-
-    pairs: by their names at this lambda. Raises NotMeasured where none of those that have a lambda is there.
-    """
-    bound = {pair for pair in pairs if any(find_model(name).old for name in pair)}
-    there = [pair in bound for pair in zip(rows["query_model"], rows["gallery_model"], strict=True)]
-    if not any(there):
-        raise not_measured(table, lam)
-    return rows[rows["seed"] == rows["seed"][there].min()]
 
 
 def number(value: float | None, digits: int = 1) -> str:

@@ -1,7 +1,4 @@
-"""Speed of a live upgrade on one machine, and what it would cost for large galleries.
-
-The tables of the tour: hits of the examples and of many searches, and what a backfill would cost.
-"""
+"""Tables of costs and of the tour: speed on one machine, costs of large galleries, hits of the examples."""
 
 import numpy as np
 import pandas as pd
@@ -29,23 +26,21 @@ from companion.measure.speed import (
     STEPS_OF,
 )
 from companion.results import load_rows
-from companion.tables.cells import DASH, measured, pair_text
+from companion.tables.cells import DASH, View, pair_text
 from companion.workbench import Workbench
 
 _TIME_UNITS = (("years", 365.25 * 86400), ("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
 
 
-def hits_table(
-    scale: str, seed: int | None = None, device: str | None = None, n_queries: int | None = None
-) -> pd.DataFrame:
+def hits_table(view: View, seed: int | None = None, n_queries: int | None = None) -> pd.DataFrame:
     """How often the first answer is right: among the examples shown, in their gallery, in the whole 1:N protocol.
 
     The examples are of one seed, by default the first, and the first n_queries of all that were saved; shares are in
     per cent, means over the seeds in the results.
     The last row is what guessing would give.
     """
-    saved = load_retrievals(scale, seed, device, n_queries)
-    examples, shares = saved.examples, measured(TABLE, scale, device)
+    saved = load_retrievals(view.scale, seed, view.device, n_queries)
+    examples, shares = saved.examples, view.cells(TABLE)
     n_gallery, n_shown = len(examples.gallery), len(examples.queries)
     sizes = [gallery.size for gallery in saved.protocols.identification.galleries]
     names = (

@@ -9,7 +9,7 @@ import pandas as pd
 from bctlib.base.errors import BctError
 from bctlib.base.files import replace_atomically
 from bctlib.base.locations import PROJECT
-from companion.tables.cells import PROTOCOLS
+from companion.tables.cells import PROTOCOLS, View
 from companion.tables.claims.ledger import highlights_section, ledger_section
 from companion.tables.pairs import compatibility_table
 from companion.tables.tables import markdown, provenance_text
@@ -19,12 +19,12 @@ def results_section(scale: str = "desk") -> str:
     """Tables 1b and 1c side by side, with where the numbers come from."""
     halves = []
     for protocol, (name, metric) in PROTOCOLS.items():
-        table = compatibility_table("table1", scale, protocol)
+        table = compatibility_table("table1", View(scale), protocol)
         half = table[[metric, "paper", "Eq. 2", "update gain", "paper: gain"]]
         halves.append(half.rename(columns={metric: f"{name} {metric}", "paper": f"{name} paper"}))
     both = pd.concat(halves, axis=1)
     both.index.name = "(query, gallery)"
-    return f"{markdown(both)}\n\n*In per cent; {provenance_text('table1', scale)}.*"
+    return f"{markdown(both)}\n\n*In per cent; {provenance_text('table1', View(scale))}.*"
 
 
 def with_section(text: str, name: str, section: str, path: Path = PROJECT / "README.md") -> str:

@@ -6,11 +6,10 @@ import pandas as pd
 
 from bctlib.data.paper.market1501 import PUBLISHED
 from bctlib.metrics import update_gain
-from bctlib.models import with_lambda
-from companion.experiments import find_table
+from companion.experiments import TableSpec, find_table
 from companion.measure.reid import PROTOCOL, bench_reid_protocol
 from companion.pairs import LOWER_BOUND, PARAGON, REID_PAIRS, Pair
-from companion.tables.cells import DASH, Cell, compatible_text, measured, not_measured, number, pair_text, paper_value
+from companion.tables.cells import DASH, Cell, View, compatible_text, number, paper_value
 from companion.workbench import Workbench
 
 TABLE = "table5"
@@ -29,52 +28,41 @@ def direction(pair: Pair) -> str:
     return "new gallery" if query == LOWER_BOUND[0] else "new query"
 
 
-def reid_cells(scale: str, device: str | None = None, lam: float = 1.0) -> dict[tuple[Pair, str, str], Cell]:
-    """Every measured cell of Table 5 by (pair as the table lists it, metric, operating point).
-
-    Raises BctError where nothing was measured at this lambda.
-    """
-    cells = measured(TABLE, scale, device)
-    found = {}
-    for pair in REID_PAIRS:
-        names = tuple(with_lambda(name, lam) for name in pair)
-        for metric, points in find_table(TABLE).points.items():
-            for point in points:
-                if (*names, PROTOCOL, metric, point) in cells:
-                    found[pair, metric, point] = cells[(*names, PROTOCOL, metric, point)]
-    if lam != 1 and all(pair == tuple(with_lambda(name, lam) for name in pair) for pair, *_ in found):
-        raise not_measured(TABLE, lam)
-    return found
+def reid_cells(view: View) -> dict[tuple[Pair, str, str], Cell]:
+    """Every measured cell of Table 5 by (pair, metric, operating point). Raises as `View.cells` does."""
+    cells = view.cells(TABLE)
+    points = [(metric, point) for metric, points in find_table(TABLE).points.items() for point in points]
+    keys = {(pair, *at): (*pair, PROTOCOL, *at) for pair in REID_PAIRS for at in points}
+    return {short: cells[key] for short, key in keys.items() if key in cells}
 
 
-def reid_tables(scale: str, device: str | None = None, lam: float = 1.0) -> list[tuple[str, pd.DataFrame]]:
+def reid_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
     """(heading, table) for all that Table 5 is shown as."""
     return [
-        ("Table 5: re-identification, %", reid_table(scale, device, lam)),
-        ("Gain over (old, old) at every measure, paired by seed, points", reid_gains_table(scale, device, lam)),
-        ("Cost of compatibility, and the two directions against each other, %", contrast_table(scale, device, lam)),
+        (f"{spec.heading}: re-identification, %", reid_table(view)),
+        ("Gain over (old, old) at every measure, paired by seed, points", reid_gains_table(view)),
+        ("Cost of compatibility, and the two directions against each other, %", contrast_table(view)),
     ]
 
 
-def reid_table(scale: str, device: str | None = None, lam: float = 1.0) -> pd.DataFrame:
+def reid_table(view: View) -> pd.DataFrame:
     """Table 5: mAP both ways and CMC-1, verdict of Eq. 2, update gain (Eq. 9) and absolute gain, ours and the paper's.
 
     In per cent, means over seeds with a 95 % interval (Student's t). Both directions are held against (old, old), as
     the paper does; the interval of the absolute gain is of the difference to it, paired by seed. Update gains are of
-    the mean mAP, a dash where it fails Eq. 2. Raises BctError where nothing was measured at this lambda.
+    the mean mAP, a dash where it fails Eq. 2. Raises as `View.cells` does.
     """
-    cells = reid_cells(scale, device, lam)
-    rows = [_row(pair, cells, lam) for pair in REID_PAIRS if (pair, "mAP", "") in cells]
+    cells = reid_cells(view)
+    rows = [{"pair": view.text(pair)} | _row(pair, cells) for pair in REID_PAIRS if (pair, "mAP", "") in cells]
     return pd.DataFrame(rows).set_index("pair")
 
 
-def _row(pair: Pair, cells: dict[tuple[Pair, str, str], Cell], lam: float) -> dict[str, str]:
+def _row(pair: Pair, cells: dict[tuple[Pair, str, str], Cell]) -> dict[str, str]:
     names = ("mAP", "compatible", "update_gain", "absolute_gain")
     printed = {name: paper_value(TABLE, *pair, PROTOCOL, name) for name in names}
     cell, lower, cross = cells[pair, "mAP", ""], cells[LOWER_BOUND, "mAP", ""], pair[0] != pair[1]
     gain = update_gain(cell.mean, lower.mean, cells[PARAGON, "mAP", ""].mean) if cross else math.nan
     return {
-        "pair": pair_text(tuple(with_lambda(name, lam) for name in pair)),
         "direction": direction(pair),
         "mAP": cell.text(),
         "paper": number(printed["mAP"]),
@@ -89,17 +77,17 @@ def _row(pair: Pair, cells: dict[tuple[Pair, str, str], Cell], lam: float) -> di
     }
 
 
-def contrast_table(scale: str, device: str | None = None, lam: float = 1.0) -> pd.DataFrame:
+def contrast_table(view: View) -> pd.DataFrame:
     """What compatibility costs the new model, and which direction serves better: differences of mAP and CMC-1.
 
     In points, paired by seed, beside the paper's. Pairs whose training diverged are left out.
     """
-    cells, rows = reid_cells(scale, device, lam), []
+    cells, rows = reid_cells(view), []
     for first, second in CONTRASTS:
         for (metric, point), of in {("mAP", ""): "mAP", ("cmc", "1"): "CMC-1"}.items():
             both = [cells.get((pair, metric, point)) for pair in (first, second)]
             printed = [paper_value(TABLE, *pair, PROTOCOL, metric, point) for pair in (first, second)]
-            texts = [pair_text(tuple(with_lambda(name, lam) for name in pair)) for pair in (first, second)]
+            texts = [view.text(pair) for pair in (first, second)]
             if None not in both:
                 rows.append(
                     {
@@ -115,12 +103,12 @@ def contrast_table(scale: str, device: str | None = None, lam: float = 1.0) -> p
     return pd.DataFrame(rows, columns=columns).set_index("difference")
 
 
-def reid_gains_table(scale: str, device: str | None = None, lam: float = 1.0) -> pd.DataFrame:
+def reid_gains_table(view: View) -> pd.DataFrame:
     """Gain over (old, old) of every other pair at every measure of Table 5, paired by seed, in points."""
-    cells = reid_cells(scale, device, lam)
+    cells = reid_cells(view)
     measures = [(metric, point) for metric, points in find_table(TABLE).points.items() for point in points]
     rows = {
-        pair_text(tuple(with_lambda(name, lam) for name in pair)): {
+        view.text(pair): {
             "CMC-" + point if metric == "cmc" else metric: cells[pair, metric, point]
             .minus(cells[LOWER_BOUND, metric, point])
             .text(sign=True)

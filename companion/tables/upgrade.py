@@ -1,13 +1,13 @@
-"""Tables of the live upgrade: accuracy, what is held and embedded, recall and prototypes at every step.
+"""Tables of the live upgrade: accuracy, storage, embedded images, recall and prototypes at every step.
 
-The live upgrade from the results: cells by step, and the lines that tables and figures show.
+A `Line` is one quantity by step; the figure of the upgrade draws the same lines.
 """
 
 from collections.abc import Mapping
 
 import pandas as pd
 
-from bctlib.models import find_model, with_lambda
+from bctlib.models import find_model
 from bctlib.upgrade.serve.steps import DAY_0, END, NEW_ITEMS, STEPS
 from companion.experiments import (
     ADDED,
@@ -25,33 +25,24 @@ from companion.experiments import (
     RECALL_1,
     RECALL_10,
     STRICT,
-    TABLE,
     TEMPERATURE,
     TOMBSTONES,
     TWO_THRESHOLDS,
     UPGRADE_PAIRS,
+    TableSpec,
     upgrade_name,
 )
 from companion.pairs import Pair
-from companion.tables.cells import DASH, Cell, measured, not_measured
+from companion.tables.cells import DASH, Cell, View
 
 Cells = Mapping[tuple[str, ...], Cell]
 Line = dict[str, Cell]
 """A quantity by step."""
 
 
-def upgrade_cells(scale: str, device: str | None = None, lam: float = 1.0) -> Cells:
-    """The cells of the table. Raises BctError where nothing was measured at this lambda."""
-    cells = measured(TABLE, scale, device)
-    if not any(pair == key[:2] for key in cells for pair in pairs(lam, True)):
-        raise not_measured(TABLE, lam)
-    return cells
-
-
-def pairs(lam: float = 1.0, compatible: bool | None = None) -> list[Pair]:
-    """(new model, old model) by their names at this lambda: all, the compatible ones, or the others."""
-    chosen = [(q, g) for q, g in UPGRADE_PAIRS if compatible is None or (find_model(q).old == g) == compatible]
-    return [(with_lambda(query, lam), gallery) for query, gallery in chosen]
+def pairs(compatible: bool | None = None) -> list[Pair]:
+    """(new model, old model): all, the compatible ones, or the others."""
+    return [(q, g) for q, g in UPGRADE_PAIRS if compatible is None or (find_model(q).old == g) == compatible]
 
 
 def line(cells: Cells, pair: Pair, protocol: str, metric: str) -> Line:
@@ -59,15 +50,15 @@ def line(cells: Cells, pair: Pair, protocol: str, metric: str) -> Line:
     return {step: cells[key] for step in STEPS if (key := (*pair, protocol, metric, step)) in cells}
 
 
-def practices(cells: Cells, metric: str, lam: float = 1.0, order: str = RANDOM, ending: str = "") -> dict[str, Line]:
+def practices(cells: Cells, metric: str, view: View, order: str = RANDOM, ending: str = "") -> dict[str, Line]:
     """An accuracy of flat indexes by practice: the incompatible model by dual write, the others in one index.
 
     At the strict operating point also with a threshold for each model's vectors. ending: of the metric's name.
     """
     lines = {}
-    for query, gallery in [*pairs(lam, False), *pairs(lam, True)]:
-        mixed = (query, gallery) in pairs(lam, True)
-        name = f"{query}, one index" if mixed else f"{query}, dual write"
+    for query, gallery in [*pairs(False), *pairs(True)]:
+        mixed = (query, gallery) in pairs(True)
+        name = f"{view.name(query)}, {'one index' if mixed else 'dual write'}"
         protocol = upgrade_name(FLAT, order if mixed else RANDOM)
         lines[name] = line(cells, (query, gallery), protocol, metric + ending)
         if mixed and metric == STRICT:
@@ -80,19 +71,19 @@ LESS = "… less dual write"
 _TITLES = {STRICT: "TPIR@FPIR=1e-2", LOOSE: "TPIR@FPIR=1e-1", RANK: "rank 1"}
 
 
-def upgrade_tables(scale: str, device: str | None = None, lam: float = 1.0) -> list[tuple[str, pd.DataFrame]]:
+def upgrade_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
     """(heading, table) of everything that is the same on every machine."""
-    cells = upgrade_cells(scale, device, lam)
+    cells = view.cells(spec.name)
     found = [
-        (f"Live upgrade, {title}, classes of day 0, backfilled in random order, %", accuracy(cells, metric, lam))
+        (f"{spec.heading}, {title}, classes of day 0, backfilled in random order, %", accuracy(cells, metric, view))
         for metric, title in _TITLES.items()
     ]
     found += [
-        (f"Live upgrade, {_TITLES[STRICT]}, the same with the largest classes first, %", largest_first(cells, lam)),
-        (f"Live upgrade, {_TITLES[LOOSE]}, classes added after the new model came, %", added_classes(cells, lam)),
-        ("Live upgrade, what is held and done, G1 and G2 on average", held(cells, lam)),
-        ("Live upgrade, what approximate indexes find of what a flat one finds, %", recalls(cells, lam)),
-        ("Prototypes by average and by attention, %", prototypes(cells, lam)),
+        (f"{spec.heading}, {_TITLES[STRICT]}, the same with the largest classes first, %", largest_first(cells, view)),
+        (f"{spec.heading}, {_TITLES[LOOSE]}, classes added after the new model came, %", added_classes(cells, view)),
+        (f"{spec.heading}, what is held and done, G1 and G2 on average", held(cells, view)),
+        (f"{spec.heading}, what approximate indexes find of what a flat one finds, %", recalls(cells, view)),
+        ("Prototypes by average and by attention, %", prototypes(cells, view)),
     ]
     return [(heading, table) for heading, table in found if len(table)]
 
@@ -107,9 +98,9 @@ def _texts(of: Line, digits: int = 1, sign: bool = False) -> dict[str, str]:
     return {step: cell.text(digits, sign) for step, cell in of.items()}
 
 
-def accuracy(cells: Cells, metric: str, lam: float = 1.0, ending: str = "") -> pd.DataFrame:
+def accuracy(cells: Cells, metric: str, view: View, ending: str = "") -> pd.DataFrame:
     """An accuracy at each step, by practice; below each line of one index its difference to dual write, by seed."""
-    lines = practices(cells, metric, lam, ending=ending)
+    lines = practices(cells, metric, view, ending=ending)
     dual = {name: each for name, each in lines.items() if name.endswith("dual write")}
     rows: dict[str, dict[str, str]] = {}
     for name, each in lines.items():
@@ -120,36 +111,38 @@ def accuracy(cells: Cells, metric: str, lam: float = 1.0, ending: str = "") -> p
     return _table(rows, "model, practice")
 
 
-def largest_first(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
+def largest_first(cells: Cells, view: View) -> pd.DataFrame:
     """At the strict operating point, with one threshold and with one for each model's vectors."""
-    lines = practices(cells, STRICT, lam, LARGEST)
+    lines = practices(cells, STRICT, view, LARGEST)
     return _table({name: _texts(each) for name, each in lines.items() if "one index" in name}, "model, practice")
 
 
-def added_classes(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
+def added_classes(cells: Cells, view: View) -> pd.DataFrame:
     return _table(
-        {name: _texts(each) for name, each in practices(cells, LOOSE, lam, ending=ADDED).items()}, "model, practice"
+        {name: _texts(each) for name, each in practices(cells, LOOSE, view, ending=ADDED).items()}, "model, practice"
     )
 
 
-def held(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
+def held(cells: Cells, view: View) -> pd.DataFrame:
     """Megabytes of all indexes that are held, images embedded and vectors inserted since day 0, tombstones."""
     rows: dict[str, dict[str, str]] = {}
-    for pair in [*pairs(lam, False), *pairs(lam, True)]:
+    for pair in [*pairs(False), *pairs(True)]:
         for kind in (FLAT, *APPROXIMATE):
             for metric, digits, unit in ((BYTES, 2, 1e6), (EMBEDDED, 0, 1), (INSERTED, 0, 1), (TOMBSTONES, 0, 1)):
                 of = line(cells, pair, upgrade_name(kind, RANDOM), metric)
                 if (metric == EMBEDDED and kind != FLAT) or not any(cell.mean for cell in of.values()):
                     continue
                 name = metric.replace("bytes", "megabytes")
-                rows[f"{pair[0]}, {kind}, {name}"] = {s: f"{c.mean / unit:,.{digits}f}" for s, c in of.items()}
+                rows[f"{view.name(pair[0])}, {kind}, {name}"] = {
+                    s: f"{c.mean / unit:,.{digits}f}" for s, c in of.items()
+                }
     return _table(rows, "model, kind, quantity")
 
 
-def recalls(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
+def recalls(cells: Cells, view: View) -> pd.DataFrame:
     rows = {
-        f"{pair[0]}, {kind}, {metric.split()[0]}": _texts(each, 2)
-        for pair in pairs(lam, True)
+        f"{view.name(pair[0])}, {kind}, {metric.split()[0]}": _texts(each, 2)
+        for pair in pairs(True)
         for kind in APPROXIMATE
         for metric in (RECALL_1, RECALL_10)
         if (each := line(cells, pair, upgrade_name(kind, RANDOM), metric))
@@ -157,16 +150,16 @@ def recalls(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
     return _table(rows, "model, kind, recall")
 
 
-def prototypes(cells: Cells, lam: float = 1.0) -> pd.DataFrame:
+def prototypes(cells: Cells, view: View) -> pd.DataFrame:
     """Both kinds at each step, and what attention adds, paired by seed."""
     rows = {}
-    for pair in pairs(lam, True):
+    for pair in pairs(True):
         chosen = line(cells, pair, ATTENTION, TEMPERATURE)
         for metric, title in _TITLES.items():
             average, attention = (line(cells, pair, kind, metric) for kind in (AVERAGE, ATTENTION))
             for step in (DAY_0, NEW_ITEMS, END):
                 if step in average and step in attention:
-                    rows[f"{pair[0]}, {title}, {step}"] = {
+                    rows[f"{view.name(pair[0])}, {title}, {step}"] = {
                         "average": average[step].text(),
                         "attention": attention[step].text(),
                         "attention less average": attention[step].minus(average[step]).text(2, sign=True),

@@ -13,13 +13,14 @@ from companion.experiments import find_table
 from companion.figures import claims
 from companion.measure import templates
 from companion.results import save_rows
+from companion.tables.cells import View
 from companion.tables.claims import ledger, quantities
 from companion.tables.claims.claim_list import CLAIMS
 from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, VERDICTS, Results, judge
 from companion.tables.claims.quantities import (
     BACKFILL,
+    DISTINCT,
     IDENTIFICATION,
-    NO_LOOKALIKES,
     VERIFICATION,
     Accuracy,
     Highest,
@@ -207,7 +208,7 @@ def test_every_table_and_figure_with_numbers_has_a_claim(place):
 
 def test_both_protocols_are_the_papers_headline_points():
     assert (VERIFICATION.words, IDENTIFICATION.words) == ("1:1 TAR@FAR=1e-4", "1:N TPIR@FPIR=1e-2")
-    assert NO_LOOKALIKES == templates.DISTINCT
+    assert DISTINCT == templates.DISTINCT
 
 
 def test_margins_are_positive_on_the_side_claimed(results):
@@ -220,7 +221,7 @@ def test_margins_are_positive_on_the_side_claimed(results):
 
 def test_the_figure_is_drawn_from_whatever_is_measured(results):
     save_rows(rows(("new*", "old"), by_seed(0, 0, 0)), "smoke", "table8")
-    claims.plot_claims("smoke")
+    claims.plot_claims(View("smoke"))
     assert (results / "figures/smoke/claims.png").exists()
 
 

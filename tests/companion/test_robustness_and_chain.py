@@ -13,7 +13,7 @@ from companion.figures import chain, dots
 from companion.measure.scores import best_non_negative_cosine, unit_rows
 from companion.results import save_rows
 from companion.tables import cells, pairs
-from companion.tables.cells import paper_value
+from companion.tables.cells import View, paper_value
 
 PROTOCOLS = {"TAR@FAR": "verification", "TPIR@FPIR": "identification", "rank": "identification"}
 
@@ -57,7 +57,7 @@ def from_paper(table: str):
 @pytest.mark.parametrize("protocol", ["verification", "identification"])
 def test_the_papers_accuracies_give_the_papers_gains_of_table_3(protocol):
     save("table3", from_paper("table3"))
-    table = pairs.compatibility_table("table3", "smoke", protocol)
+    table = pairs.compatibility_table("table3", View("smoke"), protocol)
     for query, gallery in (("new-deep", "old"), ("new-deep-256d", "old")):
         row = table.loc[f"({query}, {gallery})"]
         assert float(row["update gain"]) == pytest.approx(float(row["paper: gain"]), abs=0.1)
@@ -70,7 +70,7 @@ def test_the_papers_accuracies_give_the_papers_gains_of_table_3(protocol):
 @pytest.mark.parametrize("protocol", ["verification", "identification"])
 def test_both_denominators_of_table_4_give_the_gains_that_are_known(protocol):
     save("table4", from_paper("table4"))
-    gains = pairs.chain_gains("smoke", protocol)
+    gains = pairs.chain_gains(View("smoke"), protocol)
     for pair in gains.index:
         printed = float(gains.loc[pair, "paper, printed"])
         assert float(gains.loc[pair, "ours, as the paper divides"]) == pytest.approx(printed, abs=0.1)
@@ -81,7 +81,7 @@ def test_both_denominators_of_table_4_give_the_gains_that_are_known(protocol):
 
 def test_gaps_of_paragons_are_taken_from_the_version_before_as_printed():
     save("table4", from_paper("table4"))
-    table = pairs.compatibility_table("table4", "smoke", "identification")
+    table = pairs.compatibility_table("table4", View("smoke"), "identification")
     assert table.loc["(phi2*, phi2*)", "absolute gain"].startswith("+36.8")  # 59.34 - 22.57, printed 36.77
     assert table.loc["(phi3*, phi3*)", "absolute gain"].startswith("+17.5")  # 76.88 - 59.34
     assert table.loc["(phi2, phi2)", "absolute gain"] == "–"
@@ -92,7 +92,7 @@ def test_a_diverged_seed_leaves_the_others_paired():
         return 50.0 + 10 * seed + (5.0 if query.startswith("new") else 0.0)
 
     save("table3", value, drop={("new-from-softmax", 1)})
-    table = pairs.compatibility_table("table3", "smoke", "verification")
+    table = pairs.compatibility_table("table3", View("smoke"), "verification")
     assert table.loc["(new-from-softmax, old-softmax)", "absolute gain"] == "+5.0 ± 0.0"
     assert table.loc["(new-from-softmax, old-softmax)", "Eq. 2"] == "yes"
 
@@ -104,17 +104,17 @@ def test_a_matrix_has_queries_down_and_galleries_across():
         return 10.0 * names.index(query) + names.index(gallery)
 
     save("long_chain", value)
-    matrix = pairs.matrix_table("long_chain", "smoke", "verification")
+    matrix = pairs.matrix_table("long_chain", View("smoke"), "verification")
     assert matrix.shape == (CHAIN_LENGTH, CHAIN_LENGTH)
     assert matrix.loc["chain3", "chain2"] == "21.0 ± 0.0"
-    assert chain.plot_long_chain("smoke") is not None
+    assert chain.plot_long_chain(View("smoke")) is not None
 
 
 def test_figures_of_a_whole_table_draw(folders):
     save("table7", from_paper("table7"))
-    dots.plot_robustness("smoke")
+    dots.plot_robustness(View("smoke"))
     save("table4", from_paper("table4"))
-    chain.plot_fig2("smoke")
+    chain.plot_fig2(View("smoke"))
     drawn = {path.name for path in (folders / "figures/smoke").iterdir()}
     assert drawn == {f"{name}.{kind}" for name in ("table3_robustness", "fig2_chain") for kind in ("pdf", "png")}
 

@@ -14,6 +14,7 @@ from companion.measure import examples
 from companion.measure.backfill import backfill_seconds
 from companion.results import load_rows
 from companion.tables import costs
+from companion.tables.cells import View
 from companion.workbench import Workbench
 
 
@@ -134,7 +135,7 @@ def test_saved_examples_and_hits_by_hand(bench):
     assert np.array_equal(saved.cosines["old", "old"], same)
     next_one = (saved.examples.query_identity[:, None] + 1) % 24 == saved.examples.gallery_identity
     assert np.array_equal(saved.cosines["new*", "old"], next_one)
-    table = costs.hits_table("smoke")
+    table = costs.hits_table(View("smoke"))
     assert table.loc["(new-bct-sys, old)"].tolist() == ["5 of 5", "100.0", "100.0"]
     # Of 16 in the small gallery; of 12 in each of the two galleries.
     assert table.loc["guessing"].tolist() == ["–", "6.2", "8.3"]
@@ -143,8 +144,8 @@ def test_saved_examples_and_hits_by_hand(bench):
 def test_fewer_queries_than_were_saved_are_shown_when_asked_for(bench):
     examples.save_examples(bench, 5)
     examples.save_examples(bench, 3)  # results are only added to
-    assert costs.hits_table("smoke").loc["(old, old)"].iloc[0] == "5 of 5"
-    table = costs.hits_table("smoke", n_queries=3)
+    assert costs.hits_table(View("smoke")).loc["(old, old)"].iloc[0] == "5 of 5"
+    table = costs.hits_table(View("smoke"), n_queries=3)
     assert table.loc["(old, old)"].iloc[0] == "3 of 3" and table.columns[0] == "the 3 shown"
     every, few = (examples.load_retrievals("smoke", n_queries=n) for n in (None, 3))
     assert few.examples.queries.tolist() == every.examples.queries[:3].tolist()
@@ -163,7 +164,7 @@ def test_the_figure_is_redrawn_from_results_with_the_same_bytes(bench, tmp_path)
     examples.save_examples(bench, 2)
     drawn = []
     for _ in range(2):
-        hits.plot_retrieval("smoke")
+        hits.plot_retrieval(View("smoke"))
         drawn.append([(tmp_path / "figures/smoke" / f"tour_retrieval.{kind}").read_bytes() for kind in ("pdf", "png")])
     assert drawn[0] == drawn[1]
 

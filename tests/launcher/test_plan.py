@@ -68,8 +68,12 @@ def test_every_experiment_of_a_notebook_belongs_to_its_targets(target):
 
 def test_the_tables_of_lambdas_of_their_own_are_shown_at_those(monkeypatch):
     from companion.tables import tables
+    from companion.tables.cells import View
 
     for table in ("tradeoff", "stronger"):
-        ((_, plain),), ((_, other),) = tables.tables_of(table, "desk"), tables.tables_of(table, "desk", lam=0.5)
+        ((_, plain),), ((_, other),) = (
+            tables.tables_of(table, View("desk")),
+            tables.tables_of(table, View("desk", lam=0.5)),
+        )
         assert plain.equals(other)
     assert find_target("tradeoff").optional

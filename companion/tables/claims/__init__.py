@@ -1,5 +1,5 @@
-"""The ledger of the paper's claims: what it states, the test that decides each statement, and the verdict here.
+"""The ledger of the paper's claims: each statement, the test that decides it, and the verdict here.
 
-`claim_list` is the list, `comparisons` the few tests, `verdicts` the one rule, `ledger` the tables and the text. All of
-it reads committed results only and imports no torch.
+`claim_list` is the list, `quantities` holds quantities and tests, `ledger` the verdict rule, the tables and the text.
+All of it reads committed results only and imports no torch.
 """

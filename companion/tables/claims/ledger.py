@@ -1,11 +1,9 @@
 """The ledger: every claim with its test, its effect and its verdict at one scale, from committed results.
 
-The verdict rule, one for all claims.
-
-The effect is the mean over seeds, its interval 95 % by Student's t over seeds. A claim `holds` where the interval lies
-wholly on the side claimed, `fails` where it lies wholly on the other side, and is `undecided` otherwise, or with fewer
-than 3 seeds. The verdict is about the claim: where the paper says that something fails Eq. 2 and it does here, the
-claim holds.
+One rule decides every verdict. The effect is the mean over seeds with its 95 % interval (Student's t). A claim `holds`
+where the whole interval lies on the side claimed, `fails` where it lies on the other side, and is `undecided`
+otherwise, or with fewer than 3 seeds. The verdict is about the claim: where the paper says that something fails Eq. 2
+and it does here, the claim holds.
 """
 
 import math

@@ -1,8 +1,8 @@
-"""What a claim is about: the accuracy of a pair of models, the highest of several, a feature of the backfill curve.
+"""The quantities that claims are about, and the tests that decide a claim.
 
-The tests that decide claims: each says on which side of a bound a quantity, or a difference of two, should lie.
-
-A difference is taken seed by seed, so that what two models share (the old model, the data) drops out of the interval.
+A quantity is the accuracy of a pair of models, the highest of several, or a feature of the backfill curve. A test says
+on which side of a bound a quantity, or a difference of two, should lie. Differences are paired by seed, so that what
+two models share (the old model, the data) does not widen the interval.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,11 +13,10 @@ import numpy as np
 
 from companion import experiments
 from companion.experiments import find_table
+from companion.results import DISTINCT
 from companion.tables.cells import HEADLINE, PROTOCOLS, pair_text, paper_value, power
 
 BySeed = dict[int, float]
-NO_LOOKALIKES = " (no look-alikes)"
-"""Ends the protocol's name in the second form; `companion.measure.templates.DISTINCT`, which would load torch."""
 
 
 class Point(NamedTuple):
@@ -42,7 +41,7 @@ class Point(NamedTuple):
     @property
     def without_lookalikes(self) -> "Point | None":
         """The same without identities that have a close double, where there is such a form."""
-        return self._replace(protocol=self.protocol + NO_LOOKALIKES) if self.protocol in PROTOCOLS else None
+        return self._replace(protocol=self.protocol + DISTINCT) if self.protocol in PROTOCOLS else None
 
     def others_in(self, table: str) -> tuple["Point", ...]:
         """Every operating point of the same protocol in a table of results, this one among them."""

@@ -22,6 +22,7 @@ from companion.measure import scores as coordinates
 from companion.measure import scores as score_distributions
 from companion.results import load_rows, save_rows
 from companion.tables import cells
+from companion.tables.cells import View
 
 ABOUT = {"method": "bct", "device": "cpu: test", "versions": "v", "commit": "c", "seconds": 1.0, "n_behind": 10}
 
@@ -54,11 +55,11 @@ def drawn(figure) -> dict[str, list[float]]:
 def test_scores_are_those_of_the_runs_lambda_and_of_its_first_seed():
     save("score_distributions", {("old", "old"): 1, ("new*", "old"): 2, ("new-bct", "old"): 3, ("new*", "new*"): 4}, 0)
     with pytest.raises(BctError, match="not measured at lambda 0.5: run `./reproduce.sh table1 -p lam 0.5`"):
-        plot_scores.plot_scores("smoke", lam=0.5)
+        plot_scores.plot_scores(View("smoke", lam=0.5))
     run = {("old", "old"): 5, ("new*", "old"): 6, ("new-bct@0.5", "old"): 7, ("new*", "new*"): 8}
     save("score_distributions", run, 3)
-    assert drawn(plot_scores.plot_scores("smoke"))["(new-bct, old)"] == [3, 3]
-    other = drawn(plot_scores.plot_scores("smoke", lam=0.5))
+    assert drawn(plot_scores.plot_scores(View("smoke")))["(new-bct, old)"] == [3, 3]
+    other = drawn(plot_scores.plot_scores(View("smoke", lam=0.5)))
     assert other["(new-bct@0.5, old)"] == [7, 7] and other["(old, old)"] == [5, 5]
 
 
@@ -66,8 +67,8 @@ def test_coordinates_are_those_of_the_runs_lambda():
     for seed, names in enumerate((("old", "new-bct", "new-relu"), ("old", "new-bct@2", "new-relu@2"))):
         pairs = {(name, name): 10 * seed + number for number, name in enumerate(names, 1)}
         save("coordinates", pairs, seed, metrics=("coordinate",))
-    assert drawn(plot_coordinates.plot_coordinates("smoke")) == {"old": [1], "new-bct": [2], "new-relu": [3]}
-    other = drawn(plot_coordinates.plot_coordinates("smoke", lam=2.0))
+    assert drawn(plot_coordinates.plot_coordinates(View("smoke"))) == {"old": [1], "new-bct": [2], "new-relu": [3]}
+    other = drawn(plot_coordinates.plot_coordinates(View("smoke", lam=2.0)))
     assert other == {"old": [11], "new-bct@2": [12], "new-relu@2": [13]}
 
 
@@ -104,12 +105,14 @@ def test_what_is_kept_is_of_the_runs_lambda_and_without_what_diverged(monkeypatc
     assert set(kept["query_model"]) == {"old", "new-bct@3", "new-from-softmax@3"}
     coordinates.save_coordinates(bench, 3.0)
     assert set(load_rows("smoke", "coordinates")["query_model"]) == {"old", "new-bct@3"}
-    assert drawn(plot_coordinates.plot_coordinates("smoke", lam=3.0))["new-relu@3"] == []
+    assert drawn(plot_coordinates.plot_coordinates(View("smoke", lam=3.0)))["new-relu@3"] == []
 
 
 def test_figures_go_on_without_what_was_run_at_another_lambda_alone(monkeypatch, capsys):
     save("score_distributions", {("new-bct@0.5", "old"): 7}, 0)
-    monkeypatch.setattr(redraw, "FROM_RESULTS", ((plot_scores.SCORES, plot_scores.plot_scores),))
+    (row,) = [row for row in redraw.FIGURE_DATA if row.name == plot_scores.SCORES]
+    monkeypatch.setattr(redraw, "TABLES", ())
+    monkeypatch.setattr(redraw, "FIGURE_DATA", (row,))
     monkeypatch.setattr(redraw, "SCALES", ("smoke",))
     monkeypatch.setattr(redraw, "_draw_pictures", print)
     monkeypatch.setattr(redraw, "ProcessPoolExecutor", partial(ThreadPoolExecutor, 1))
@@ -125,7 +128,7 @@ def test_a_missing_table_is_asked_for_by_a_target_that_there_is(table):
 
 @pytest.mark.parametrize("notebook", sorted(locations.notebooks_dir().glob("*.ipynb")), ids=lambda path: path.stem)
 def test_a_notebook_hands_its_lambda_to_everything_that_takes_one(notebook):
-    """But where the committed desk results are shown, which are of lambda 1."""
+    """By a view of its session, but where the committed desk results are shown, which are of lambda 1."""
     sources = [cell.source for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
     tree, functions = ast.parse("\n".join(sources)), {}
     for statement in (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)):
@@ -134,11 +137,17 @@ def test_a_notebook_hands_its_lambda_to_everything_that_takes_one(notebook):
             found = getattr(module, name, None) or importlib.import_module(f"{statement.module}.{name}")
             members = vars(found) if inspect.ismodule(found) else {}
             functions |= {name: found} | {f"{name}.{each}": member for each, member in members.items()}
-    if "lam" not in {name.id for name in ast.walk(tree) if isinstance(name, ast.Name)}:
-        return
+    has_lambda = "lam" in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        name, given = ast.unparse(call.func), [ast.unparse(each) for each in [*call.args, *call.keywords]]
-        if inspect.isfunction(functions.get(name)) and "lam" in inspect.signature(functions[name]).parameters:
-            starred = any(isinstance(each, ast.Starred) for each in call.args)
+        name, given = ast.unparse(call.func), [ast.unparse(each) for each in call.args]
+        keywords = {each.arg: ast.unparse(each.value) for each in call.keywords}
+        if name == "start" or not inspect.isfunction(functions.get(name)):
+            continue
+        bound = inspect.signature(functions[name]).bind(*given, **keywords).arguments
+        if has_lambda and "lam" in inspect.signature(functions[name]).parameters:
             own = given[:1] in (["'tradeoff'"], ["'stronger'"])
-            assert "'desk'" in given or starred or own or {"lam", "lam=lam"} & set(given), ast.unparse(call)
+            assert own or bound.get("lam") == "lam", ast.unparse(call)
+        if "view" in bound and has_lambda:
+            own = "'tradeoff'" in bound["view"]
+            given_view = bound["view"] in ("view", "shown", "tables.DESK") or bound["view"].startswith("session.view(")
+            assert own or given_view, ast.unparse(call)

@@ -1,6 +1,7 @@
 """Partial backfill (Fig. 3): ends of the curve, orders, the long-tailed gallery, and its tables by hand."""
 
 from collections.abc import Iterator
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -33,15 +34,16 @@ from companion.experiments import (
     STANDARD,
     STRICT,
     curve_name,
+    find_experiment,
+    find_table,
     tpir_name,
 )
-from companion.figures import redraw
 from companion.measure.backfill import compare_backfill, compare_backfill_orders
-from companion.measure.run import MEASURES
 from companion.measure.templates import identification
 from companion.results import save_rows
 from companion.tables import backfill as backfill_tables
 from companion.tables import tables
+from companion.tables.cells import View
 
 
 class Bench:
@@ -218,7 +220,8 @@ def test_the_long_tailed_gallery_takes_first_images_of_the_second_side(bench):
 
 
 def test_both_measures_are_entered():
-    assert MEASURES["backfill"] is compare_backfill and MEASURES["backfill orders"] is compare_backfill_orders
+    assert resolve_name(find_experiment("fig3").measure) is compare_backfill
+    assert resolve_name(find_experiment("backfill_orders").measure) is compare_backfill_orders
 
 
 TABLE_POINTS = (0, 10, 20, 50, 80, 100)
@@ -267,19 +270,19 @@ def results(tmp_path, monkeypatch):
 
 
 def test_tables_by_hand(results):
-    along = backfill_tables.along("smoke")
+    along = backfill_tables.along(View("smoke"))
     row = along.loc["new-bct, one threshold"]
     assert row["10 %"].startswith("42.5 ±") and row["100 %"].startswith("60.5 ±")
     assert row["above the old model"] == "from 10 %"
     assert along.loc["old, no update"]["0 %"].startswith("41.0") and along.loc["old, no update"]["10 %"] == "–"
-    steady = backfill_tables.steadiness("smoke").loc["new-bct, one threshold"]
+    steady = backfill_tables.steadiness(View("smoke")).loc["new-bct, one threshold"]
     assert steady["gain"] == "+20.0 ± 0.0" and steady["largest fall"] == "-1.00 ± 0.00"
     assert steady["falls beyond noise"] == "1 of 5 steps" and steady["end less paragon"].startswith("+1.5 ±")
     assert steady["off the line"] == "-15.0 % of gain"  # at 20 %, where 1 of 20 points is reached
 
 
 def test_order_tables_by_hand(results):
-    table = backfill_tables.orders("new-bct", "smoke")
+    table = backfill_tables.orders("new-bct", View("smoke"))
     random, least = table.loc["standard galleries, random"], table.loc["standard galleries, least certain first"]
     assert random["after 10 % of classes"] == "10 ± 0" and random["more than random (classes)"] == "–"
     assert least["after 10 % of classes"] == "0 ± 0" and least["more than random (classes)"] == "-10 ± 0"
@@ -288,21 +291,22 @@ def test_order_tables_by_hand(results):
     assert largest["after 10 % of classes"] == "20 ± 0" and largest["more than random (classes)"] == "+10 ± 0"
     assert largest["after 10 % of images"] == "5 ± 0" and largest["more than random (images)"] == "-5 ± 0"
     assert not any(name.startswith("long-tailed, searched") for name in table.index)
-    assert backfill_tables.orders("new-bct-sys", "smoke") is None
+    assert backfill_tables.orders("new-bct-sys", View("smoke")) is None
 
 
 def test_the_launcher_shows_both_tables_and_the_figures_are_drawn(results):
-    headings = [heading for table in ("fig3", "backfill_orders") for heading, _ in tables.tables_of(table, "smoke")]
+    names, view = ("fig3", "backfill_orders"), View("smoke")
+    headings = [heading for name in names for heading, _ in tables.tables_of(name, view)]
     assert len(headings) == 3
-    for name in ("fig3", "backfill_orders"):
-        dict(redraw.FROM_RESULTS)[name]("smoke")
+    for name in names:
+        resolve_name(find_table(name).figure)(view)
     drawn = {path.name for path in (results / "figures/smoke").iterdir()}
     assert drawn >= {"fig3_backfill.pdf", "fig3_backfill.png", "fig3_orders.pdf", "fig3_orders.png"}
 
 
 def test_a_lambda_that_was_not_run_is_said(results):
     with pytest.raises(BctError, match="lambda 0.5"):
-        backfill_tables.along("smoke", lam=0.5)
+        backfill_tables.along(View("smoke", lam=0.5))
 
 
 def test_a_seed_without_gain_has_no_shares():
@@ -315,6 +319,6 @@ def test_a_seed_without_gain_has_no_shares():
 def test_a_curve_without_gain_has_dashes(results, values):
     rows = [row for name in RANDOM_ORDERS for row in curve_rows("new-bct-sys", STANDARD, name, 0, values)]
     save_rows(rows, "smoke", "fig3")
-    steady = backfill_tables.steadiness("smoke").loc["new-bct-sys, one threshold"]
+    steady = backfill_tables.steadiness(View("smoke")).loc["new-bct-sys, one threshold"]
     assert steady["off the line"] == "–" and steady["gain"] == "+0.0"
     assert (steady["correlation"] == "–") == (len(set(values)) == 1)

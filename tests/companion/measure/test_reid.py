@@ -1,5 +1,7 @@
 """Re-identification (Table 5): the protocol's promises, the measure against scikit-learn, the table by hand."""
 
+from pkgutil import resolve_name
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
@@ -12,9 +14,9 @@ from bctlib.data.variants import ReidProtocol, reid_protocol
 from companion.experiments import find_experiment, find_table
 from companion.figures import dots
 from companion.measure.reid import best_hits, compare_reid, retrieval, shown_queries
-from companion.measure.run import MEASURES
 from companion.results import point_text, save_rows
 from companion.tables import tables
+from companion.tables.cells import View
 
 
 def pool_of(identity: list[int], typeface: list[int]) -> ImagePool:
@@ -105,7 +107,7 @@ def test_the_query_model_embeds_the_queries_and_the_gallery_model_the_gallery(pr
 
 def test_table_5_shows_what_the_measure_gives(protocol):
     spec = find_table("table5")
-    assert MEASURES[find_experiment("table5").measure] is compare_reid
+    assert resolve_name(find_experiment("table5").measure) is compare_reid
     rows = retrieval(protocol, *(np.ones((len(protocol.identity), 2), np.float32),) * 2)
     assert {(row.metric, point_text(row.operating_point)) for row in rows} == {
         (metric, point) for metric, points in spec.points.items() for point in points
@@ -139,7 +141,7 @@ def results(tmp_path, monkeypatch):
 
 
 def test_table_5_by_hand(results):
-    (_, table), (_, gains), (_, contrasts) = tables.tables_of("table5", "smoke")
+    (_, table), (_, gains), (_, contrasts) = tables.tables_of("table5", View("smoke"))
     assert list(table["Eq. 2"]) == ["–", "no", "yes", "no", "1 of 2 seeds", "–", "–"]
     assert list(table["paper: Eq. 2"]) == ["–", "no", "yes", "–", "–", "–", "–"]
     # (56 - 51) / (71 - 51); 51 is not above the mean of 50 and 52
@@ -155,13 +157,13 @@ def test_table_5_by_hand(results):
 
 
 def test_the_figure_of_table_5_is_drawn_from_results_alone(results):
-    dots.plot_reid("smoke")
+    dots.plot_reid(View("smoke"))
     assert {path.name for path in (results / "figures/smoke").iterdir()} == {"table5_reid.pdf", "table5_reid.png"}
 
 
 def test_another_lambda_than_those_measured_is_refused(results):
     with pytest.raises(BctError, match="table5 was not measured at lambda 0.5"):
-        tables.tables_of("table5", "smoke", lam=0.5)
+        tables.tables_of("table5", View("smoke", lam=0.5))
 
 
 def test_best_hits_are_those_of_a_full_sort_without_the_querys_own_camera(pool, protocol):

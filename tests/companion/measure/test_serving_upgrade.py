@@ -1,6 +1,7 @@
 """The steps of an upgrade: what lies in the index at each, who serves, what it measures, and what is shown of it."""
 
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,13 +18,12 @@ from bctlib.upgrade.serve.steps import ALL_DIMENSIONS, BACKFILL, DAY_0, END, NEW
 from bctlib.upgrade.serve.upgrade import Upgrade, dual_write, one_index
 from companion import experiments
 from companion.experiments import find_experiment, find_table
-from companion.figures import redraw
 from companion.measure import speed
 from companion.measure import upgrade as live_upgrade
-from companion.measure.run import MEASURES
 from companion.measure.upgrade import gallery_side, is_added
 from companion.results import load_rows, save_rows
 from companion.tables import upgrade as live_upgrade_tables
+from companion.tables.cells import View
 from companion.tables.tables import tables_of
 from companion.workbench import Workbench
 
@@ -223,7 +223,7 @@ def test_a_fifth_of_the_classes_comes_later_whatever_the_model(bench):
 
 
 def test_the_experiment_is_registered():
-    assert MEASURES[find_experiment("upgrade").measure] is live_upgrade.compare_upgrade
+    assert resolve_name(find_experiment("upgrade").measure) is live_upgrade.compare_upgrade
     assert find_experiment("upgrade").models == ("new-bct-sys", "old", "new-deep-256d", "new*")
 
 
@@ -243,7 +243,7 @@ def test_tables_show_the_results_and_the_figure_is_drawn_with_the_same_bytes(ben
     rows = measured_rows(bench)
     save_rows(rows, "smoke", "upgrade")
     save_rows(rows.assign(seed=1, value=rows["value"] + 1), "smoke", "upgrade")
-    tables = dict(tables_of("upgrade", "smoke"))
+    tables = dict(tables_of("upgrade", View("smoke")))
     rank = tables["Live upgrade, rank 1, classes of day 0, backfilled in random order, %"]
     assert rank.loc["new-deep-256d, one index", END].startswith("100.5 ±")
     assert rank.loc["new*, dual write", ALL_DIMENSIONS] == "–"
@@ -251,14 +251,14 @@ def test_tables_show_the_results_and_the_figure_is_drawn_with_the_same_bytes(ben
     held = tables["Live upgrade, what is held and done, G1 and G2 on average"]
     assert any("hnsw, tombstones" in name for name in held.index)
     assert "Prototypes by average and by attention, %" in tables
-    draw = dict(redraw.FROM_RESULTS)["upgrade"]
+    draw = resolve_name(find_table("upgrade").figure)
     drawn = []
     for _ in range(2):
-        draw("smoke")
+        draw(View("smoke"))
         drawn.append((tmp_path / "figures/smoke/live_upgrade.png").read_bytes())
     assert drawn[0] == drawn[1]
     with pytest.raises(BctError, match="lambda 0.5"):
-        tables_of("upgrade", "smoke", lam=0.5)
+        tables_of("upgrade", View("smoke", lam=0.5))
 
 
 def test_timings_are_rows_of_a_table_of_their_own(bench, monkeypatch):
