@@ -121,7 +121,7 @@ def test_interrupted_build_leaves_the_earlier_one(box_font, box_candidates, tmp_
 def test_foreign_folder_is_not_overwritten(box_font, box_candidates, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    with pytest.raises(BctError, match="holds other things"):
+    with pytest.raises(BctError, match="holds files that are not glyph data"):
         builder.build_glyphs(tmp_path / "fonts", tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
 
