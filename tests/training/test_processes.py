@@ -26,7 +26,7 @@ LAUNCH = ("-P", "-m", "companion.launcher.processes")
 def start(folder: Path, n: int, module: str, *words: str) -> subprocess.Popen:
     """What the launcher starts for `--processes n`."""
     fault = folder / "fault.txt"
-    environment = os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parent}", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parents[1]}", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *LAUNCH, str(n), module, json.dumps(words), str(fault)]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, env=environment, **pipes)
