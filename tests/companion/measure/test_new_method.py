@@ -110,8 +110,9 @@ LOOK = """
 import json
 from matplotlib.colors import to_hex
 from companion.figures import dots, model_colours
+from companion.tables.cells import View
 from bctlib.models import MODELS
-figure = dots.plot_baselines("smoke")
+figure = dots.plot_baselines(View("smoke"))
 rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
 drawn = [[to_hex(c[0].get_color()) for c in ax.containers] +
          [to_hex(line.get_color()) for line in ax.lines if line.get_marker() == "<"] for ax in figure.axes]
