@@ -1,1 +1,1 @@
-"""A system of one's own: train, embed, evaluate, report, serve."""
+"""A system of your own: train, embed, align, evaluate, report, serve."""
