@@ -13,7 +13,7 @@ Exit status: 0 done, 1 an input was refused (one sentence says which and why), 2
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UsageError instead of leaving the process; description and epilog are shown as they are written."""
+    """Raises UsageError instead of leaving the process; description and epilog keep their line breaks."""
 
     def __init__(self, **settings):
         super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False} | settings)
@@ -46,7 +46,7 @@ def run_command(name: str, work: Callable[[], object]) -> int:
 
 
 def add_points(parser: argparse.ArgumentParser, *names: str, otherwise: str = "else the paper's") -> None:
-    """Options for the operating points `far`, `fpir`, `ranks`; `otherwise` says what is measured without them."""
+    """Options for the operating points `far`, `fpir`, `ranks`; `otherwise` is the help text on the default."""
     texts = {"far": "false accept rates", "fpir": "false positive identification rates"}
     for name, text in texts.items():
         if name in names:

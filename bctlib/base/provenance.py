@@ -1,4 +1,4 @@
-"""Where a measurement comes from: device, versions, commit."""
+"""The provenance of a measurement: device, versions, commit."""
 
 import functools
 import os

@@ -4,9 +4,9 @@
     report = evaluate_ijbc("IJBC/meta", query_features="new.npy", gallery_features="old.npy")
     print(report.table())
 
-`evaluate_market1501`, `evaluate_pairs` and `evaluate_search` do the same for re-identification and for anybody's own
-arrays; `report.save(folder)` writes everything as JSON, `bctlib.upgrade.evaluate.curves.draw(report, folder)` the
-curves, and `bctlib evaluate` is all of it as a command.
+`evaluate_market1501` does the same for re-identification, `evaluate_pairs` and `evaluate_search` for your own arrays.
+`report.save(folder)` writes everything as JSON, `bctlib.upgrade.evaluate.curves.draw(report, folder)` draws the curves.
+The command is `bctlib evaluate`. None of this loads torch; only IJB-C's text files need pandas.
 """
 
 from bctlib.upgrade.evaluate.arrays import evaluate_market1501, evaluate_pairs, evaluate_search

@@ -1,6 +1,6 @@
-"""The paper's two protocols on anybody's own arrays: a list of labelled pairs, or searches by identity.
+"""Evaluation on your own arrays: labelled pairs (1:1), searches by identity (1:N), and Market-1501.
 
-Market-1501 from features: mAP by both definitions and CMC, junk and the query's own camera left out.
+Market-1501 gives mAP by both definitions and CMC; junk and gallery images of the query's own camera are left out.
 """
 
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def evaluate_pairs(
     pairs: int [p, 3], a .npy file of it, or a text file of such lines. query_features: of the new model [a, d];
     gallery_features: of the old one [b, d]; without it the new model is tested with itself. The other
     features are as for `evaluate_market1501`; where both columns count the rows of one list, give the same file for
-    query and gallery of a model. Raises BctError naming the file, and line or row, for whatever does not fit.
+    query and gallery of a model. Raises BctError naming the file, and line or row, of an input that does not fit.
     """
     report = Report(
         "pairs", rule, "the first model on the first row of a pair, the second on the second row",
@@ -113,7 +113,7 @@ def evaluate_search(
     query_features: of the new model [q, d]; gallery_features: of the old one [n, d]. query_identity [q] and
     gallery_identity [n]: integers or strings, arrays, .npy files or text files with one on each line; a query whose
     identity is not in the gallery is a non-mated search, and without any only rank-k is defined. The other features
-    are as for `evaluate_market1501`. Raises BctError naming the file, and line or row, for whatever does not fit.
+    are as for `evaluate_market1501`. Raises BctError naming the file, and line or row, of an input that does not fit.
     """
     report = Report("search", rule, DIRECTION, settings={"fpir": list(fpir), "ranks": list(ranks)})
     wanted, record = read_identities("query_identity", query_identity)
@@ -166,7 +166,7 @@ def evaluate_market1501(
     (`labels_of_names` reads them from file names). old_query_features and new_gallery_features give old/old with the
     verdict, new/new and the reverse direction old/new; the paragon's two give the update gain. ranks: of CMC.
     Gallery images of identity -1 are ignored, of identity 0 kept; per query those of its identity and camera are
-    dropped. Raises BctError naming the file and row for whatever does not fit.
+    dropped. Raises BctError naming the file and row of an input that does not fit.
     """
     report = Report("Market-1501", "ties against the match", DIRECTION, settings={"ranks": list(ranks)})
     counts = {"query": len(query_labels.identity), "gallery": len(gallery_labels.identity)}

@@ -1,4 +1,4 @@
-"""The protocols of the benchmarks on features computed anywhere: `bctlib evaluate --help`."""
+"""`bctlib evaluate`: the benchmarks' protocols on features computed anywhere; see its --help."""
 
 import argparse
 import sys

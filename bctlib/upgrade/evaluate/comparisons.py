@@ -1,6 +1,6 @@
-"""Which models are compared with which, and the measures of one comparison.
+"""The comparisons that up to six feature files allow, and the measures and curves of one comparison.
 
-Query and gallery items that differ: up to six feature files, two for each model, and the comparisons they allow.
+`Sides` holds the features of query and gallery items by up to three models; `compared` goes over their comparisons.
 """
 
 from collections.abc import Iterable, Iterator
@@ -39,7 +39,7 @@ class Comparison:
         return self.query_model, self.gallery_model
 
     def of_one_width(self) -> tuple["Comparison", str]:
-        """Both in the narrower one's dimensions, by the first elements of the wider (Sec. 3.6); and a note of that."""
+        """The comparison with both features cut to the narrower width (first elements, Sec. 3.6), and a note or ""."""
         widths = self.query.shape[1], self.gallery.shape[1]
         if widths[0] == widths[1]:
             return self, ""
@@ -70,7 +70,7 @@ def identification_rows(
 ) -> list[Measurement]:
     """TPIR at each FPIR, in each gallery and as the mean over them, and rank-k over all mated searches.
 
-    Without non-mated searches TPIR is undefined and left out.
+    TPIR is left out where there is no non-mated search, because it is undefined.
     """
     rows = []
     for fpir in fpirs if all(len(result.nonmated_best) for result in results.values()) else ():
@@ -159,7 +159,7 @@ class Sides:
         return (getattr(self, each.name) for each in fields(self))
 
     def comparisons(self, reverse: bool = False) -> list[Comparison]:
-        """All pairs of models there are features for; `reverse` adds old/new, as Table 5 has it."""
+        """All pairs of models that have features; `reverse` adds old/new, as in Table 5."""
         wanted = [
             ("new", "old", self.query, self.gallery),
             ("old", "old", self.old_query, self.gallery),
@@ -203,7 +203,7 @@ def backfill_over(
 def open_sides(
     sources: dict[str, FeatureSource | None], n_query: int, n_gallery: int, query_rows: str, gallery_rows: str
 ) -> Sides:
-    """Open what was given, by the names of Sides; every query file must have n_query rows, every gallery n_gallery."""
+    """Open the given features, by the names of Sides; query files must have n_query rows, gallery files n_gallery."""
     if (sources.get("paragon_query") is None) != (sources.get("paragon_gallery") is None):
         raise UsageError("the paragon needs both its query and its gallery features")
     opened = {}

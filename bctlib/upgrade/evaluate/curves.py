@@ -1,4 +1,4 @@
-"""ROC and DET of an evaluation, its CMC, and its backfill curve, as PDF and PNG."""
+"""Draw ROC and DET, CMC, and the backfill curve of an evaluation as PDF and PNG."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ RATES = {"1:1": ("FAR", "TAR", "verification"), "1:N": ("FPIR", "TPIR", "identif
 
 
 def draw(report: Report, folder: str | Path) -> list[Path]:
-    """Draw whatever the report has curves for (`curves=True`) into `folder`; gives the files that were written."""
+    """Draw the curves of the report (`curves=True`) into `folder`; returns the written files."""
     with plt.rc_context(STYLE):  # legends take their look when they are made
         figures = _figures(report)
         return [path for name, figure in figures.items() for path in save_into(figure, Path(folder), name)]

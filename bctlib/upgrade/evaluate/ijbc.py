@@ -46,14 +46,14 @@ def evaluate_ijbc(
 ) -> Report:
     """Tables 1, 2 and 7 to 9 on IJB-C for features of its images.
 
-    meta: the meta/ folder, or what `read_ijbc_meta` made of it. The features are arrays [images, d] or .npy files,
+    meta: the meta/ folder, or the result of `read_ijbc_meta`. The features are arrays [images, d] or .npy files,
     one row per line of ijbc_face_tid_mid.txt; d may differ between models (the first elements of the wider are used).
     query_features: of the new model; alone, it is tested with itself. gallery_features: of the old model, which
     gives new/old, old/old, new/new, the verdict of Eq. 2 for each measure, and the curve of partial backfill.
     paragon_features: of the independently trained new model (new*), for the update gain of Eq. 9.
     far, fpir, ranks: operating points. rule: "strict" or "nearest". normalise_images, detector_score, halves: N, D
     and F of the benchmark, as `templates_by_media` explains them. curves: also the points of ROC and DET.
-    Raises BctError naming the file, and line or row, for whatever does not fit.
+    Raises BctError naming the file, and line or row, of an input that does not fit.
     """
     report = Report("IJB-C", rule, DIRECTION, settings={
         "far": list(far), "fpir": list(fpir), "ranks": list(ranks), "normalise_images": normalise_images,

@@ -1,6 +1,6 @@
-"""Feature files as people hand them over: opened without being read, and refused in one sentence.
+"""Read what users hand over: features, lists of pairs, identities; from arrays, .npy files and text files.
 
-Lists of pairs and of identities, from arrays, .npy files and text files.
+Feature files are mapped, not read. Each fault is one sentence that names the file, and the line or row.
 """
 
 import re
@@ -25,7 +25,7 @@ FeatureSource = np.ndarray | str | Path
 
 @dataclass(frozen=True)
 class Features:
-    """Features with where they come from. name: the argument they were given as; path: None for an array."""
+    """Features and their origin. name: the argument that held them; path: None for an array."""
 
     name: str
     array: np.ndarray
@@ -46,13 +46,13 @@ def load_features(path: str | Path) -> np.ndarray:
     """The features [n, d] of a .npy file as a read-only memory map, in the type they were saved in.
 
     Raises BctError when the file is missing, is no .npy file of plain numbers (a pickle, an .npz), is cut off, or
-    its array is not [n, d]. Whether the values are finite is found out when they are used.
+    its array is not [n, d]. Values are checked for NaN and infinity only when they are used.
     """
     return check_shape(str(path), map_array(Path(path)))
 
 
 def check_shape(label: str, array: np.ndarray) -> np.ndarray:
-    """Give `array` back, or raise BctError where it is no [n, d] of real numbers with n, d > 0."""
+    """Return `array`, or raise BctError unless it is [n, d] of real numbers with n, d > 0."""
     if array.ndim != 2 or 0 in array.shape:
         raise BctError(f"{label} holds an array of shape {array.shape}: expected two dimensions, [rows, features]")
     if array.dtype.kind not in "fiu":
@@ -63,7 +63,7 @@ def check_shape(label: str, array: np.ndarray) -> np.ndarray:
 def open_features(
     name: str, source: FeatureSource | None, n_rows: int | None = None, rows: str = ""
 ) -> Features | None:
-    """Features from an array or a file (None stays None) with n_rows rows; `rows` says in messages what each is of."""
+    """Features from an array or a file (None stays None) with n_rows rows. rows: what a row is, for messages."""
     if source is None:
         return None
     if isinstance(source, str | Path):
@@ -77,9 +77,9 @@ def open_features(
 
 @contextmanager
 def faults_named(*given: Features | None) -> Iterator[None]:
-    """Whatever is refused inside becomes one sentence; values that are not finite are found in their file."""
+    """Turn errors inside into one sentence (BctError) that names the file and row of a value that is not finite."""
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # found below, and said as an error
+        with np.errstate(over="ignore", invalid="ignore"):  # found below and reported as an error
             yield
     except (BctError, ValueError) as error:
         for features in given:
@@ -135,7 +135,7 @@ def read_identities(name: str, source: np.ndarray | str | Path) -> tuple[np.ndar
 
     Integers where `source` is an array of integers. The lines of a text file are strings, also where all are digits:
     `0900` is another identity than `900`. Both Unicode forms of a name are one identity (`one_form`). Raises BctError
-    naming the file, and line, for whatever is no identity.
+    naming the file, and line, of an entry that is no identity.
     """
     record, label, array, unit = _source(name, source)
     if array is None:
@@ -155,7 +155,7 @@ def of_one_kind(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -
     """Both lists of identities as integers of one type, or both as text.
 
     names: what messages call the lists. Raises BctError where integers would be compared with numbers that are written
-    with leading zeros: nobody can tell whether `0900` and 900 are meant to be the same.
+    with leading zeros: it is unknown whether `0900` and 900 are the same.
     """
     if first.dtype.kind == second.dtype.kind:
         return first, second

@@ -1,7 +1,4 @@
-"""What an evaluation found: measurements, verdicts (Eqs. 2 and 9), curves, and where all of it comes from.
-
-A report as text: one line for each accuracy, per cent, with what stands behind it beside it.
-"""
+"""The result of an evaluation: measurements, verdicts (Eqs. 2 and 9), curves and provenance, as text and JSON."""
 
 import json
 import math
@@ -20,7 +17,7 @@ from bctlib.metrics.compatibility import absolute_gain, is_compatible, update_ga
 from bctlib.upgrade.evaluate.inputs import Features
 
 FEW = 10
-"""Fewer false accepts than this decide an operating point by chance."""
+"""With fewer false accepts than this, an operating point depends on chance."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Measurement:
 
     @property
     def quantity(self) -> tuple:
-        """What was measured, whichever models it was measured on."""
+        """The measured quantity, without the models."""
         return self.protocol, self.metric, self.point, self.gallery
 
 
@@ -145,7 +142,7 @@ class Report:
             )
 
     def table(self) -> str:
-        """Everything that people read: accuracies with what stands behind them, verdicts, backfill, warnings."""
+        """The report as text: accuracies with the counts behind them, verdicts, backfill, warnings."""
         return table_of(self)
 
     def as_dict(self) -> dict:
@@ -171,7 +168,7 @@ class Report:
         return _plain(content)
 
     def save(self, folder: str | Path) -> Path:
-        """Write `evaluation.json` into `folder` (made where it is missing); the file is whole or absent."""
+        """Write `evaluation.json` into `folder` (created if missing); the file is complete or absent."""
         text = json.dumps(self.as_dict(), indent=1, allow_nan=False)
         path = Path(folder) / "evaluation.json"
         replace_atomically(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
@@ -193,7 +190,7 @@ def _verdict(quantity: tuple, new_old: float, old_old: float, paragon: float | N
 
 
 def _plain(value):
-    """JSON has neither NaN nor infinity: both become null."""
+    """Plain types; NaN and infinity become null, because JSON has neither."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
@@ -265,7 +262,7 @@ def _backfill(report: Report) -> list[str]:
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    text = 2 if len(rows[0]) == 8 else 1  # the leading columns of words
+    text = 2 if len(rows[0]) == 8 else 1  # the leading columns hold text
     lines = []
     for row in rows:
         padded = [c.ljust(w) if i < text else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]

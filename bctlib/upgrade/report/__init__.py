@@ -4,10 +4,10 @@
     page = report("new.npy", "old.npy", labels="labels.txt")
     page.save("judged")
 
-`inputs` (what was handed over), `searches` (what each query found, what each pair scored), `resampling` (the bootstrap
-of identities), `measures` (operating points with their replicates), `verdict` (Eq. 2, Eq. 9 and the answer),
-`evidence` (backfill curve, scores, classes, retrievals), `thumbnails`, and `judge`, which does all of it. `bctlib
-report` is the command, `page` the HTML page.
+The steps, which `judge` calls in this order: `inputs` (check what was given), `searches` (what each query finds, what
+each pair scores), `resampling` (bootstrap over identities), `measures` (operating points with their replicates),
+`verdict` (Eq. 2, Eq. 9 and the answer), `evidence` (backfill curve, scores, classes, retrievals), `thumbnails`. `page`
+makes the HTML page, and the command is `bctlib report`.
 """
 
 from bctlib.upgrade.report.command import report

@@ -1,9 +1,4 @@
-"""Whether to deploy a new model without backfill, as a page: `bctlib report --help`.
-
-from bctlib.upgrade.report import report
-page = report("new.npy", "old.npy", labels="labels.txt")
-page.save("judged")
-"""
+"""`bctlib report` and the function `report`: whether to deploy a new model without backfill, as a page."""
 
 import argparse
 import sys
@@ -74,7 +69,7 @@ def report(
     query_features: of the new model, [n, d_new]; gallery_features: of the old one, [m, d_old], d_old <= d_new; arrays
     or .npy files. Without old_query_features both are of the same images (n = m) and `labels` and `images` belong to
     their rows. With it (the old model on the queries) queries and gallery are two lists, with labels of both (`labels`
-    where one serves both), optionally new_gallery_features, the paragon's two, and images of both. Labels: integers
+    if one serves both), optionally new_gallery_features, the paragon's two, and images of both. Labels: integers
     or strings, an array, a .npy file, or a text file with one on each line. Images: a text file with a path on each
     line, relative to its own folder, or paths. far, fpir, ranks: operating points (else the paper's that these data
     can carry; those named here all decide). resamples: of identities. orders: random orders of the backfill (else 5

@@ -1,10 +1,9 @@
-"""The most telling retrievals that the upgrade changes: mates that are gained, and mates that are lost.
+"""The evidence beside the verdict.
 
-Accuracy of new queries while the gallery is backfilled class by class, in random orders (Appendix B, Fig. 3).
-
-Which classes the upgrade makes worse: a better model on average may be a worse one for somebody.
-
-Where the scores of genuine and impostor pairs lie, for each pair of models.
+* Retrievals that the upgrade changes most: mates gained and mates lost.
+* Accuracy of new queries while the gallery is backfilled class by class, in random orders (Appendix B, Fig. 3).
+* Classes that the upgrade makes worse: a model that is better on average may be worse for some.
+* Distributions of genuine and impostor scores for each pair of models.
 """
 
 from dataclasses import dataclass
@@ -27,8 +26,8 @@ GAINED, LOST = "gained", "lost"
 
 @dataclass(frozen=True)
 class Answered:
-    """What one system answers to one query: the gallery row at rank 1, its class and score, whether that is right,
-    and rank and score of the best mate with its row."""
+    """One system's answer to one query: the gallery row at rank 1 with class, score and whether it is right; and the
+    best mate's row, rank and score."""
 
     top_row: int
     top_class: str
@@ -51,10 +50,10 @@ class Change:
 
 
 def telling_changes(before: Searches, after: Searches, inputs: Inputs, shown: int = SHOWN) -> list[Change]:
-    """Half gained and half lost where there are as many of each, the largest change of the mate's rank first.
+    """Half gained and half lost if there are enough of each, the largest change of the mate's rank first.
 
-    Rank counts by its logarithm (from 1 to 4 is as far as from 100 to 400); equal changes by the score's lead over the
-    best stranger. One query a class, as long as there are enough classes. Changes of the rank only.
+    Ranks are compared by logarithm (1 to 4 is as far as 100 to 400); ties are ordered by the score's lead over the best
+    image of another class. One query per class while there are enough classes. Only changes of the rank count.
     """
     mated = np.flatnonzero(before.mated)
     size = np.log(after.rank[mated] / before.rank[mated])
@@ -99,7 +98,7 @@ def _answered(found: Searches, query: int, inputs: Inputs) -> Answered:
 POINTS = 21
 MOST_ORDERS, FEWEST_ORDERS = 20, 5
 OPERATIONS = 5e11
-"""Floating-point operations that choose the number of orders where none is given: some ten seconds on one core."""
+"""Floating-point operations to spend where no number of orders is given: about ten seconds on one core."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class BackfillBand:
 
 
 def affordable_orders(inputs: Inputs) -> int:
-    """As many random orders as take a reasonable time, 5 to 20."""
+    """The number of random orders, 5 to 20, that takes a reasonable time."""
     (q, d), n = inputs.sides.query.array.shape, len(inputs.gallery_class)
     return int(np.clip(OPERATIONS / (4.0 * q * n * d), FEWEST_ORDERS, MOST_ORDERS))
 
@@ -180,7 +179,7 @@ def class_changes(before: Searches, after: Searches, inputs: Inputs) -> list[Cla
     """Every class with a mated query, the worst change first.
 
     The sign test counts queries whose mate's rank rose against those whose fell. With five or fewer of them its p
-    cannot reach 5 %, whatever they say: such classes are not tested. Queries of a class share its gallery
+    cannot reach 5 %: such classes are not tested. Queries of a class share its gallery
     images and are not quite independent, so it says where to look first rather than proves harm.
     """
     mated = before.mated
@@ -214,7 +213,7 @@ def class_changes(before: Searches, after: Searches, inputs: Inputs) -> list[Cla
 
 
 def worse_sentence(changes: list[ClassChange], named: int = 3) -> list[str]:
-    """Who gets worse beyond chance, as a sentence; none where nobody does."""
+    """A sentence on the classes that get worse beyond chance; empty if there are none."""
     names = [each.name for each in changes if each.beyond_chance and each.change == WORSE]
     if not names:
         return []

@@ -1,4 +1,4 @@
-"""Figures of the page on an upgrade, as SVG that lives inside the page, each with the words for who cannot see it."""
+"""Figures of the report as SVG inside the page, each with a text that describes it for screen readers."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from bctlib.upgrade.report.judge import Judgement
 from bctlib.upgrade.report.verdict import NO, UNDECIDED, YES, JudgedPoint
 
 WIDTH = 4.6
-"""Inches: narrow, so that lettering stays readable on a phone."""
+"""Inches: narrow, so that text stays readable on a phone."""
 LOOK = STYLE | {
     "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10, "legend.fontsize": 9, "xtick.labelsize": 9,
     "ytick.labelsize": 9, "svg.hashsalt": "bctlib.report", "axes.titlelocation": "left",
@@ -27,14 +27,14 @@ FEW_POINTS = 60
 
 @dataclass(frozen=True)
 class Drawing:
-    """address: the figure as a `data:` address of an SVG; alt: what it shows, in words."""
+    """address: the figure as a `data:` address of an SVG; alt: its description."""
 
     address: str
     alt: str
 
 
 def figures(judgement: Judgement) -> dict[str, Drawing]:
-    """Whatever the judgement holds: differences, backfill, scores, classes."""
+    """The figures of the judgement: differences, backfill (if measured), scores, classes."""
     with plt.rc_context(LOOK):
         drawn = {"differences": _drawing(*differences(judgement.points))}
         if judgement.backfill:

@@ -1,4 +1,4 @@
-"""What somebody hands over to have an upgrade judged: features of both models, labels, perhaps pictures."""
+"""Check the inputs of a report: features of both models, labels, and optional images."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ TWO_LISTS = (
 
 @dataclass(frozen=True)
 class Inputs:
-    """Features of the same images by two or three models, and who is on them.
+    """Features of the same images by two or three models, and the class of each image.
 
     sides: query features [q, d] and gallery features [n, d] of each model. one_list: whether queries and gallery are
     the same images, each searched against all others. classes: names [c]; query_class [q], gallery_class [n]: int64
@@ -40,7 +40,7 @@ class Inputs:
 
     @property
     def itself(self) -> np.ndarray | None:
-        """Gallery row that is the query's own image and no candidate for it [q]; None where there is none."""
+        """Gallery row [q] of the query's own image, which is no candidate; None for two lists."""
         return np.arange(len(self.query_class)) if self.one_list else None
 
     @property
@@ -81,9 +81,8 @@ def open_inputs(
 ) -> Inputs:
     """Open and check everything; arguments as for `bctlib.upgrade.report.report`.
 
-    Raises UsageError for arguments that do not go together, BctError naming the file, and line or row, for whatever
-    does not fit: unequal rows, widths that are not one model's, an old model wider than the new one, no class that
-    could be found.
+    Raises UsageError for arguments that exclude each other, and BctError naming the file, and line or row, for unequal
+    rows, widths that are not one model's, an old model wider than the new one, or no class that could be found.
     """
     given = {name: value for name, value in others.items() if value is not None}
     one_list = "old_query_features" not in given
@@ -179,7 +178,7 @@ def _check_classes(inputs: Inputs, names: list[str]) -> None:
 
 
 def _read_images(name: str, source, n: int) -> list[Path] | None:
-    """The files of a list, one path on each line, relative to the list's own folder; each is looked at."""
+    """The files of a list, one path on each line, relative to the list's folder; each file is checked."""
     if source is None:
         return None
     if isinstance(source, str | Path):

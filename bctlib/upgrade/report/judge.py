@@ -1,4 +1,4 @@
-"""All of a judgement: from features, labels and perhaps pictures of both models to the answer and its evidence."""
+"""The whole report: from features, labels and optional images of both models to the answer and its evidence."""
 
 import time
 from collections.abc import Sequence
@@ -37,12 +37,12 @@ from bctlib.upgrade.report.verdict import RULE, Answer, JudgedPoint, answer, jud
 SCHEMA = "bctlib.report/1"
 ENOUGH_IDENTITIES = 30
 PASSES, PASSES_OF_AN_ORDER, RESAMPLING_SECONDS = 7, 3, 1.0
-"""For the estimate: passes over all scores for a pair of models and for an order of backfill, and what comes on top."""
+"""For the time estimate: passes over all scores per pair of models and per backfill order, and fixed seconds."""
 
 
 @dataclass
 class Judgement:
-    """What was found; `as_dict` is what the JSON holds.
+    """The result; `as_dict` is the content of the JSON.
 
     evaluation: accuracies of all pairs of models, with inputs, notes and warnings. accuracies: the same with their
     intervals, in the order of evaluation.measurements. pictures: `data:` addresses by ("query" or "gallery", row).
@@ -148,12 +148,12 @@ def _measure_all(
 
 
 def _say_what_comes(inputs: Inputs, orders: int) -> None:
-    """What is searched and how long it should take, from one timed block of scores."""
+    """Say what is searched and the estimated time, from one timed block of scores."""
     query, gallery = inputs.sides.query.array, inputs.sides.gallery.array
     d, n_models = gallery.shape[1], len(inputs.sides.comparisons())
     rows = min(len(query), max(1, BLOCK_ELEMENTS // 4 // len(gallery)))
     began = time.perf_counter()
-    with np.errstate(all="ignore"):  # whatever is not finite is refused later, by its file
+    with np.errstate(all="ignore"):  # values that are not finite are reported later, with their file
         np.count_nonzero(np.asarray(query[:rows, :d], np.float32) @ np.asarray(gallery, np.float32).T > 0)
     scores = (time.perf_counter() - began) * len(query) / rows
     passes = n_models * PASSES + (orders * PASSES_OF_AN_ORDER if inputs.sides.new_gallery is not None else 0)

@@ -1,4 +1,4 @@
-"""Accuracies at the operating points, each with its replicates under resampled identities."""
+"""Accuracies at the operating points, each with its replicates under the bootstrap of identities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from bctlib.upgrade.report.searches import PairScores, Searches, score_pairs
 
 RULE = "strict"
 FEW_PAIRS = 100
-"""Fewer impostor pairs than this decide no operating point by themselves: an image is on many of them."""
+"""An operating point needs at least this many impostor pairs, because an image occurs in many of them."""
 FOUND, NON_MATED, ONLY_ENROLLED = range(3)
 
 
@@ -22,7 +22,7 @@ FOUND, NON_MATED, ONLY_ENROLLED = range(3)
 class Points:
     """Operating points that the data can carry. fpir is empty for a closed set, far where impostors are few.
 
-    deciding: quantities (protocol, metric, point, "") that the verdict is taken from; the others are shown.
+    deciding: quantities (protocol, metric, point, "") that decide the verdict; the others are only shown.
     """
 
     fpir: list[float]
@@ -43,10 +43,10 @@ class Measured:
 def choose_points(
     inputs: Inputs, far: Sequence[float] | None, fpir: Sequence[float] | None, ranks: Sequence[int] | None
 ) -> Points:
-    """The points asked for; otherwise those of the paper that at least FEW searches or FEW_PAIRS pairs decide.
+    """The requested points; by default those of the paper that at least FEW searches or FEW_PAIRS pairs decide.
 
-    With non-mated searches TPIR decides, without them (or with too few) rank 1 and mAP; TAR always does. Points that
-    were asked for by name decide. A rate that was asked for without non-mated searches is left out and noted.
+    With non-mated searches TPIR decides, without them (or with too few) rank 1 and mAP; TAR always decides, and so do
+    requested points. A requested FPIR without non-mated searches is left out and noted.
     """
     n_nonmated, notes, chosen = int(np.count_nonzero(~inputs.mated)), [], {}
     if n_nonmated == 0:
@@ -83,8 +83,8 @@ def measure(
 ) -> Measured:
     """All measures of one comparison (of one width).
 
-    1:N: queries are drawn again by identity and the threshold is set anew in each resample; the gallery is held
-    fixed. 1:1: identities are drawn again on both sides of a pair, and the threshold is set anew too.
+    1:N: queries are resampled by identity, with a new threshold in each resample; the gallery is fixed. 1:1:
+    identities are resampled on both sides of a pair, with a new threshold too.
     """
     models = comparison.models
     rows = identification_rows(models, {"": searches.result()}, points.fpir, points.ranks, RULE)
@@ -121,7 +121,7 @@ def _closed_set(searches: Searches, inputs: Inputs, points: Points, weights: np.
 
 def _verification(pairs: PairScores, inputs: Inputs, points: Points, weights: np.ndarray) -> list[np.ndarray]:
     queries, enrolled = inputs.query_counts, inputs.gallery_counts
-    # All pairs less those of one class; a class drawn twice is no impostor of itself.
+    # All pairs minus those of one class; a class drawn twice is no impostor of itself.
     totals = _weighted_sum(weights, queries) * _weighted_sum(weights, enrolled)
     totals -= _weighted_sum(weights, queries * enrolled, squared=True)
     cuts = thresholds(

@@ -1,4 +1,4 @@
-"""The page on an upgrade: one HTML file that needs nothing else, and the same as JSON."""
+"""The report as one self-contained HTML file, and the same content as JSON."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from bctlib.upgrade.report.verdict import RULE
 
 HTML, JSON = "report.html", "report.json"
 LISTED = 10
-"""Classes and rows of a table that are shown before the rest is left to the JSON."""
+"""The most classes and table rows on the page; the JSON has all."""
 
 
 @dataclass(frozen=True)
 class UpgradePage:
-    """A judgement as people read it; `save` writes both files."""
+    """A judgement as a page; `save` writes HTML and JSON."""
 
     judgement: Judgement
 
@@ -32,7 +32,7 @@ class UpgradePage:
         return self._html(self.judgement.as_dict())
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write report.html and report.json into `folder` (made where it is missing); each is whole or absent.
+        """Write report.html and report.json into `folder` (created if missing); each is complete or absent.
 
         Raises BctError where the folder cannot be written.
         """
@@ -73,12 +73,12 @@ class UpgradePage:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise before the work what `save` would raise after it: a file, or a folder that cannot be written or made."""
+    """Raise the error of `save` before the work: for a file, or a folder that cannot be written or created."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {folder} is a file: expected a folder")
     existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise BctError(f"cannot write into {folder}: {existing} is no folder that can be written to")
+        raise BctError(f"cannot write into {folder}: {existing} is not a writable folder")
 
 
 def percent(value: float) -> str:

@@ -1,9 +1,8 @@
-"""Identities drawn again (the bootstrap): weights of classes, and accuracies under many weights at once.
+"""The bootstrap over identities: weights of classes, and accuracies under many weights at once.
 
-A resample draws as many classes as there are, with replacement, so that whatever the images of a class share stays
-together; classes that are searched for and found, searched for in vain, and only enrolled are drawn each among
-themselves. The same resamples serve every pair of models, which makes differences paired. An interval is the middle
-95 % of the replicates.
+A resample draws as many classes as there are, with replacement, so that the images of a class stay together. Classes
+of mated queries, classes of non-mated queries and classes that are only enrolled are drawn separately. All pairs of
+models share the resamples, which makes differences paired. An interval is the middle 95 % of the replicates.
 """
 
 from typing import NamedTuple
@@ -32,7 +31,7 @@ def interval(value: float, replicates: np.ndarray) -> Interval:
 def draw_weights(strata: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """How often each class is drawn in each resample, uint8 [c, b].
 
-    strata: int [c]; classes of one stratum are drawn in place of each other.
+    strata: int [c]; classes are drawn within their stratum.
     """
     rng = np.random.default_rng(seed)
     weights = np.zeros((len(strata), resamples), np.uint8)
@@ -52,7 +51,7 @@ def weighted_mean(weights: np.ndarray, classes: np.ndarray, outcomes: np.ndarray
     """Mean of outcomes [q] of queries of those classes [q] in each resample, float64 [b]."""
     n = len(weights)
     sums = np.bincount(classes, outcomes, minlength=n), np.bincount(classes, minlength=n)
-    # Not all weights as floating point at once: there may be many classes.
+    # Convert the weights to floating point in blocks: there may be many classes.
     total = np.zeros((2, weights.shape[1]))
     for start in range(0, n, step := max(1, BLOCK // weights.shape[1])):
         part = weights[start : start + step].astype(np.float64)

@@ -1,11 +1,11 @@
-"""What every query finds in the gallery: its best mate, its best stranger, and where its mates rank.
+"""The searches of all queries and the scores of all pairs, blockwise.
 
-1:1 scores of all pairs of a query and a gallery image, with who is on the pairs that decide the operating points.
+A search gives the best mate, the best gallery image of another class, and the ranks of all mates.
 
-All genuine scores are kept, and of the impostors those in the tail that the operating points can reach: with their
-classes, so that identities can be drawn again. A tail of more than `KEPT` pairs between two neighbouring operating
-points is thinned there, without regard to score, and each pair that is kept stands for several; accuracies themselves
-are always taken from the whole tail.
+Of the 1:1 scores, all genuine ones are kept, and the impostors in the tail that the operating points can reach,
+with their classes, so that identities can be resampled. Where more than `KEPT` pairs lie between two neighbouring
+operating points, that part of the tail is thinned independently of the score, and each kept pair stands for several;
+the accuracies themselves always use the whole tail.
 """
 
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Searches:
         return np.where(self.mate > self.other, self.mate_row, self.other_row)
 
     def result(self) -> SearchResult:
-        """As the measures of `bctlib.metrics.identification` want it."""
+        """The form that `bctlib.metrics.identification` expects."""
         return SearchResult(np.maximum(self.mate, self.other), self.mated, self.mate, self.rank)
 
 
@@ -74,7 +74,7 @@ def search_gallery(comparison: Comparison, inputs: Inputs) -> Searches:
     """Every query of a comparison (of one width) against its gallery, in tiles of scores."""
     query, gallery = comparison.query, comparison.gallery
     wanted, enrolled = inputs.query_class, inputs.gallery_class
-    # Equal "cameras" of a query and its own image keep the one from being a candidate for the other.
+    # Equal "cameras" exclude a query's own image from its candidates.
     cameras = (inputs.itself, np.arange(len(enrolled))) if inputs.one_list else (None, None)
     positives = rank_gallery(query, wanted, gallery, enrolled, *cameras)
     order = np.argsort(enrolled, kind="stable")
@@ -118,7 +118,7 @@ def _update_max(best: tuple[np.ndarray, np.ndarray], rows: np.ndarray, scores: n
 
 
 REACH = 2.0
-"""The tail holds so many times the impostors that the largest FAR lets in, for resamples that reach further."""
+"""The tail holds this many times the impostors accepted at the largest FAR, for resamples that reach further."""
 KEPT = 1 << 15
 
 
@@ -181,7 +181,7 @@ def _tail(
         row, column = np.nonzero(scores >= lowest[-1])
         score, row = scores[row, column], row + block.start
         stratum = np.searchsorted(-lowest, -score, side="left")
-        # A fixed scramble of the pair's number, so that what is kept depends on neither blocks nor scores.
+        # A fixed hash of the pair's number, so that the kept pairs depend on neither blocks nor scores.
         number = (row.astype(np.uint64) * np.uint64(len(enrolled)) + column.astype(np.uint64)) * np.uint64(
             0x9E3779B97F4A7C15
         )

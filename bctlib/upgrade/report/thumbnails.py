@@ -1,4 +1,4 @@
-"""Small pictures that live inside a page, some kilobytes each: what the network saw, smaller."""
+"""Small JPEGs of a few kilobytes for the page: the images as the network reads them, smaller."""
 
 import base64
 import io
@@ -18,8 +18,7 @@ QUALITIES = (85, 70, 55, 40, 25)
 def thumbnail(path: Path) -> str:
     """A `data:` address of the image as a JPEG of at most `SIDE` pixels and `MOST_BYTES` bytes.
 
-    Read as the network reads it: EXIF rotation and transparency are ignored. Raises BctError that
-    names a file that cannot be read.
+    EXIF rotation and transparency are ignored, as for the network. Raises BctError naming a file that cannot be read.
     """
     picture = Image.fromarray(read_image(path))
     for side, quality in itertools.product((SIDE, SIDE // 2), QUALITIES):

@@ -1,4 +1,4 @@
-"""Eq. 2 at each operating point with its interval, what the update is worth (Eq. 9), and the answer in words."""
+"""Eq. 2 at each operating point with its interval, the update gain (Eq. 9), and the answer in words."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from bctlib.upgrade.report.resampling import Interval, interval
 
 YES, NO, UNDECIDED = "yes", "no", "undecided"
 FEW_IDENTITIES = 10
-"""With fewer identities to draw from, an interval says nothing."""
+"""With fewer identities an interval is meaningless."""
 RULE = (
     "Eq. 2 of the paper: the new model's queries against the old gallery, M(new, old), must be strictly better than "
     "the old system, M(old, old). At one operating point the answer is yes where the 95 % interval of the difference "
-    "(identities drawn again, both systems on the same draw) lies wholly above zero, no where it lies wholly at or "
+    "(bootstrap over identities, both systems on the same draw) lies wholly above zero, no where it lies wholly at or "
     "below zero, and undecided otherwise. Over all deciding points: yes where each says yes, no as soon as one says "
     "no, and undecided otherwise."
 )
@@ -22,7 +22,7 @@ RULE = (
 
 @dataclass(frozen=True)
 class Loss:
-    """What is given up by not backfilling: the accuracy `against` (new/new, new*/new*) less that of new/old."""
+    """The accuracy lost without backfill: that of `against` (new/new, new*/new*) minus that of new/old."""
 
     against: str
     value: float
@@ -34,8 +34,8 @@ class JudgedPoint:
     """One operating point; accuracies and differences from 0 to 1.
 
     eq2: M(new, old) > M(old, old) on these data. decision: yes, no or undecided, as `RULE` says. gain: Eq. 9 with the
-    ceiling `gain_against` ("new*/new*", the paragon; else "new/new"); None where Eq. 2 is not beyond doubt or the
-    ceiling is not above old/old beyond doubt. saturated: old/old is perfect, so that nothing can beat it.
+    ceiling `gain_against` ("new*/new*", the paragon; else "new/new"); None unless both Eq. 2 and a ceiling above
+    old/old are significant. saturated: old/old is perfect, so that nothing can beat it.
     """
 
     protocol: str
@@ -54,7 +54,7 @@ class JudgedPoint:
 
     @property
     def name(self) -> str:
-        """As people write it: TAR@FAR=0.001, rank-1, mAP."""
+        """The usual notation: TAR@FAR=0.001, rank-1, mAP."""
         if self.point is None:
             return self.metric
         rate = {"TAR": "@FAR=", "TPIR": "@FPIR="}.get(self.metric, "-")
@@ -63,7 +63,7 @@ class JudgedPoint:
 
 @dataclass(frozen=True)
 class Answer:
-    """answer: yes, no or undecided. headline: one sentence. reasons: what decided it, a sentence each."""
+    """answer: yes, no or undecided. headline: one sentence. reasons: one sentence each."""
 
     answer: str
     headline: str
@@ -71,7 +71,7 @@ class Answer:
 
 
 def judge_points(measured: dict[str, Measured], deciding: frozenset[tuple], n_identities: int) -> list[JudgedPoint]:
-    """A verdict for every measure of "new/old" and "old/old"; "new/new" and "new*/new*" where they are measured."""
+    """A verdict for every measure of "new/old" and "old/old"; uses "new/new" and "new*/new*" where measured."""
     cross, old = measured["new/old"], measured["old/old"]
     points = []
     for at, row in enumerate(cross.rows):
@@ -154,7 +154,7 @@ def _no(by: dict[str, list[JudgedPoint]]) -> str:
 
 
 def loss_sentence(points: list[JudgedPoint]) -> list[str]:
-    """What a backfill would add at the deciding points, as a sentence; none where that is not known."""
+    """A sentence on what a backfill would add at the deciding points; empty if unknown."""
     deciding = [point for point in points if point.decides and point.losses]
     if not deciding:
         return []
