@@ -6,6 +6,7 @@ from text_readers import READERS, text_readers
 
 from bctlib.base.errors import BctError
 from bctlib.base.text_lines import path_and_label, text_lines
+from bctlib.data.photos.class_names import read_lines
 from bctlib.metrics.identification import search
 from bctlib.upgrade.evaluate import evaluate_search
 from bctlib.upgrade.evaluate.inputs import of_one_kind, read_identities, read_pairs
@@ -133,3 +134,12 @@ def test_a_label_file_with_a_mark_changes_no_measure(tmp_path):
     (tmp_path / "labels.txt").write_text(text, encoding="utf-8-sig")
     inputs = open_inputs(features, features, tmp_path / "labels.txt")
     assert inputs.classes.tolist() == sorted({f"class{number}" for number in classes}) and inputs.mated.all()
+
+
+@pytest.mark.parametrize("line", ["a\u00a0", "\u3000a"])
+def test_a_blank_that_nobody_sees_is_named(tmp_path, line):
+    (tmp_path / "labels.txt").write_text(f"a\n{line}\n", encoding="utf-8")
+    with pytest.raises(
+        BctError, match=r"labels\.txt, line 2: begins or ends with a blank that is no space or tab \(U\+"
+    ):
+        read_lines(tmp_path / "labels.txt", "an identity")

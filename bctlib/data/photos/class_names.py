@@ -64,11 +64,19 @@ def class_names(names: Iterable[str], source: str) -> list[str]:
 
 
 def read_lines(path: Path | str, what: str) -> list[str]:
-    """The lines of a text file, without blanks around them. what: each line holds one, said in messages.
+    """The lines of a text file, without spaces and tabs around them. what: each line holds one, said in messages.
 
-    Raises BctError as `text_lines` does, naming a file that is empty, and naming a line that is empty.
+    Raises BctError as `text_lines` does, naming a file that is empty, and naming a line that is empty or begins or ends
+    with another blank, such as a no-break space: nobody sees that it makes another name.
     """
-    lines = [line.strip() for line in text_lines(path, f"{what} on each line")]
+    lines = [line.strip(" \t") for line in text_lines(path, f"{what} on each line")]
+    for number, line in enumerate(lines, 1):
+        if line != line.strip():
+            blank = line[0] if line[0].isspace() else line[-1]
+            raise BctError(
+                f"{path}, line {number}: begins or ends with a blank that is no space or tab (U+{ord(blank):04X}): "
+                f"expected {what} alone"
+            )
     if not lines:
         raise BctError(f"{path} is empty: expected {what} on each line")
     if "" in lines:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from bctlib.base.errors import BctError
+from bctlib.base.errors import BctError, UsageError
 
 SIDE = 112
 
@@ -77,6 +77,14 @@ def align_face(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 FACE = (SIDE, SIDE)
+
+
+def check_size(size: tuple[int, int] | None, name: str = "image_size") -> None:
+    """Raises UsageError unless `size` is None or (height, width), two whole numbers of pixels from 1 on."""
+    if size is None:
+        return
+    if not isinstance(size, tuple | list) or len(size) != 2 or any(type(n) is not int or n < 1 for n in size):
+        raise UsageError(f"{name} is {size!r}, expected (height, width): two whole numbers of pixels from 1 on")
 
 
 class Framing(Protocol):

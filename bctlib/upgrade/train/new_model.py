@@ -14,7 +14,7 @@ from bctlib.base.foreign_networks import as_sentence, split_size, with_size
 from bctlib.base.network_code import code_of
 from bctlib.data.photos.class_names import read_class_map
 from bctlib.data.photos.distortion import ColourDistortion
-from bctlib.data.photos.framing import FACE
+from bctlib.data.photos.framing import FACE, check_size
 from bctlib.data.photos.sets import ImageFolderSet
 from bctlib.data.training_set import TrainingData
 from bctlib.losses import HEADS, build_head
@@ -113,6 +113,7 @@ def train_new_model(
         raise UsageError("a model on your own images is trained by one process, but torchrun started several")
     on = choose_device(device)
     _check_numbers(epochs=epochs, batch=batch, rate=rate, lam=lam, seed=seed, dim=dim, workers=workers)
+    check_size(image_size)
     _check_method(method, old is not None)
     require_writable(out, ".safetensors")
     if out.exists() and not is_artefact(out):
@@ -253,8 +254,10 @@ def _check_numbers(**given: float | None) -> None:
         least = 0 if name in ("lam", "seed", "workers") else 1
         if value is None or name == "rate" and value > 0:
             continue
-        if not least <= value < float("inf"):
+        is_whole = name in ("rate", "lam") or isinstance(value, int)
+        if not is_whole or not least <= value < float("inf"):
             expected = "a number above 0" if name == "rate" else f"{least} or more"
+            expected += "" if is_whole else ", a whole number"
             raise UsageError(f"--{name} is {value}, expected {expected}")
 
 

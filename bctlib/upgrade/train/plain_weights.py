@@ -4,6 +4,7 @@ import math
 import pickle
 import re
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -112,6 +113,7 @@ def _load(path: Path):
             raise BctError(f"{path} is {other}")
         if is_safetensors(path):
             return load_file(path)
+        _say_wrong_checksum(path)
         with path.open("rb") as file, warnings.catch_warnings(action="ignore"):  # PyTorch's, of old forms of files
             return torch.load(file, map_location="cpu", weights_only=True)
     except BctError:
@@ -132,6 +134,18 @@ def _load(path: Path):
         raise BctError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # what a damaged file does to PyTorch's readers has no end of kinds
         raise _damaged(path) from error
+
+
+def _say_wrong_checksum(path: Path) -> None:
+    """Says which part of a zip archive does not match its checksum, which torch.load does not look at.
+
+    It is no error: PyTorch can be told to write none.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            wrong = archive.testzip()
+        if wrong is not None:
+            progress.say(f"{path}: {wrong} in it does not match its checksum: the file may be damaged")
 
 
 def _damaged(path: Path) -> BctError:

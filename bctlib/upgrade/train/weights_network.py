@@ -24,7 +24,7 @@ from bctlib.base.foreign_networks import (
     replace_layer,
     torchvision_network,
 )
-from bctlib.data.photos.framing import FACE
+from bctlib.data.photos.framing import FACE, check_size
 from bctlib.training.devices import autocast
 from bctlib.upgrade.train.plain_weights import Weights, matrices, network_part, read_classifier, read_weights
 
@@ -106,6 +106,7 @@ def network_of_weights(
     Raises UsageError where the classifier must be said and for another mean or std; BctError where it is not found,
     where weights are missing, left over, of another shape or integers, and where the network does not take the images.
     """
+    check_size(image_size)
     mean, std = _normalisation(mean, std)
     whole = read_weights(path)
     net, last, weights = _network(path, backbone, whole, classifier)

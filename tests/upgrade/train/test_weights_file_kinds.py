@@ -106,3 +106,17 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "w.pth")
     with pytest.raises(BctError, match="w.pth is a pipe or a device: expected a file of weights$"):
         read_weights(tmp_path / "w.pth")
+
+
+def test_a_wrong_checksum_inside_an_archive_is_said(tmp_path, capsys):
+    """PyTorch reads on where a byte of a tensor was changed."""
+    path = tmp_path / "w.pth"
+    torch.save({"fc.weight": torch.arange(600.0).reshape(20, 30)}, path)
+    read_weights(path)
+    assert "checksum" not in capsys.readouterr().err
+    content = bytearray(path.read_bytes())
+    place = content.index(torch.arange(600.0).numpy().tobytes())
+    content[place + 40] ^= 1
+    path.write_bytes(content)
+    read_weights(path)
+    assert "does not match its checksum: the file may be damaged" in capsys.readouterr().err
