@@ -1,9 +1,9 @@
 """The ledger as a picture: every claim's effect, measured from its bound towards the side claimed."""
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from bctlib.base.style import COLOURS, GENUINE, STYLE, new_figure, save_figure
+from bctlib.base.style import COLOURS, GENUINE
+from companion.figures.drawing import draw_interval, drawn
 from companion.tables.cells import PROTOCOLS, View
 from companion.tables.claims.claim_list import CLAIMS, SECTIONS
 from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, judged_claims, margin
@@ -23,8 +23,7 @@ def plot_claims(view: View) -> Figure:
     """
     judged = judged_claims(view.scale)
     row_of = _rows()
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=0.165 * len(row_of) + 1.4, ncols=2, sharey=True)
+    with drawn(view.scale, "claims", height=0.165 * len(row_of) + 1.4, ncols=2, sharey=True) as (figure, axes):
         for ax, title in zip(axes, ("1:1", "1:N, and measures of their own"), strict=True):
             ax.axvspan(0, EDGE + 2, color=GENUINE, alpha=0.12, linewidth=0)
             ax.axvline(0, color="0.3", linewidth=0.8)
@@ -48,7 +47,7 @@ def plot_claims(view: View) -> Figure:
             axes[0].plot([], [], VERDICT_MARKERS[verdict], color=colour, markersize=4, label=verdict)
         axes[0].fill([], [], color=GENUINE, alpha=0.12, linewidth=0, label="side claimed")
         figure.legend(loc="outside lower center", ncols=4)
-    return save_figure(figure, view.scale, "claims")
+    return figure
 
 
 def _rows() -> dict[str, float]:
@@ -76,5 +75,4 @@ def _dot(ax, row: float, distance: float, half_width: float, verdict: str) -> No
         ax.text(side * (EDGE + 0.4), row, f"{distance:+.0f}", fontsize=5, color=colour, va="center",
                 ha="right" if side > 0 else "left")  # fmt: skip
         return
-    ax.errorbar(distance, row, xerr=half_width, fmt=VERDICT_MARKERS[verdict], color=colour, markersize=3.5, capsize=1.5,
-                linewidth=0.9)  # fmt: skip
+    draw_interval(ax, row, distance, half_width, colour, VERDICT_MARKERS[verdict], size=3.5, cap=1.5, line=0.9)

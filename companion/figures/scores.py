@@ -4,12 +4,12 @@ Scores of genuine and impostor pairs show why independent models fail; coordinat
 ReLU fails, because a vector without negative coordinates cannot reach the old embeddings.
 """
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bctlib.base.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_figure
+from bctlib.base.style import GENUINE, IMPOSTOR
+from companion.figures.drawing import drawn
 from companion.figures.model_colours import colour_of
 from companion.measure.scores import COORDINATE_EDGES, COORDINATES, MODELS, SCORE_EDGES, SCORES
 from companion.pairs import LOWER_BOUND, Pair
@@ -36,8 +36,7 @@ def plot_scores(view: View, pairs: tuple[Pair, ...] = PAIRS, table: str = SCORES
     """
     rows = view.first_seed(table)
     width = SCORE_EDGES[1] - SCORE_EDGES[0]
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=2.0, ncols=len(pairs), sharey=True, sharex=True)
+    with drawn(view.scale, table, height=2.0, ncols=len(pairs), sharey=True, sharex=True) as (figure, axes):
         for ax, pair in zip(axes, pairs, strict=True):
             here = rows[(rows["query_model"] == pair[0]) & (rows["gallery_model"] == pair[1])]
             for metric, colour in (("impostor", IMPOSTOR), ("genuine", GENUINE)):
@@ -48,7 +47,7 @@ def plot_scores(view: View, pairs: tuple[Pair, ...] = PAIRS, table: str = SCORES
             ax.set_title(view.text(pair).replace(", ", ",\n"))
         axes[0].set_ylabel("share of pairs (%)")
         axes[-1].legend()
-    return save_figure(figure, view.scale, table)
+    return figure
 
 
 def plot_failure_scores(view: View) -> Figure:
@@ -63,8 +62,7 @@ def plot_coordinates(view: View) -> Figure:
     """
     rows = view.first_seed(COORDINATES)
     rows = rows[rows["metric"] == "coordinate"]
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=1.9, ncols=len(MODELS), sharex=True, sharey=True)
+    with drawn(view.scale, "coordinates", height=1.9, ncols=len(MODELS), sharex=True, sharey=True) as (figure, axes):
         for ax, model in zip(axes, MODELS, strict=True):
             bins = rows[rows["query_model"] == model]
             centres = bins["operating_point"].astype(float).to_numpy()
@@ -72,7 +70,7 @@ def plot_coordinates(view: View) -> Figure:
             ax.axvline(0, color="0.4", linewidth=0.8)
             ax.set(title=view.name(model), xlabel="coordinate of the unit embedding", yscale="log")
         axes[0].set_ylabel("share of coordinates (%)")
-    return save_figure(figure, view.scale, "coordinates")
+    return figure
 
 
 def coordinate_table(view: View) -> pd.DataFrame:
