@@ -31,10 +31,9 @@ def plot_backfill(view: View) -> Figure:
     Cross: the old model with its own gallery; diamonds: each new model with a gallery of its own.
     """
     cells = view.cells("fig3")
-    with drawn(view.scale, "fig3_backfill", height=4.6, nrows=2, ncols=2, sharex=True, height_ratios=(3, 2)) as (
-        figure,
-        axes,
-    ):
+    with drawn(
+        view.scale, "fig3_backfill", height=4.6, nrows=2, ncols=2, sharex=True, height_ratios=(3, 2)
+    ) as (figure, axes):  # fmt: skip
         for column, (metric, label) in enumerate(PANELS.items()):
             _accuracy(axes[0, column], view, cells, ("new-bct", "new-bct-sys"), metric)
             _accuracy(axes[1, column], view, cells, ("new*", "new-bct-sys"), metric)

@@ -48,10 +48,9 @@ def plot_training_photographs(pictures: Photographs, scale: str, n_identities: i
         strip([pictures.images[int(i)] for i in np.flatnonzero(pictures.labels == identity)[:n_columns]])
         for identity in chosen
     ]
-    with drawn(scale, "training_identities", height=0.6 * n_identities + 0.2, nrows=n_identities, squeeze=False) as (
-        figure,
-        axes,
-    ):
+    with drawn(
+        scale, "training_identities", height=0.6 * n_identities + 0.2, nrows=n_identities, squeeze=False
+    ) as (figure, axes):  # fmt: skip
         for number, (ax, row) in enumerate(zip(axes[:, 0], rows, strict=True)):
             title = f"{pictures.title}: one of {len(pictures.classes):,} identities per row" if number == 0 else ""
             _show_photographs(ax, row, title, max(each.shape[1] for each in rows))
@@ -69,10 +68,9 @@ def plot_distorted_photographs(bench: Workbench, n_images: int = 3, n_distorted:
         shown = distort(stored, torch.Generator().manual_seed(int(position)))
         shown = shown.add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         rows.append(strip([image, *shown]))
-    with drawn(bench.scale, "training_distortions", height=0.75 * len(rows) + 0.2, nrows=len(rows), squeeze=False) as (
-        figure,
-        axes,
-    ):
+    with drawn(
+        bench.scale, "training_distortions", height=0.75 * len(rows) + 0.2, nrows=len(rows), squeeze=False
+    ) as (figure, axes):  # fmt: skip
         for number, (ax, row) in enumerate(zip(axes[:, 0], rows, strict=True)):
             title = "picture, then what the network is shown: turned, scaled, shifted, in other colours"
             _show_photographs(ax, row, title if number == 0 else "", row.shape[1])
@@ -83,10 +81,9 @@ def plot_photograph_templates(protocols: IjbcProtocols, scale: str, n_identities
     """For some subjects: images of their first probe (left) and of their template in the gallery (right)."""
     probes, enrolled = protocols.verification.first, protocols.verification.second
     both = np.intersect1d(probes.identity, enrolled.identity)[:n_identities]
-    with drawn(scale, "protocol_templates", height=0.6 * len(both) + 0.2, nrows=len(both), ncols=2, squeeze=False) as (
-        figure,
-        axes,
-    ):
+    with drawn(
+        scale, "protocol_templates", height=0.6 * len(both) + 0.2, nrows=len(both), ncols=2, squeeze=False
+    ) as (figure, axes):  # fmt: skip
         for row, identity in enumerate(both):
             for ax, templates, side in ((axes[row, 0], probes, "probes"), (axes[row, 1], enrolled, "galleries")):
                 images = _first_template(protocols, templates, identity)[:most]
@@ -140,10 +137,9 @@ def plot_templates(protocols: GlyphProtocols | IjbcProtocols, scale: str, n_iden
     if isinstance(protocols, IjbcProtocols):
         return plot_photograph_templates(protocols, scale, n_identities)
     left, right = (" · ".join(CAPTURE_CONDITIONS[c].name for c in side) for side in protocols.conditions)
-    with drawn(scale, "protocol_templates", height=0.5 * n_identities + 0.1, nrows=n_identities, ncols=2) as (
-        figure,
-        axes,
-    ):
+    with drawn(
+        scale, "protocol_templates", height=0.5 * n_identities + 0.1, nrows=n_identities, ncols=2
+    ) as (figure, axes):  # fmt: skip
         for row, identity in enumerate(protocols.identities[:n_identities]):
             for ax, templates, side, conditions in (
                 (axes[row, 0], protocols.verification.first, "first templates and probes", left),

@@ -144,10 +144,9 @@ def plot_reid_hits(bench: Workbench, view: View) -> Figure:
     pool = bench.protocols().pool
     queries = sorted({int(metric.split()[-1]) for metric in rows["metric"]})
     n_rows = len(HIT_PAIRS) * math.ceil(len(queries) / COLUMNS)
-    with drawn(bench.scale, "reid_hits", height=0.42 * n_rows + 0.1, nrows=n_rows, ncols=COLUMNS, squeeze=False) as (
-        figure,
-        axes,
-    ):
+    with drawn(
+        bench.scale, "reid_hits", height=0.42 * n_rows + 0.1, nrows=n_rows, ncols=COLUMNS, squeeze=False
+    ) as (figure, axes):  # fmt: skip
         for number, query in enumerate(queries):
             top, column = number // COLUMNS * len(HIT_PAIRS), number % COLUMNS
             axes[top, column].set_title("query, and its best gallery images", loc="left", pad=3)
