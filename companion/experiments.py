@@ -226,7 +226,7 @@ TABLES = (
 
 @dataclass(frozen=True)
 class FigureData:
-    """Results that a notebook saves only for a figure, `results/<scale>/<name>.csv`. target, figure: as in `TableSpec`."""
+    """Results saved only for a figure, `results/<scale>/<name>.csv`. target, figure: as in `TableSpec`."""
 
     name: str
     target: str

@@ -43,7 +43,7 @@ PARAMETERS = {
 
 
 def check_value(name: str, value: object) -> None:
-    """Raises UsageError naming the parameter if it cannot have this value; parameters not in PARAMETERS may have any."""
+    """Raises UsageError naming the parameter if the value is not allowed; others than PARAMETERS may have any value."""
     if name in PARAMETERS and not PARAMETERS[name].fit(value):
         raise UsageError(f"parameter {name!r} is {value!r}, expected {PARAMETERS[name].expected}")
 

@@ -1,4 +1,4 @@
-"""Figures of partial backfill: Fig. 3 with our numbers, and the share of the gain that each order brings."""
+"""Figures of partial backfill: Fig. 3 with our numbers, and the share of the gain reached by each order."""
 
 from matplotlib.figure import Figure
 
@@ -26,9 +26,9 @@ PANELS = {STRICT: "TPIR@FPIR=1e-2 (%)", LOOSE: "TPIR@FPIR=1e-1 (%)"}
 def plot_backfill(view: View) -> Figure:
     """Fig. 3: accuracy of new queries over the share of classes backfilled, at two operating points.
 
-    Above the two compatible models, below the independent one on another scale. Line: mean over random orders and
-    seeds. Band: 95 % interval over seeds. Thin lines: single orders. Dashed: a threshold for each model's templates.
-    Cross: the old model with its own gallery; diamonds: each new model with a gallery of its own.
+    Top: the two compatible models; bottom: the independent one, on another scale. Line: mean over random orders and
+    seeds. Band: 95 % interval over seeds. Thin lines: single orders. Dotted: a threshold for each model's templates.
+    Cross, dashed: the old model with its own gallery; diamonds: each new model with its own gallery.
     """
     cells = view.cells("fig3")
     with drawn(
@@ -71,10 +71,10 @@ def _accuracy(ax, view: View, cells: Cells, queries: tuple[str, ...], metric: st
 
 
 def plot_orders(view: View, query: str = "new-bct-sys") -> Figure:
-    """Share of the gain in TPIR@FPIR=1e-2 over the share of classes or images that are embedded anew, for each order.
+    """Share of the gain in TPIR@FPIR=1e-2 over the share of classes or images embedded again, for each order.
 
-    Above with one threshold for the mixed gallery, below with one for each model's templates. Line: mean over seeds,
-    for the random order also over three of them, with its 95 % interval as a band; grey: in proportion.
+    Top: one threshold for the mixed gallery; bottom: one for each model's templates. Line: mean over seeds, for the
+    random order over three orders as well, with its 95 % interval as a band; grey: gain in proportion.
     """
     standard, tailed = view.cells("fig3"), view.cells("backfill_orders")
     panels = (

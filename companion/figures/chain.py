@@ -14,9 +14,9 @@ SYMBOLS = {"phi1": "$\\phi_1$", "phi2": "$\\phi_2$", "phi3": "$\\phi_3$"}
 
 
 def plot_fig2(view: View) -> Figure:
-    """The chain as in Fig. 2: own accuracy over each model, accuracy of (new, old) on each arrow, 1:1, ours (paper).
+    """The chain as in Fig. 2: own accuracy above each model, accuracy of (new, old) on each arrow, 1:1, ours (paper).
 
-    Below each model its share of the training identities, and under phi2 and phi3 the paragon's accuracy.
+    Below each model is its share of the training identities, and for phi2 and phi3 the paragon's accuracy.
     """
     cells, at = view.cells("table4"), ("verification", "TAR@FAR", HEADLINE["TAR@FAR"])
 
@@ -59,8 +59,8 @@ def _arrow(ax, start: float, end: float, bend: float, label: str) -> None:
 def plot_long_chain(view: View) -> Figure:
     """Gain of query version k over the gallery's own version j, against the distance k - j; one line per gallery.
 
-    Bars: 95 % interval over seeds of the difference, paired by seed. Above the dashed line Eq. 2 holds; distance 1 is
-    what was trained for, all others are transitive.
+    Bars: 95 % interval over seeds of the difference, paired by seed. Eq. 2 holds above the dashed line. Models are
+    trained for distance 1; compatibility at larger distances is transitive.
     """
     cells = view.cells("long_chain")
     names = [spec.name for spec in LONG_CHAIN]

@@ -1,4 +1,4 @@
-"""The ledger as a picture: every claim's effect, measured from its bound towards the side claimed."""
+"""The ledger as a figure: the distance of every claim's effect from its bound, positive on the side claimed."""
 
 from matplotlib.figure import Figure
 
@@ -11,15 +11,15 @@ from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED
 VERDICT_COLOURS = {HOLDS: COLOURS["new*"], FAILS: COLOURS["new-bct-sys"], UNDECIDED: "0.45"}
 VERDICT_MARKERS = {HOLDS: "o", FAILS: "X", UNDECIDED: "s"}
 EDGE = 12.0
-"""Points beyond which an effect is drawn as an arrow with its value."""
+"""Distance in points beyond which an effect is drawn as an arrow with its value."""
 
 
 def plot_claims(view: View) -> Figure:
-    """A row per claim; left 1:1, right 1:N and what has a measure of its own (named at the right edge).
+    """One row per claim; left: 1:1, right: 1:N and claims with another measure (named at the right edge).
 
-    x is the distance in points from the claim's bound, positive on the side claimed (shaded): a claim holds where
-    point and 95 % interval lie in the shade. What is not measured says so. Only the
-    view's scale counts, as verdicts are about lambda 1.
+    x is the distance in points from the claim's bound, positive on the side claimed (shaded): a claim holds if its
+    point and 95 % interval lie in the shaded area. Claims that are not measured are marked. Only the view's scale is
+    used, because verdicts are about lambda 1.
     """
     judged = judged_claims(view.scale)
     row_of = _rows()
@@ -51,7 +51,7 @@ def plot_claims(view: View) -> Figure:
 
 
 def _rows() -> dict[str, float]:
-    """Height of each claim from above, a gap between sections."""
+    """The y position of each claim, from the top, with a gap between sections."""
     rows, height = {}, 0.0
     for claims in SECTIONS.values():
         for claim in claims:

@@ -1,8 +1,6 @@
-"""A picture of the data: identities, typefaces, capture conditions, templates; or the paper's own photographs.
+"""Pictures of the data: identities, typefaces, capture conditions, templates and training distortions.
 
-Pictures of the paper's own data, for those who hold them: training identities, and templates of the protocols.
-
-What a model learns from: pictures of known identities, distorted anew each time it meets them.
+For the paper's own photographs, if the user has them: training identities, templates of the protocols and distortions.
 """
 
 from collections.abc import Sequence
@@ -33,7 +31,7 @@ def strip(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _show_photographs(ax, sheet: np.ndarray, title: str, width: int) -> None:
-    """A strip from the left, at the scale at which `width` pixels fill the axes."""
+    """A strip, aligned left and scaled so that `width` pixels fill the axes."""
     ax.imshow(sheet, interpolation="nearest")
     ax.set(xlim=(0, max(width, sheet.shape[1])), anchor="W")
     ax.set_title(title, loc="left", pad=2)
@@ -41,7 +39,7 @@ def _show_photographs(ax, sheet: np.ndarray, title: str, width: int) -> None:
 
 
 def plot_training_photographs(pictures: Photographs, scale: str, n_identities: int = 5, n_columns: int = 12) -> Figure:
-    """Some training identities (rows), the first images of each, framed as the network sees them."""
+    """The first images of some training identities (rows), framed as for the network."""
     n_identities = min(n_identities, len(pictures.classes))
     chosen = np.linspace(0, len(pictures.classes) - 1, n_identities).astype(int)
     rows = [
@@ -58,7 +56,7 @@ def plot_training_photographs(pictures: Photographs, scale: str, n_identities: i
 
 
 def plot_distorted_photographs(bench: Workbench, n_images: int = 3, n_distorted: int = 8) -> Figure:
-    """One picture of each of the first training identities, then what the network is shown instead."""
+    """One picture of each of the first training identities, then distorted versions as the network sees them."""
     pictures = bench.glyphs
     firsts = np.unique(pictures.labels, return_index=True)[1][:n_images]
     distort, rows = ColourDistortion(**bench.settings.distortion), []
@@ -99,7 +97,7 @@ def _first_template(protocols: IjbcProtocols, templates: TemplateSet, identity: 
 
 
 def _strip(images: list[np.ndarray], gap: int = 3) -> np.ndarray:
-    """Images [S,S] side by side on paper, ink dark."""
+    """Images [S,S] side by side, dark ink on white paper."""
     side = images[0].shape[0]
     sheet = np.zeros((side, len(images) * (side + gap) - gap), np.uint8)
     for place, image in enumerate(images):
@@ -114,7 +112,7 @@ def _show(ax, sheet: np.ndarray, title: str) -> None:
 
 
 def plot_identities(glyphs: GlyphSet | Photographs, scale: str, n_identities: int = 5, n_typefaces: int = 16) -> Figure:
-    """Some identities (rows), each in the same typefaces (columns), as designed, before any distortion.
+    """Some identities (rows), each in the same typefaces (columns), undistorted.
 
     Given photographs: some training identities and the first images of each.
     """
@@ -160,11 +158,11 @@ def _templates_of(protocols: GlyphProtocols, templates: TemplateSet, identity: i
 
 
 _DRAW_SEED = 0
-_GAP = 3  # pixels of paper between pictures; the originals stand further apart
+_GAP = 3  # pixels of paper between pictures; the gap after the originals is wider
 
 
 def plot_distortions(bench: Workbench, n_images: int = 3, n_distorted: int = 11) -> Figure:
-    """Training pictures (left) and what the network is shown instead (right), at the scale's own distortion.
+    """Training pictures (left) and distorted versions as the network sees them (right), with the scale's distortion.
 
     One picture of each of the first training identities of the split.
     """

@@ -1,4 +1,4 @@
-"""Boxes and arrows: what an update of the model means for a gallery (Fig. 1), and the influence loss (Eq. 8)."""
+"""Diagrams of boxes and arrows: the effect of a model update on a gallery (Fig. 1), and the influence loss (Eq. 8)."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ def _blank(ax: Axes, height: float) -> None:
 
 
 def _box(ax: Axes, x: float, y: float, width: float, text: str, colour="black") -> None:
-    """A box around (x, y) with words in it."""
+    """A box with text, centred at (x, y)."""
     corner, style = (x - width / 2, y - _HALF), "round,pad=0,rounding_size=1"
     ax.add_patch(FancyBboxPatch(corner, width, 2 * _HALF, boxstyle=style, facecolor="white", edgecolor=colour, lw=1.5))
     ax.text(x, y, text, ha="center", va="center", fontsize=7.5)
@@ -34,7 +34,7 @@ def _arrow(ax: Axes, start: Point, end: Point, colour="black", dashed: bool = Fa
 
 
 def plot_influence_loss(scale: str) -> Figure:
-    """Eq. 8: one embedding, judged by its own classifier, which learns, and by the old model's, which is frozen."""
+    """Eq. 8: one embedding goes into the new classifier, which learns, and into the old one, which is frozen."""
     with drawn(scale, "influence_loss", height=1.6) as (figure, ax):
         _blank(ax, 1.6)
         up, middle, down = 18.3, 11.6, 4.9
@@ -59,7 +59,7 @@ def plot_influence_loss(scale: str) -> Figure:
 
 
 def plot_update(scale: str) -> Figure:
-    """Fig. 1: without a compatible model the gallery is embedded again (left), with one it stays as it is (right)."""
+    """Fig. 1: without a compatible model the gallery is embedded again (left), with one it stays unchanged (right)."""
     with drawn(scale, "model_update", height=2.0) as (figure, ax):
         _blank(ax, 2.0)
         _update(ax, 0.5, "not compatible: backfill", compatible=False)

@@ -1,6 +1,6 @@
 """Figures of dots with intervals: Tables 1 and 2, the lambda trade-off, Table 5, and Tables 3 and 7.
 
-Each shows one row per model or pair, ours beside the paper's.
+Each shows one row per model or pair, ours next to the paper's.
 """
 
 import math
@@ -35,11 +35,11 @@ def _bar(cell: Cell, lower: Cell) -> float:
 def plot_baselines(view: View) -> Figure:
     """Accuracy of each query model against the old gallery: ours above, the paper's below.
 
-    Bars are the 95 % interval over seeds of the difference to the old model, paired by seed. The dashed line is the
-    old model's own accuracy, which Eq. 2 asks to beat, the solid one the paragon's, with all backfilled. What lies
-    far to the left is drawn as an arrow at the edge with its value. A method whose training diverged has no
-    row; of one that the paper does not have the row below stays empty. Raises BctError where nothing was measured at
-    this lambda.
+    Bars are the 95 % interval over seeds of the difference to the old model, paired by seed. The dashed line is the old
+    model's own accuracy, which Eq. 2 asks to exceed; the solid line is the paragon's, with the whole gallery
+    backfilled. A value far to the left is drawn as an arrow at the edge with the number. A method whose training
+    diverged has no row; a method that is not in the paper has an empty row in the lower panels. Raises BctError if
+    nothing was measured at this lambda.
     """
     cells = view.cells("table1")
     queries = [query for query, gallery in BASELINE_PAIRS if gallery == "old" and query != "old"]
@@ -82,8 +82,8 @@ def _dots(ax, cells: dict[Pair, Cell], queries: list[str]) -> None:
 def plot_tradeoff(view: View, metric: str = "TAR@FAR") -> Figure:
     """Own accuracy (x) against cross accuracy (y) of l2 and BCT, each a curve over lambda; dots are single seeds.
 
-    Ringed: the lambda with the highest sum of the two on validation identities. Above the dashed line Eq. 2 holds;
-    right of the solid line the new model has lost nothing against the paragon.
+    Ringed: the lambda with the highest sum of the two on validation identities. Eq. 2 holds above the dashed line; to
+    the right of the solid line the new model is at least as accurate as the paragon.
     """
     protocol = next(name for name, (_, each) in PROTOCOLS.items() if each == metric)
     point, cells = HEADLINE[metric], view.cells("tradeoff")
@@ -101,7 +101,7 @@ def plot_tradeoff(view: View, metric: str = "TAR@FAR") -> Figure:
 
 
 def _curve(ax, method: str, cells: dict, where: tuple[str, str, str]) -> None:
-    """One method over lambda: means as a line, single seeds as dots; where training diverged there is no point."""
+    """One method over lambda: means as a line, single seeds as dots; no point if training diverged."""
     names = [name for name in TRADEOFF_MODELS if name.partition("@")[0] == method and (name, "old", *where) in cells]
     own, cross = ([cells[(name, gallery or name, *where)] for name in names] for gallery in ("", "old"))
     colour = COLOURS[method]
@@ -126,10 +126,10 @@ ROWS: tuple[Pair, ...] = tuple(pair for pair in REID_PAIRS if pair not in (LOWER
 
 
 def plot_reid(view: View) -> Figure:
-    """mAP of each pair, ours at the left, the paper's at the right, where it has (old, new) only.
+    """mAP of each pair, ours on the left, the paper's on the right; the paper has only (old, new).
 
     Bars are the 95 % interval over seeds of the difference to (old, old), paired by seed. Dashed: (old, old), which
-    Eq. 2 asks to beat; solid: the paragon. What lies far to the left is an arrow at the edge with its value.
+    Eq. 2 asks to exceed; solid: the paragon. A value far to the left is an arrow at the edge with the number.
     """
     cells = reid_cells(view)
     ours = {pair: cells[pair, "mAP", ""] for pair in REID_PAIRS if (pair, "mAP", "") in cells}
@@ -171,13 +171,13 @@ def _reid_panel(ax, cells: dict[Pair, Cell]) -> None:
 
 CROSS_PAIRS: tuple[Pair, ...] = tuple(pair for pair in ROBUSTNESS_PAIRS + SHARE_PAIRS if pair[0] != pair[1])
 EDGE = (-16.0, 14.0)
-"""Points of accuracy that the axis shows; what lies beyond is an arrow at the edge with its value."""
+"""Range of the axis in points of accuracy; a value to the left of it is an arrow at the edge with the number."""
 
 
 def plot_robustness(view: View) -> Figure:
-    """Absolute gain of (new, old) over (old, old), the old model being each row's own: right of zero Eq. 2 holds.
+    """Absolute gain of (new, old) over (old, old) for the old model of each row: Eq. 2 holds to the right of zero.
 
-    Ours: mean over seeds with the 95 % interval of the difference, paired by seed. Rings: the paper's.
+    Ours: mean over seeds with the 95 % interval of the difference, paired by seed. Diamonds: the paper's.
     """
     cells = view.cells("table7")
     with drawn(view.scale, "table3_robustness", height=3.3, ncols=2, sharey=True) as (figure, axes):

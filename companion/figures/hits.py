@@ -1,6 +1,6 @@
-"""Pictures of what a search finds: the tour's small gallery, and queries of re-identification with their best images.
+"""Pictures of search results: the tour's small gallery, and queries of re-identification with their best images.
 
-The frame tells a right answer from a wrong one.
+Frames distinguish right answers from wrong ones.
 """
 
 import math
@@ -33,9 +33,9 @@ from companion.workbench import Workbench
 
 
 def pictures(pool: ImagePool | ImageFilePool, positions: Sequence[int]) -> np.ndarray:
-    """Images of the pool as they are shown: uint8 [k,S,S], ink dark on paper, or [k,H,W,3] of image files.
+    """Images of the pool for display: uint8 [k,S,S], dark ink on white paper, or [k,H,W,3] of image files.
 
-    Raises BctError that names a file that cannot be read.
+    Raises BctError naming a file that cannot be read.
     """
     if isinstance(pool, ImagePool):
         return 255 - pool.images[list(positions)]
@@ -44,7 +44,7 @@ def pictures(pool: ImagePool | ImageFilePool, positions: Sequence[int]) -> np.nd
 
 N_ANSWERS = 5
 _SMALL = 6.0
-"""Font size of what stands beside a picture, points."""
+"""Font size of text next to a picture, points."""
 _KIND = {"old": "old model", "new*": "incompatible new model", "new-bct-sys": "compatible new model"}
 _GROUP, _ROW = N_ANSWERS + 1.0, 1.5
 """Distance between groups of answers and between queries, in widths of a picture."""
@@ -52,7 +52,7 @@ _GROUP, _ROW = N_ANSWERS + 1.0, 1.5
 
 @dataclass(frozen=True)
 class _Sheet:
-    """An axis on which pictures lie like cards, 1 wide and 1 high; y grows downwards."""
+    """Axes for pictures of width 1 and height 1; y points downwards."""
 
     ax: Axes
     pool: ImagePool | ImageFilePool
@@ -80,7 +80,7 @@ def _sheet(
 
 
 def plot_gallery(bench: Workbench, n_queries: int = N_QUERIES) -> Figure:
-    """The small gallery, one picture per identity with its number, and the pictures it is searched with."""
+    """The small gallery, one picture per identity with its number, and the query pictures."""
     protocols = bench.protocols()
     examples = draw_examples(protocols, n_queries)
     size = (len(examples.gallery), -0.6, 3.4)
@@ -95,10 +95,10 @@ def plot_gallery(bench: Workbench, n_queries: int = N_QUERIES) -> Figure:
 
 
 def plot_retrieval(view: View, seed: int | None = None, n_queries: int | None = None) -> Figure:
-    """For each query (rows) and each query model (groups) the first answers of the old gallery with their cosines.
+    """The first answers of the old gallery with their cosines, for each query (rows) and each query model (groups).
 
-    From saved results and data alone; n_queries: the first so many, by default all that were saved. The right answer
-    is framed; where it is not among those shown, its rank is said.
+    From saved results and data alone; n_queries: how many of the first queries, by default all that were saved. The
+    right answer is framed; if it is not among those shown, its rank is printed.
     """
     saved = load_retrievals(view.scale, seed, view.device, n_queries)
     examples = saved.examples
@@ -136,8 +136,8 @@ COLUMNS = 2
 def plot_reid_hits(bench: Workbench, view: View) -> Figure:
     """For each query a block with a row for each pair of models: the query, a gap, its best gallery images in order.
 
-    Framed solid: the query's identity, by another camera; dashed: another identity. From the rows that
-    `measure.reid.save_reid_hits` kept, first seed. bench: at the view's scale, for the pictures.
+    Solid frame: the query's identity, by another camera; dashed: another identity. From the rows that
+    `measure.reid.save_reid_hits` has saved, first seed. bench: at the view's scale, for the pictures.
     """
     bench = bench.for_task(TASK)
     rows, protocol = view.first_seed(TABLE), bench_reid_protocol(bench)
@@ -172,7 +172,7 @@ def redraw_reid_hits(view: View) -> Figure:
 
 
 def _strip(ax: Axes, images: np.ndarray, is_right: np.ndarray) -> None:
-    """The query, half a picture of nothing, then the hits, each in the frame of a right or a wrong answer."""
+    """The query, a gap of half a picture, then the hits, each in the frame for a right or a wrong answer."""
     height, width = images.shape[1:3]
     step = 1.22 * width
     for place, image in enumerate(images):

@@ -25,14 +25,14 @@ FAILURE_PAIRS: tuple[Pair, ...] = (
     ("new-relu", "old"),
     ("new-from-softmax", "old-softmax"),
 )
-"""What fails in Table 3 beside what works."""
+"""Pairs that fail in Table 3, next to pairs that work."""
 
 
 def plot_scores(view: View, pairs: tuple[Pair, ...] = PAIRS, table: str = SCORES) -> Figure:
     """Cosines of genuine and impostor template pairs, one panel per (query model, gallery model); first seed.
 
-    Where the two distributions cover each other no threshold can tell who is who. table: where they
-    are kept, and the figure's name. The panel of a pair whose training diverged is empty. Raises as `View.rows` does.
+    If the two distributions overlap, no threshold separates them. table: the table of results, and the figure's name.
+    The panel of a pair whose training diverged is empty. Raises as `View.rows` does.
     """
     rows = view.first_seed(table)
     width = SCORE_EDGES[1] - SCORE_EDGES[0]
@@ -51,7 +51,7 @@ def plot_scores(view: View, pairs: tuple[Pair, ...] = PAIRS, table: str = SCORES
 
 
 def plot_failure_scores(view: View) -> Figure:
-    """The same for what fails in Table 3."""
+    """`plot_scores` for the pairs that fail in Table 3."""
     return plot_scores(view, FAILURE_PAIRS, FAILURES)
 
 
@@ -74,7 +74,7 @@ def plot_coordinates(view: View) -> Figure:
 
 
 def coordinate_table(view: View) -> pd.DataFrame:
-    """Per model: share of negative coordinates, and the best cosine that a vector without any could have with it."""
+    """Per model: share of negative coordinates, and the best cosine with a vector that has none."""
     cells = view.cells(COORDINATES)
     rows = {
         model: {

@@ -16,10 +16,10 @@ _SHOWN = tuple(step for step in STEPS if step != ALL_DIMENSIONS)
 
 
 def plot_live_upgrade(view: View) -> Figure:
-    """Above TPIR of classes of day 0 at two operating points; below bytes of all indexes held, and recall@10.
+    """Top: TPIR of classes of day 0 at two operating points; bottom: bytes of all indexes in use, and recall@10.
 
     Line: mean over seeds, bars: its 95 % interval; dotted: a threshold for each model's vectors. Storage is that of
-    flat indexes relative to day 0; recall that of IVF and HNSW indexes relative to a flat one.
+    flat indexes relative to day 0; recall is that of IVF and HNSW indexes relative to a flat one.
     """
     cells = view.cells("upgrade")
     with drawn(view.scale, "live_upgrade", height=4.8, nrows=2, ncols=2, sharex=True) as (figure, axes):
