@@ -177,7 +177,7 @@ def _part(path: Path | str, backbone: str, whole: Weights, net: nn.Module) -> We
     if prefix:
         others = Counter(name.split(".")[0] for name in whole if not name.startswith(prefix))
         left = ", ".join(f"{name} ({n} tensor{'s' if n > 1 else ''})" for name, n in others.items())
-        progress.say(f"{path}: the network is what is named {prefix}*{f'; left out: {left}' if left else ''}")
+        progress.say(f"{path}: the network consists of the weights {prefix}*{f'; ignored: {left}' if left else ''}")
     if auxiliary := AUXILIARY.get(backbone):
         weights = {name: each for name, each in weights.items() if name.split(".")[0] not in auxiliary}
         progress.say(
@@ -249,13 +249,13 @@ def _classifier(
 def _question(last: str | None, weights: Weights) -> str:
     if last is None:
         return (
-            "has its network a classifier? expected --classifier none, if the network emits the embedding, else "
+            "does its network have a classifier? expected --classifier none if the network emits the embedding, else "
             f"the key of the classifier's weight, one of: {_there(weights)}"
         )
     shape = weights[f"{last}.weight"].shape
     return (
-        f"is its last layer {last} a classifier, or does it emit the embedding? expected --classifier {last} (taken "
-        f"off: embeddings of {shape[-1]:,} elements) or --classifier none (kept: {shape[0]:,})"
+        f"is its last layer {last} a classifier, or does it emit the embedding? expected --classifier {last} ("
+        f"removed: embeddings of {shape[-1]:,} elements) or --classifier none (kept: {shape[0]:,})"
     )
 
 
@@ -293,12 +293,12 @@ def _take_off(net: nn.Module, last: str | None, weights: Weights, taken: str | N
     did, off = [], (taken or "").removesuffix(".weight")
     if off in dict(net.named_modules()) and taken in weights:
         shape = " x ".join(f"{n:,}" for n in weights[taken].shape)
-        did.append(f"{off} ({shape}) was taken off as its classifier")
+        did.append(f"{off} ({shape}) was removed as its classifier")
         replace_layer(net, off, nn.Identity())
     if last and f"{last}.weight" not in weights:
-        did.append(f"{last} was taken off, whose weights are not there")
+        did.append(f"{last} was removed because its weights are missing")
         replace_layer(net, last, nn.Identity())
-    return ", ".join(did) or "no layer was taken off"
+    return ", ".join(did) or "no layer was removed"
 
 
 def _load(path: Path | str, backbone: str, net: nn.Module, weights: Weights) -> None:
