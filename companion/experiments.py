@@ -1,10 +1,10 @@
 """Every table of results as one row of data: what it compares, how it is measured and shown, and its figure.
 
-Functions are named by path ("package.module:function") and imported when they are called: this module loads neither
-torch nor matplotlib. A new table is a row of TABLES, with a figure function if it is drawn; a word of `./reproduce.sh`
-that makes it is a target of `companion.launcher.targets`.
+Functions are named by path ("package.module:function") and imported when they are called, so that this module loads
+neither torch nor matplotlib. To add a table, add a row to TABLES, with a figure function if it is drawn; the word of
+`./reproduce.sh` that makes it is a target of `companion.launcher.targets`.
 
-The module also holds the names by which the results list curves of partial backfill and steps of a live upgrade.
+The module also holds the names that the results use for curves of partial backfill and steps of a live upgrade.
 """
 
 from collections.abc import Mapping
@@ -40,37 +40,37 @@ POINTS = 51
 PER_CENT = tuple(str(2 * point) for point in range(POINTS))
 TENTHS = PER_CENT[::5]
 EARLY = PER_CENT[:11] + TENTHS[3:]
-"""Every 2 % up to 20, where an order of backfill has to show its worth, then every 10 %."""
+"""Every 2 % up to 20, where the orders of backfill differ most, then every 10 %."""
 
 RANDOM_ORDERS = ("random order 1", "random order 2", "random order 3")
 LARGEST, LEAST_CERTAIN = "largest first", "least certain first"
 
 STANDARD, LONG_TAILED = "partial backfill", "partial backfill, long-tailed"
 SEARCHED_BY_SIZE = "partial backfill, long-tailed, searched by size"
-"""As the one before, but a class with k images is searched k times as often."""
+"""As LONG_TAILED, but a class with k images is searched k times as often."""
 ORDERS = {
     STANDARD: (*RANDOM_ORDERS, LEAST_CERTAIN),
     LONG_TAILED: (*RANDOM_ORDERS, LARGEST, LEAST_CERTAIN),
     SEARCHED_BY_SIZE: (*RANDOM_ORDERS, LARGEST, LEAST_CERTAIN),
 }
-"""The orders that each kind of gallery is backfilled in."""
+"""The orders of backfill for each kind of gallery."""
 
 IMAGES = "images backfilled"
-"""Metric: per cent of the gallery's images that are embedded anew; n_behind is the number of all images."""
+"""Metric: per cent of the gallery's images that are embedded again; n_behind is the number of all images."""
 STRICT_FPIR = 0.01
 STRICT, LOOSE = "TPIR@FPIR=0.01", "TPIR@FPIR=0.1"
 """Metrics of a curve, whose operating point is the per cent of classes backfilled."""
 TWO_THRESHOLDS = "TPIR@FPIR=0.01, a threshold per model"
-"""Not in the paper: as STRICT, but old and new templates have a threshold of their own."""
+"""Not in the paper: as STRICT, but old and new templates have separate thresholds."""
 
 
 def curve_name(galleries: str, order: str) -> str:
-    """How the protocol of a curve is written in the results."""
+    """The protocol of a curve in the results."""
     return f"{galleries}, {order}"
 
 
 def tpir_name(fpir: float) -> str:
-    """How the metric of a curve is written in the results."""
+    """The metric of a curve in the results."""
     return f"TPIR@FPIR={fpir:g}"
 
 
@@ -79,7 +79,7 @@ FLAT, APPROXIMATE = "flat", ("ivf", "hnsw")
 
 RANK = "rank 1"
 ADDED = ", added classes"
-"""Ends the metric's name where the searches are those for the classes that were added after the new model came."""
+"""Suffix of the metric's name for searches for the classes that were added after the new model arrived."""
 ACCURACIES = (STRICT, LOOSE, TWO_THRESHOLDS, RANK)
 RECALL_1, RECALL_10 = "recall@1 of the flat index", "recall@10 of the flat index"
 BYTES, EMBEDDED, INSERTED, TOMBSTONES = "bytes of the indexes", "images embedded", "vectors inserted", "tombstones"
@@ -94,11 +94,11 @@ UPGRADE_POINTS = {
         BYTES, EMBEDDED, INSERTED, TOMBSTONES, TEMPERATURE,
     )
 }  # fmt: skip
-"""For each metric its operating points, which are the steps."""
+"""The operating points of each metric: the steps of the upgrade."""
 
 
 def upgrade_name(kind: str, order: str) -> str:
-    """The protocol of a kind of index whose classes are backfilled in an order."""
+    """The protocol in the results of a kind of index and an order of backfill."""
     return curve_name(f"live upgrade, {kind}", order)
 
 
@@ -120,13 +120,13 @@ BACKFILL_ORDER_POINTS = {STRICT: EARLY, LOOSE: ("0", "10", "50", "100"), TWO_THR
 class TableSpec:
     """One table of results, `results/<scale>/<name>.csv`.
 
-    points: for each metric its operating points, as the results write them. shown: path of the function that gives its
-    (heading, table) pairs, called with this row and what to look at. figure: path of the function that draws it, if
-    any. measure: path of the function that measures a pair. experiment: tables with the same one are measured together
-    from one set of models; by default the table's own name. task: whose data it needs at paper scale, "faces" or
-    "persons". parts: of the split; `validation` beside `test` where something is chosen, which must not be done on test
-    identities. paragons: the model that Eq. 9 calls a query model's paragon, where that is not `new*`. gaps: for a
-    model's own row the pair that its absolute gain is taken from. target: the word of `./reproduce.sh` that makes it,
+    points: operating points of each metric, as the results write them. shown: path of the function that returns its
+    (heading, table) pairs, called with this row and a `View`. figure: path of the function that draws it, if any.
+    measure: path of the function that measures a pair. experiment: tables with the same value are measured together
+    from one set of models; by default the table's own name. task: the data set it needs at paper scale, "faces" or
+    "persons". parts: parts of the split; `validation` beside `test` if something is chosen, because that must not be
+    done on test identities. paragons: a query model's paragon in Eq. 9, if it is not `new*`. gaps: for a model's own
+    row, the pair from which its absolute gain is measured. target: the word of `./reproduce.sh` that makes the table,
     by default the table's own name.
     """
 
@@ -158,7 +158,7 @@ _CHAIN = {
     "paragons": {"phi2": "phi2*", "phi3": "phi3*"},
     "gaps": {("phi2*", "phi2*"): ("phi1", "phi1"), ("phi3*", "phi3*"): ("phi2*", "phi2*")},
 }
-"""The paper takes each paragon's gain from the version before, for phi3* from the paragon phi2*."""
+"""The paper measures each paragon's gain from the previous version, for phi3* from the paragon phi2*."""
 
 TABLES = (
     TableSpec(
@@ -226,7 +226,7 @@ TABLES = (
 
 @dataclass(frozen=True)
 class FigureData:
-    """What a notebook keeps for a figure, `results/<scale>/<name>.csv`, beside the tables. target, figure: as above."""
+    """Results saved only for a figure, `results/<scale>/<name>.csv`. target, figure: as in `TableSpec`."""
 
     name: str
     target: str
@@ -258,7 +258,7 @@ def find_table(name: str) -> TableSpec:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Tables that are measured together from one set of models, in one way. task, measure: as in `TableSpec`."""
+    """Tables that are measured together from one set of models. task, measure: as in `TableSpec`."""
 
     tables: tuple[str, ...]
     task: str
@@ -276,15 +276,15 @@ class Experiment:
 
     @property
     def has_own_lambdas(self) -> bool:
-        """Whether some of its models name their lambda: then the run's lambda is not for this experiment."""
+        """Whether some of its models name their own lambda; the run's lambda then does not apply."""
         return any(own_lambdas(table) for table in self.tables)
 
     def lambda_in(self, lam: float) -> float:
-        """The lambda of its models without one in their name, in a run at lambda `lam`."""
+        """The lambda of its models that name none, in a run at lambda `lam`."""
         return 1.0 if self.has_own_lambdas else lam
 
     def models_at(self, lam: float) -> tuple[str, ...]:
-        """Every model once, by the name that it has in a run at this lambda."""
+        """Every model once, under its name in a run at this lambda."""
         return tuple(with_lambda(model, self.lambda_in(lam)) for model in self.models)
 
 

@@ -1,4 +1,4 @@
-"""What a notebook's parameters may be: checked by the command line, and by each notebook's first call."""
+"""Allowed values of the notebooks' parameters, checked by the command line and by each notebook's first call."""
 
 import math
 import re
@@ -10,7 +10,7 @@ from bctlib.base.errors import UsageError
 
 @dataclass(frozen=True)
 class Values:
-    """The values of one parameter. expected: in words, what they are; fit: whether a value is one of them."""
+    """The allowed values of one parameter. expected: their description; fit: whether a value is allowed."""
 
     expected: str
     fit: Callable[[object], bool]
@@ -39,17 +39,17 @@ PARAMETERS = {
     "n_queries": _whole(1, 16),
     "kind": _one_of("flat", "ivf", "hnsw"),
 }
-"""Every parameter of every notebook but `scale`, `seeds` and `device`, which have checks of their own."""
+"""Every parameter of every notebook except `scale`, `seeds` and `device`, which have their own checks."""
 
 
 def check_value(name: str, value: object) -> None:
-    """Raises UsageError that names the parameter where it cannot have this value; other parameters may have any."""
+    """Raises UsageError naming the parameter if the value is not allowed; others than PARAMETERS may have any value."""
     if name in PARAMETERS and not PARAMETERS[name].fit(value):
         raise UsageError(f"parameter {name!r} is {value!r}, expected {PARAMETERS[name].expected}")
 
 
 def check_device(device: object) -> str:
-    """Give the device's name back, or raise UsageError."""
+    """The device's name, checked. Raises UsageError for an unknown device."""
     if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise UsageError(f"unknown device {device!r}: expected auto, cpu, cuda or cuda:N")
     return device

@@ -53,7 +53,7 @@ GROUP = [name for name in KEY if name not in ("seed", "device")]
 MAY_BE_EMPTY = ("operating_point",)  # mean average precision has none
 
 DISTINCT = " (no look-alikes)"
-"""Ends a protocol's name where identities with a close double are left out."""
+"""Suffix of a protocol's name for measurements without identities that look almost like another."""
 
 Row = dict[str, str | int | float]
 
@@ -64,13 +64,13 @@ def results_file(scale: str, table: str) -> Path:
 
 
 def readable_file(scale: str, table: str) -> Path | None:
-    """Where the table can be read: in the results folder, else (`BCT_RESULTS` moved it) among the committed results."""
+    """The file to read the table from: in the results folder, else (`BCT_RESULTS` is set) in the committed results."""
     committed = PROJECT / "results" / check_scale(scale) / f"{table}.csv"
     return next((path for path in (results_file(scale, table), committed) if path.exists()), None)
 
 
 def point_text(point: float | str) -> str:
-    """An operating point as it stands in the file: 1e-4 and "1e-4" both become "0.0001", no point is ""."""
+    """An operating point as the file writes it: 1e-4 and "1e-4" both become "0.0001", no point is ""."""
     try:
         return f"{float(point):.6g}"
     except ValueError:
@@ -80,11 +80,10 @@ def point_text(point: float | str) -> str:
 def save_rows(rows: pd.DataFrame | Iterable[Mapping], scale: str, table: str) -> Path:
     """Merge measurements into the table's file: a row with the same key replaces the old one.
 
-    `table` and `scale` may be left out of the rows; numbers keep 6 significant digits. A re-measured row that gives
-    the same numbers with the same versions keeps its old commit and seconds, so that differences between two
-    versions of the file are differences of results. Safe beside other processes; nothing half-written.
-    Raises BctError for a missing or unknown column, a wrong type or another scale or table, and
-    where the folder cannot be written.
+    `table` and `scale` may be missing in the rows; numbers keep 6 significant digits. A re-measured row with the same
+    numbers and the same versions keeps its old commit and seconds, so that two versions of the file differ only if
+    results differ. Several processes can save at the same time, and the file is never half-written. Raises BctError
+    for a missing or unknown column, a wrong type or another scale or table, and if the folder cannot be written.
     """
     path = results_file(scale, table)
     records = rows.to_dict("records") if isinstance(rows, pd.DataFrame) else list(rows)
@@ -119,11 +118,11 @@ def _alone_with(path: Path) -> Iterator[None]:
 def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame:
     """The measurements of one table at one scale on one device.
 
-    device: the exact text of the device column; with none and several in the file, the one with most seeds is taken
-    and said. What this device's seeds lack is taken from the others, as a store may hold models that were trained on
-    several (a run begun on a GPU and ended without one); the device column then names all that had a part.
-    Types: seed, n_behind int64; value, seconds float64; the others str (`operating_point` too, as `point_text` writes
-    it). Raises BctError naming file and line for a damaged file, or where nothing was measured.
+    device: the exact text of the device column; None chooses the device with the most seeds, and a message names it if
+    the file has several. Rows that this device's seeds lack are taken from other devices, because a store may hold
+    models that were trained on several (a run started on a GPU and finished without one); the device column then names
+    all of them. Types: seed, n_behind int64; value, seconds float64; the others str (`operating_point` too, as
+    `point_text` writes it). Raises BctError naming file and line for a damaged file, or if nothing was measured.
     """
     path = readable_file(scale, table)
     if path is None:
@@ -145,7 +144,7 @@ def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame
 
 
 def _completed(records: list[Row], device: str, seeds: set[int]) -> list[Row]:
-    """The device's rows, and of its seeds those that only other devices have."""
+    """The device's rows, and those rows of its seeds that only other devices have."""
     chosen: dict[tuple, Row] = {}
     for row in records:
         quantity = (row["seed"], *(row[name] for name in GROUP))
@@ -166,7 +165,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean over seeds with a 95 % interval (Student's t), one row per measured quantity in order of appearance.
 
     Columns: those of the key without seed and device; mean, low, high, half_width (NaN for one seed), n_seeds,
-    seeds and values (tuples in the order of seeds). Raises BctError where a scale or device is mixed in.
+    seeds and values (tuples in the order of seeds). Raises BctError for rows of several scales or devices.
     """
     for name in ("scale", "device"):
         if name in rows and rows[name].nunique() > 1:
@@ -184,7 +183,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _checked(record: Mapping, scale: str, table: str, where: str) -> Row:
-    """The row with the file's types and precision, or a BctError that begins with `where`."""
+    """The row with the file's types and precision. Raises BctError with a message that starts with `where`."""
     missing = [name for name in COLUMNS if name not in record]
     unknown = [name for name in record if name not in COLUMNS]
     if missing or unknown:
@@ -256,7 +255,7 @@ def _says_the_same(old: Row, new: Row) -> bool:
 
 
 def _order(row: Row) -> tuple:
-    """Seeds first, so that a further seed is added at one place; operating points by size."""
+    """Sort by seed first, so that the rows of a new seed stay together; operating points by size."""
     point = str(row["operating_point"])
     try:
         size = float(point)

@@ -1,4 +1,4 @@
-"""The first call of every notebook: checks the parameters, and gives a workbench for each seed."""
+"""The first call of every notebook: it checks the parameters and returns a workbench for each seed."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -27,16 +27,17 @@ class Session:
 
     @cached_property
     def benches(self) -> tuple[Workbench, ...]:
-        """Data, models and features, one for each seed; nothing is loaded or trained yet."""
+        """One workbench (data, models, features) for each seed; nothing is loaded or trained yet."""
         return tuple(Workbench(self.scale, seed, self.device, self.force, self.task) for seed in self.seeds)
 
     @property
     def bench(self) -> Workbench:
-        """The first seed's, for pictures."""
+        """The workbench of the first seed, for pictures."""
         return self.benches[0]
 
     def view(self, table: str) -> View:
-        """The results of this run in `table`: on this machine if it has rows there, else the device with most seeds."""
+        """The results of this run in `table`: from this machine if the table has rows of it, else from the device with
+        the most seeds."""
         return View.here(table, self.scale, self.device, self.lam)
 
 
@@ -51,11 +52,11 @@ def start(
 ) -> Session:
     """Check a notebook's parameters before anything runs.
 
-    namespace: the notebook's `globals()`. Papermill accepts any `-p` name and only warns of one that the notebook does
-    not have; such a stray value is found here. What cells further down have made is none: in JupyterLab it is still
-    there when all cells are run once more. seeds: a list, or a count n for 0 to n-1. others: the notebook's
-    further parameters. task: whose data it is about at paper scale, "faces" or "persons". Raises UsageError naming the
-    parameter.
+    namespace: the notebook's `globals()`. Papermill accepts any `-p` name and only warns about one that the notebook
+    does not have; this function finds such a stray value. Variables that later cells have set are not stray: in
+    JupyterLab they still exist when all cells are run again. seeds: a list, or a count n for 0 to n-1. others: the
+    notebook's further parameters. task: the data set at paper scale, "faces" or "persons". Raises UsageError naming
+    the parameter.
     """
     known = {"scale", "seeds", "device", "force", *others}
     given = _set_as_parameters(namespace.get("In"), known)
@@ -70,10 +71,10 @@ def start(
 
 
 def _set_as_parameters(cells: object, known: set[str]) -> set[str] | None:
-    """Names that a parameters cell, or papermill's after it, has set; None where there is no IPython to tell.
+    """Names that a parameters cell, or papermill's cell after it, has set; None without IPython.
 
-    cells: the sources of all cells run so far. A parameters cell holds assignments of literals alone, and one of them
-    is to a known name; papermill's begins with a comment of its own.
+    cells: the sources of all cells run so far. A parameters cell only assigns literals, at least one of them to a
+    known name; papermill's cell starts with the comment `# Parameters`.
     """
     if not isinstance(cells, list):
         return None
@@ -86,19 +87,25 @@ def _set_as_parameters(cells: object, known: set[str]) -> set[str] | None:
 
 
 def _literals(source: str) -> set[str]:
-    """The names that the cell sets, if it does nothing but set names to literals; else none."""
+    """The names that the cell sets, if it only assigns literals to names; otherwise none."""
     names = set()
     try:
         for statement in ast.parse(source).body:
             ast.literal_eval(statement.value)
             names |= {target.id for target in statement.targets}
-    except (SyntaxError, ValueError, TypeError, RecursionError, AttributeError):  # a magic, no literal, no plain name
+    except (
+        SyntaxError,
+        ValueError,
+        TypeError,
+        RecursionError,
+        AttributeError,
+    ):  # a magic, not a literal, not a plain name
         return set()
     return names
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    if isinstance(seeds, int) and not isinstance(seeds, bool) and 0 < seeds < 10_000:  # millions are a slip
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and 0 < seeds < 10_000:  # millions are a typing error
         return tuple(range(seeds))
     listed = list(seeds) if isinstance(seeds, list | tuple) else []
     if not listed or len(set(listed)) < len(listed) or any(type(seed) is not int or seed < 0 for seed in listed):

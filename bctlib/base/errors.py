@@ -1,4 +1,4 @@
-"""The errors that a user is meant to read, and the hint for a word that is not known."""
+"""The errors that are shown to the user, and the suggestion for an unknown word."""
 
 import contextlib
 import difflib
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 
 class BctError(Exception):
-    """Bad input, damaged data or an impossible request, said in one sentence.
+    """Bad input, damaged data or an impossible request, described in one sentence.
 
     The sentence names the file, line or parameter and what was expected. Command lines print it without a
     traceback and exit with `exit_code`.
@@ -25,12 +25,12 @@ class UsageError(BctError):
 
 
 class Diverged(BctError):
-    """A training whose loss is no number any more: an outcome of that recipe, not a fault of the data or the code."""
+    """The loss of a training became NaN or infinite: an outcome of the recipe, not an error in the data or the code."""
 
 
 @contextlib.contextmanager
 def as_user_error() -> Iterator[None]:
-    """A ValueError of the losses, methods or metrics, which know nothing of BctError, becomes one."""
+    """Turn a ValueError of the losses, methods or metrics, which do not use BctError, into a BctError."""
     try:
         yield
     except ValueError as error:
@@ -38,12 +38,12 @@ def as_user_error() -> Iterator[None]:
 
 
 def unknown(what: str, word: str, known: Sequence[str]) -> UsageError:
-    """The error for an unknown word, with the nearest known ones, or all of them where none is near."""
+    """The error for an unknown word, with the most similar known words, or all of them if none is similar."""
     hint = did_you_mean(word, known) or f"; known: {', '.join(known) or 'none'}"
     return UsageError(f"unknown {what} {word!r}{hint}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: the nearest known ones, or nothing where none is near."""
+    """The end of a message about an unknown word: the most similar known words, or "" if none is similar."""
     nearest = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""

@@ -1,8 +1,8 @@
-"""Where data, trained models, results and figures live.
+"""The folders of data, trained models, results and figures.
 
-In a checkout each folder has its place inside it; an installed copy keeps them in the user's data folder (on Linux
-`~/.local/share/bctlib`), never beside the installed code. An environment variable moves each: `BCT_DATA`,
-`BCT_PAPER_DATA`, `BCT_STORE`, `BCT_RESULTS`, `BCT_FIGURES`.
+A checkout holds all of them; an installed copy keeps them in the user's data folder (on Linux `~/.local/share/bctlib`),
+never next to the installed code. An environment variable moves each folder: `BCT_DATA`, `BCT_PAPER_DATA`, `BCT_STORE`,
+`BCT_RESULTS`, `BCT_FIGURES`.
 
 Only a checkout has the glyph sheets, the committed results and the notebooks.
 """
@@ -11,11 +11,11 @@ import os
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-"""The checkout. Of an installed copy this is site-packages, where nothing may be written: see `in_checkout`."""
+"""The checkout. For an installed copy this is site-packages, where nothing may be written: see `in_checkout`."""
 
 
 def in_checkout() -> bool:
-    """Whether this is the code of a checkout, with `companion/` beside it, and not an installed copy."""
+    """Whether this code is in a checkout, next to `companion/`, and not an installed copy."""
     return (PROJECT / "pyproject.toml").is_file() and (PROJECT / "companion").is_dir()
 
 
@@ -38,7 +38,7 @@ def data_dir() -> Path:
 
 
 def paper_data_dir() -> Path:
-    """The paper's own data sets, which only few users hold (`BCT_PAPER_DATA`, default `paper/` in the data folder)."""
+    """The paper's own data sets, which few users have (`BCT_PAPER_DATA`, default `paper/` in the data folder)."""
     return _folder("BCT_PAPER_DATA", str(data_dir() / "paper"))
 
 

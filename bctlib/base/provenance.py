@@ -15,7 +15,7 @@ def provenance(device: str = "cpu") -> dict[str, str]:
     """The columns device, versions and commit of a result row measured on `device` ("cpu", "cuda", "cuda:1").
 
     device: "cpu: <processor>, <n> threads" or the GPU's name; commit: short hash, with "-dirty" where tracked code
-    under bctlib/ or companion/ differs from it, "unknown" outside a git checkout. Does not load torch for the CPU.
+    in bctlib/ or companion/ has uncommitted changes, "unknown" outside a git checkout. Loads torch for GPUs only.
     """
     return {"device": _device_name(device), "versions": _versions(), "commit": _commit()}
 
@@ -30,7 +30,7 @@ def _device_name(device: str) -> str:
 
 
 def _threads() -> int:
-    """Threads of torch if it is loaded, else those NumPy may use: OMP_NUM_THREADS, or the CPUs of the process."""
+    """Threads of torch if it is loaded, else of NumPy: OMP_NUM_THREADS, or the number of CPUs of the process."""
     if "torch" in sys.modules:
         return sys.modules["torch"].get_num_threads()
     asked = os.environ.get("OMP_NUM_THREADS", "")
@@ -57,7 +57,7 @@ def _versions() -> str:
 
 @functools.cache
 def _commit() -> str:
-    """The commit of the imported code; it is read once per process, because that code does not change."""
+    """The commit of the imported code, read once per process because the imported code does not change."""
     try:
         if Path(_git("rev-parse", "--show-toplevel")).resolve() != PROJECT:
             return "unknown"  # an installed or unpacked copy inside another repository

@@ -7,7 +7,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from bctlib.base.files import replace_atomically
-from bctlib.base.locations import figures_dir
 
 COLUMN, TEXT = 3.25, 6.875
 """Width of a column and of the text of a CVPR paper, inches."""
@@ -61,9 +60,3 @@ def save_into(figure: Figure, folder: Path, name: str) -> list[Path]:
             paths.append(path)
     plt.close(figure)
     return paths
-
-
-def save_figure(figure: Figure, scale: str, name: str) -> Figure:
-    """Write `figures/<scale>/<name>.pdf` and `.png` by `save_into`; gives the figure back."""
-    save_into(figure, figures_dir() / scale, name)
-    return figure

@@ -1,4 +1,4 @@
-"""Labelled training images: what training asks of them, and the kind that is held in memory as bytes."""
+"""Labelled training images: the interface that training uses, and the implementation in memory as bytes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from bctlib.data.distortion import TrainingDistortion, normalise
 from bctlib.data.glyphs import GlyphSet
 
 Distort = Callable[[torch.Tensor, torch.Generator, Share | None], torch.Tensor]
-"""From stored images, a CPU generator, whose state alone decides, and the share of the batch that the images are (None:
-all of it) to float32 [n,C,H,W] on the same device."""
+"""(stored images, CPU generator, share of the batch that the images are; None: the whole batch) -> float32 [n,C,H,W] on
+the same device. Randomness depends on the state of the generator only."""
 
 
 class TrainingData(Protocol):
-    """N labelled images, wherever they come from. classes: sorted names, into which labels (int64) point.
+    """N labelled images from any source. classes: sorted names; labels (int64) are indices into them.
 
-    Names, not indices, tie the classes of one model to those of another. Labels stay on the CPU: what follows from
-    them is then known there without waiting for a GPU.
+    Classes of two models are matched by name, not by index. Labels stay on the CPU, so that code on the CPU can use
+    them without waiting for a GPU.
     """
 
     @property
@@ -30,24 +30,24 @@ class TrainingData(Protocol):
     def __len__(self) -> int: ...
 
     def to(self, device: torch.device) -> "TrainingData":
-        """The same set, whose images come on `device`."""
+        """The same set with images on `device`."""
 
     def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(stored images, labels) for each `size` positions of `order` (int64 [m], CPU); the last may be shorter."""
 
     def distortion(self, settings: Mapping[str, Any]) -> Distort:
-        """What distorts stored images for training. Raises BctError for settings that make no sense."""
+        """The function that distorts stored images for training. Raises BctError for invalid settings."""
 
     def plain_batches(self, size: int = ..., share: Share | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(float32 [n,C,H,W] in the evaluation transform, labels) in order, each image of the share (None: all) once.
 
-        size: images in a batch; every kind has its own default.
+        size: images in a batch; each implementation has its own default.
         """
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The kind of `TrainingData` that glyphs are (`ImageFolderSet` is the other).
+    """The `TrainingData` of glyphs (`ImageFolderSet` is the other implementation).
 
     images: uint8 [N,S,S], 0 = paper, on the device that trains. labels: int64 [N] into `classes`, on the CPU.
     """
@@ -68,7 +68,7 @@ class TrainingSet:
             yield self.images[to_device(chosen, self.images.device)], self.labels[chosen]
 
     def distortion(self, settings: Mapping[str, Any]) -> TrainingDistortion:
-        """What distorts a batch of glyphs. Raises BctError for a magnitude that makes no sense."""
+        """The function that distorts a batch of glyphs. Raises BctError for an invalid magnitude."""
         return TrainingDistortion(**settings)
 
     def plain_batches(

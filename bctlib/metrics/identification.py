@@ -11,10 +11,10 @@ from bctlib.metrics.verification import OperatingPoint, common_codes_of, operati
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What each of q probes found in one gallery.
+    """The results of q probes in one gallery.
 
     best: float32 [q], highest score over the whole gallery. mated: bool [q], whether the gallery holds the probe's
-    identity. mate: float32 [q], highest score of a gallery row of the probe's identity, -inf without one.
+    identity. mate: float32 [q], highest score of the gallery rows of the probe's identity, -inf without one.
     rank: int64 [q], 1 + number of gallery rows of other identities that score at least as high as the mate (ties
     count against the mate), 0 without a mate.
     """
@@ -86,9 +86,9 @@ def rank_k(mate_rank, k):
 
 
 def tpir_over_galleries(results: list[SearchResult], fpir, rule: str = "strict"):
-    """Mean over galleries of each one's TPIR at its own threshold, as IJB-C takes G1 and G2; shapes as `tpir_at_fpir`.
+    """Mean over galleries of the TPIR at each gallery's own threshold, as IJB-C does; shapes as in `tpir_at_fpir`.
 
-    (Pooling the galleries under one threshold, as a widespread script does, is another number.)
+    (A common script pools the galleries under one threshold, which gives a different number.)
     """
     values = [tpir_at_fpir(each.mate_score, each.mate_rank, each.nonmated_best, fpir, rule) for each in results]
     return float(np.mean(values)) if np.ndim(fpir) == 0 else np.mean(values, axis=0)
@@ -100,12 +100,12 @@ def rank_k_over_galleries(results: list[SearchResult], k):
 
 
 def search(probes, probe_identity, gallery, gallery_identity) -> SearchResult:
-    """Every probe against one gallery by cosine; memory grows with neither the gallery nor the number of pairs.
+    """Search every probe in one gallery by cosine; memory does not grow with the gallery or the number of pairs.
 
-    probes [q, d], gallery [n, d]: embeddings, by Sec. 3.3 of the new and of the old model. probe_identity [q],
+    probes [q, d], gallery [n, d]: embeddings, in Sec. 3.3 by the new and by the old model. probe_identity [q],
     gallery_identity [n]: integer or string labels; a probe without its identity in the gallery is a non-mated
     search (in IJB-C: the probes of the other gallery). Several gallery rows may share an identity; the best is the
-    mate. Raises ValueError on NaN, or on shapes and labels that do not fit.
+    mate. Raises ValueError on NaN, or on shapes and labels that do not match.
     """
     probes, gallery = blocks.feature_matrix("probes", probes), blocks.feature_matrix("gallery", gallery)
     blocks.same_width("probes", probes, "gallery", gallery)
@@ -133,7 +133,7 @@ def search(probes, probe_identity, gallery, gallery_identity) -> SearchResult:
 
 
 def _count_others(part: Scores, result: SearchResult) -> None:
-    """Best score of and rank by the gallery rows of other identities in one tile."""
+    """Update best score and rank with the gallery rows of other identities in one tile."""
     part.scores[ranges(part.own_low, part.own_high)] = -np.inf
     others = part.scores.max(axis=1)
     mates = result.mate[part.rows]

@@ -1,6 +1,6 @@
 """The group of training processes: rank, size, and the operations they perform together.
 
-`torchrun` starts the processes; each enters `joined`, and `current_group()` returns its group. A process outside of any
+`torchrun` starts the processes; each enters `joined`, and `current_group()` returns its group. A process without a
 group is a group of size 1, whose operations return their argument, so that training and embedding need no second code
 path.
 """
@@ -23,7 +23,7 @@ from bctlib.base.share import Share
 from bctlib.training.devices import choose_device
 from bctlib.training.synchronised_norm import with_synchronised_norms
 
-# A process that waits (for a lock, an evaluation, a slow disk) is in order, and of one that died torchrun knows.
+# Waiting is normal (for a lock, an evaluation, a slow disk), and torchrun detects a process that died.
 _PATIENCE = timedelta(days=30)
 
 Answer = TypeVar("Answer")
@@ -31,7 +31,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Processes:
-    """rank: of this process, 0 to size - 1; size: how many there are on all machines together."""
+    """rank: number of this process, 0 to size - 1; size: number of processes on all machines."""
 
     rank: int = 0
     size: int = 1
@@ -42,7 +42,7 @@ class Processes:
         return self.rank == 0
 
     def check_batch(self, batch: int) -> None:
-        """Raises UsageError where a global batch of that many images cannot be shared out equally."""
+        """Raises UsageError if a global batch of `batch` images cannot be divided equally."""
         if batch % self.size == 0:
             return
         divisors = [n for n in range(1, batch + 1) if batch % n == 0]
@@ -53,14 +53,14 @@ class Processes:
         )
 
     def share(self, total: int) -> Share:
-        """This process's part of `total` rows in the order of ranks; none is longer than another by more than one."""
+        """This process's part of `total` rows, in the order of ranks; lengths of parts differ by one at most."""
         start, stop = (total * rank // self.size for rank in (self.rank, self.rank + 1))
         return Share(total, start, stop, (stop - start) * self.size / max(total, 1))
 
     def share_of_batch(self, batch: int, n_images: int) -> Share:
-        """This process's part of every batch of a set, whose only batch is smaller where it has fewer images.
+        """This process's part of every batch; a set with fewer images than `batch` has one smaller batch.
 
-        Raises UsageError where the processes cannot share the batch equally, and where some would have no image.
+        Raises UsageError if the batch cannot be divided equally, and if some process would have no image.
         """
         self.check_batch(batch)
         if n_images < self.size:
@@ -68,7 +68,7 @@ class Processes:
         return self.share(min(batch, n_images))
 
     def sum(self, local: torch.Tensor) -> torch.Tensor:
-        """The sum over all processes, the same bits in each: always added in the order of ranks."""
+        """The sum over all processes, added in the order of ranks, so that every process gets the same bits."""
         if self.size == 1:
             return local
         parts = [torch.empty_like(local) for _ in range(self.size)]
@@ -76,11 +76,11 @@ class Processes:
         return torch.stack(parts).sum(0)
 
     def mean(self, local: torch.Tensor) -> torch.Tensor:
-        """As `sum`, divided by the number of processes."""
+        """`sum` divided by the number of processes."""
         return self.sum(local) / self.size
 
     def of_first(self, local: Answer) -> Answer:
-        """What rank 0 has here, in every process; they wait for it."""
+        """The value of rank 0, in every process; all processes wait for it."""
         if self.size == 1:
             return local
         box = [local]
@@ -88,7 +88,7 @@ class Processes:
         return box[0]
 
     def agree(self, local: Answer) -> bool:
-        """Whether all processes have the same here; they wait for one another."""
+        """Whether all processes have the same value; they wait for each other."""
         if self.size == 1:
             return True
         answers = [None] * self.size
@@ -96,7 +96,7 @@ class Processes:
         return all(answer == local for answer in answers)
 
     def rows_at_first(self, local: np.ndarray, total: int) -> np.ndarray | None:
-        """All rows [total, d] in rank 0, of which each process has its `share`, float32; None in the others."""
+        """All rows float32 [total, d] in rank 0, collected from the `share` of each process; None in the others."""
         if self.size == 1:
             return local
         longest = -(-total // self.size)
@@ -110,13 +110,13 @@ class Processes:
         return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)]).numpy()
 
     def barrier(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process has reached this call."""
         if self.size > 1:
             dist.barrier()
 
     @contextmanager
     def first_before_others(self) -> Iterator[None]:
-        """Rank 0 goes through the block, then the others do: they find what it has written."""
+        """Rank 0 runs the block first, then the others run it, so that they find the files that rank 0 has written."""
         if not self.first:
             self.barrier()
         yield
@@ -124,17 +124,17 @@ class Processes:
             self.barrier()
 
     def parallel(self, module: nn.Module) -> nn.Module:
-        """`module`, whose gradients `backward` will average over the processes; as it is where there is only one."""
+        """`module` with gradients averaged over the processes by `backward`; unchanged if there is only one process."""
         if self.size == 1:
             return module
         return DistributedDataParallel(module)
 
     def with_common_norms(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """`network`, whose batch normalisation sees the batch of all processes; as it is where there is only one."""
+        """`network` with batch normalisation over all processes; unchanged if there is only one process."""
         return network if self.size == 1 else with_synchronised_norms(network, device)
 
     def device_text(self, device: str) -> str:
-        """A device's name as provenance has it, with the number of processes where there are several."""
+        """A device's name for provenance, with the number of processes if there are several."""
         return device if self.size == 1 else f"{device}, {self.size} processes"
 
 
@@ -142,21 +142,21 @@ _current = Processes()
 
 
 def current_group() -> Processes:
-    """This process's place among those that it joined; alone where it joined nobody."""
+    """The group that this process has joined, or a group of size 1."""
     return _current
 
 
 def rank_and_size() -> tuple[int, int]:
-    """This process's rank and how many there are, as torchrun's environment variables say it; (0, 1) without them."""
+    """Rank of this process and number of processes, from torchrun's environment variables; (0, 1) without them."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager
 def joined(device: str = "auto") -> Iterator[tuple[Processes, torch.device]]:
-    """Join the processes that torchrun's environment variables name, if there are any, for the length of the block.
+    """Join the group that torchrun's environment variables describe, if any, until the end of the block.
 
-    Gives the place among them and the device of this one: `device` as `choose_device` understands it, and with several
-    processes on CUDA one GPU for each. Raises UsageError for a device that cannot be shared out.
+    Yields the group and the device of this process: `device` as in `choose_device`, and with several processes on CUDA
+    one GPU for each. Raises UsageError if the processes cannot get a GPU each.
     """
     global _current
     rank, size = rank_and_size()

@@ -19,7 +19,7 @@ from bctlib.data.photos.sets import ImageFolderSet, image_folder_set
 class CustomImages:
     """n image files below `root` in the order of their features. labels: a class name each, or None if unknown.
 
-    left_out: what else is in the folder, in words, empty for nothing.
+    left_out: a description of the files that are ignored, empty if there are none.
     """
 
     root: Path
@@ -34,10 +34,10 @@ class CustomImages:
 def images_by_class(
     root: Path | str, size: tuple[int, int], workers: int | None = None
 ) -> tuple[ImageIndex, ImageFolderSet]:
-    """The training set ROOT/CLASS/**/image, each image seen whole at `size` (height, width).
+    """The training set ROOT/CLASS/**/image, each whole image resized to `size` (height, width).
 
     Raises BctError for a folder that is missing, empty or holds a single class, naming a class that has no image, and
-    naming an image that is damaged as far as its first and last bytes tell.
+    naming an image that is damaged according to its first and last bytes.
     """
     index = index_folder(root)
     _require_every_class(root, index)
@@ -52,8 +52,9 @@ def images_to_embed(source: Path | str) -> CustomImages:
     """The images of a folder, or those that a text file lists.
 
     source: ROOT/CLASS/**/image (labels are the classes; sorted by class, then path), a folder that holds images only
-    directly (sorted by name, no labels), or a text file with a path on each line, in its order and relative to its own
-    folder; `path label` on every line gives labels, the last word of each. A line says what of a folder is left out.
+    directly (sorted by name, no labels), or a text file with a path on each line, in its order and relative to the
+    folder of the text file; with `path label` on every line the last word is the label. A message says which files of a
+    folder are ignored.
     Raises BctError naming the file or line, and naming a class that has no image.
     """
     source = Path(source)
@@ -86,7 +87,7 @@ def _of_folder(root: Path) -> CustomImages:
 
 
 def _directly_in(root: Path) -> CustomImages | None:
-    """The images of a folder whose sub-folders, if any, hold none; None where it has none itself."""
+    """The images directly in a folder whose sub-folders, if any, hold none; None if there are none."""
     left_out, names = LeftOut(), []
     with os.scandir(root) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
@@ -119,7 +120,7 @@ def _require_every_class(root: Path | str, index: ImageIndex) -> None:
 
 
 def _is_path(root: Path, line: str) -> bool:
-    """Whether a line is the path of an image: by the end of its name, or because there is such a file."""
+    """Whether a line is the path of an image: by the suffix of its name, or because the file exists."""
     return is_image_name(Path(line).name) or _is_file(root / line)
 
 

@@ -1,9 +1,8 @@
-"""Figures of partial backfill: Fig. 3 with our numbers, and the share of the gain that each order brings."""
+"""Figures of partial backfill: Fig. 3 with our numbers, and the share of the gain reached by each order."""
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from bctlib.base.style import COLOURS, STYLE, new_figure, save_figure
+from bctlib.base.style import COLOURS
 from companion.experiments import (
     IMAGES,
     LARGEST,
@@ -16,6 +15,7 @@ from companion.experiments import (
     STRICT,
     TWO_THRESHOLDS,
 )
+from companion.figures.drawing import drawn
 from companion.tables.backfill import ORDER_NAMES, RULES, Cells, load_curve, own_accuracy
 from companion.tables.cells import View
 
@@ -26,13 +26,14 @@ PANELS = {STRICT: "TPIR@FPIR=1e-2 (%)", LOOSE: "TPIR@FPIR=1e-1 (%)"}
 def plot_backfill(view: View) -> Figure:
     """Fig. 3: accuracy of new queries over the share of classes backfilled, at two operating points.
 
-    Above the two compatible models, below the independent one on another scale. Line: mean over random orders and
-    seeds. Band: 95 % interval over seeds. Thin lines: single orders. Dashed: a threshold for each model's templates.
-    Cross: the old model with its own gallery; diamonds: each new model with a gallery of its own.
+    Top: the two compatible models; bottom: the independent one, on another scale. Line: mean over random orders and
+    seeds. Band: 95 % interval over seeds. Thin lines: single orders. Dotted: a threshold for each model's templates.
+    Cross, dashed: the old model with its own gallery; diamonds: each new model with its own gallery.
     """
     cells = view.cells("fig3")
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=4.6, nrows=2, ncols=2, sharex=True, height_ratios=(3, 2))
+    with drawn(
+        view.scale, "fig3_backfill", height=4.6, nrows=2, ncols=2, sharex=True, height_ratios=(3, 2)
+    ) as (figure, axes):  # fmt: skip
         for column, (metric, label) in enumerate(PANELS.items()):
             _accuracy(axes[0, column], view, cells, ("new-bct", "new-bct-sys"), metric)
             _accuracy(axes[1, column], view, cells, ("new*", "new-bct-sys"), metric)
@@ -43,7 +44,7 @@ def plot_backfill(view: View) -> Figure:
         named = [axes[row, 0].get_legend_handles_labels() for row in (1, 0)]
         handles = {label: handle for each in named for handle, label in zip(*each, strict=True)}
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
-    return save_figure(figure, view.scale, "fig3_backfill")
+    return figure
 
 
 def _accuracy(ax, view: View, cells: Cells, queries: tuple[str, ...], metric: str) -> None:
@@ -70,10 +71,10 @@ def _accuracy(ax, view: View, cells: Cells, queries: tuple[str, ...], metric: st
 
 
 def plot_orders(view: View, query: str = "new-bct-sys") -> Figure:
-    """Share of the gain in TPIR@FPIR=1e-2 over the share of classes or images that are embedded anew, for each order.
+    """Share of the gain in TPIR@FPIR=1e-2 over the share of classes or images embedded again, for each order.
 
-    Above with one threshold for the mixed gallery, below with one for each model's templates. Line: mean over seeds,
-    for the random order also over three of them, with its 95 % interval as a band; grey: in proportion.
+    Top: one threshold for the mixed gallery; bottom: one for each model's templates. Line: mean over seeds, for the
+    random order over three orders as well, with its 95 % interval as a band; grey: gain in proportion.
     """
     standard, tailed = view.cells("fig3"), view.cells("backfill_orders")
     panels = (
@@ -81,8 +82,7 @@ def plot_orders(view: View, query: str = "new-bct-sys") -> Figure:
         ("long-tailed", tailed, LONG_TAILED, True),
         ("long-tailed, searched by size", tailed, SEARCHED_BY_SIZE, True),
     )
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=4.2, nrows=2, ncols=3, sharex=True, sharey=True)
+    with drawn(view.scale, "fig3_orders", height=4.2, nrows=2, ncols=3, sharex=True, sharey=True) as (figure, axes):
         for row, (metric, rule) in zip(axes, RULES.items(), strict=True):
             row[0].set_ylabel(f"share of the gain (%)\n{rule}")
             for ax, (_, cells, galleries, by_images) in zip(row, panels, strict=True):
@@ -95,7 +95,7 @@ def plot_orders(view: View, query: str = "new-bct-sys") -> Figure:
         handles, labels = axes[0, 1].get_legend_handles_labels()
         queries = f"queries by {view.name(query)}"
         figure.legend(handles, labels, loc="outside lower center", ncols=3, title=queries)
-    return save_figure(figure, view.scale, "fig3_orders")
+    return figure
 
 
 def _shares(ax, cells: Cells, query: str, galleries: str, order: tuple, metric: str, by_images: bool) -> None:

@@ -1,12 +1,12 @@
 """Figure 2 with our numbers on its arrows, and how compatibility fades along a longer chain."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from bctlib.base.style import PARAGON_COLOUR, STYLE, new_figure, save_figure, sequence
+from bctlib.base.style import PARAGON_COLOUR, sequence
 from bctlib.models import LONG_CHAIN, TABLE_4A
+from companion.figures.drawing import drawn
 from companion.tables.cells import HEADLINE, PROTOCOLS, View, paper_value, power
 
 PLACES = {"phi1": 0.0, "phi2": 1.0, "phi3": 2.0}
@@ -14,9 +14,9 @@ SYMBOLS = {"phi1": "$\\phi_1$", "phi2": "$\\phi_2$", "phi3": "$\\phi_3$"}
 
 
 def plot_fig2(view: View) -> Figure:
-    """The chain as in Fig. 2: own accuracy over each model, accuracy of (new, old) on each arrow, 1:1, ours (paper).
+    """The chain as in Fig. 2: own accuracy above each model, accuracy of (new, old) on each arrow, 1:1, ours (paper).
 
-    Below each model its share of the training identities, and under phi2 and phi3 the paragon's accuracy.
+    Below each model is its share of the training identities, and for phi2 and phi3 the paragon's accuracy.
     """
     cells, at = view.cells("table4"), ("verification", "TAR@FAR", HEADLINE["TAR@FAR"])
 
@@ -25,8 +25,7 @@ def plot_fig2(view: View) -> Figure:
         printed = paper_value("table4", query, gallery, *at) or paper_value("table9", query, gallery, *at)
         return cell.text() + (f"\n(paper {printed:.1f})" if printed is not None else "")
 
-    with plt.rc_context(STYLE):
-        figure, ax = new_figure(height=2.6)
+    with drawn(view.scale, "fig2_chain", height=2.6) as (figure, ax):
         for name, x in PLACES.items():
             ax.plot(x, 0, "o", markersize=30, color="0.9", markeredgecolor="0.4")
             ax.text(x, 0, SYMBOLS[name], ha="center", va="center", fontsize=11)
@@ -42,7 +41,7 @@ def plot_fig2(view: View) -> Figure:
         ax.set(xlim=(-0.4, 2.4), ylim=(-0.95, 1.45))
         ax.set_axis_off()
         ax.set_title(f"arrows: (query model, gallery model), {at[1]}={power(at[2])} in %, {view.scale} scale")
-    return save_figure(figure, view.scale, "fig2_chain")
+    return figure
 
 
 def _arrow(ax, start: float, end: float, bend: float, label: str) -> None:
@@ -60,15 +59,14 @@ def _arrow(ax, start: float, end: float, bend: float, label: str) -> None:
 def plot_long_chain(view: View) -> Figure:
     """Gain of query version k over the gallery's own version j, against the distance k - j; one line per gallery.
 
-    Bars: 95 % interval over seeds of the difference, paired by seed. Above the dashed line Eq. 2 holds; distance 1 is
-    what was trained for, all others are transitive.
+    Bars: 95 % interval over seeds of the difference, paired by seed. Eq. 2 holds above the dashed line. Models are
+    trained for distance 1; compatibility at larger distances is transitive.
     """
     cells = view.cells("long_chain")
     names = [spec.name for spec in LONG_CHAIN]
     colours = sequence(len(names) - 1)
     points = [(protocol, metric, HEADLINE[metric]) for protocol, (_, metric) in PROTOCOLS.items()]
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=2.8, ncols=2)
+    with drawn(view.scale, "long_chain", height=2.8, ncols=2) as (figure, axes):
         for ax, at in zip(axes, points, strict=True):
             for j, gallery in enumerate(names[:-1]):
                 gains = [cells[(query, gallery, *at)].minus(cells[(gallery, gallery, *at)]) for query in names[j + 1 :]]
@@ -83,4 +81,4 @@ def plot_long_chain(view: View) -> Figure:
             ax.set(xlabel="versions between query and gallery model", ylabel=f"gain in {at[1]}={power(at[2])} (points)")
             ax.set(title=PROTOCOLS[at[0]][0], xticks=range(1, len(names)))
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return save_figure(figure, view.scale, "long_chain")
+    return figure

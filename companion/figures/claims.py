@@ -1,9 +1,9 @@
-"""The ledger as a picture: every claim's effect, measured from its bound towards the side claimed."""
+"""The ledger as a figure: the distance of every claim's effect from its bound, positive on the side claimed."""
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from bctlib.base.style import COLOURS, GENUINE, STYLE, new_figure, save_figure
+from bctlib.base.style import COLOURS, GENUINE
+from companion.figures.drawing import draw_interval, drawn
 from companion.tables.cells import PROTOCOLS, View
 from companion.tables.claims.claim_list import CLAIMS, SECTIONS
 from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, judged_claims, margin
@@ -11,20 +11,19 @@ from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED
 VERDICT_COLOURS = {HOLDS: COLOURS["new*"], FAILS: COLOURS["new-bct-sys"], UNDECIDED: "0.45"}
 VERDICT_MARKERS = {HOLDS: "o", FAILS: "X", UNDECIDED: "s"}
 EDGE = 12.0
-"""Points beyond which an effect is drawn as an arrow with its value."""
+"""Distance in points beyond which an effect is drawn as an arrow with its value."""
 
 
 def plot_claims(view: View) -> Figure:
-    """A row per claim; left 1:1, right 1:N and what has a measure of its own (named at the right edge).
+    """One row per claim; left: 1:1, right: 1:N and claims with another measure (named at the right edge).
 
-    x is the distance in points from the claim's bound, positive on the side claimed (shaded): a claim holds where
-    point and 95 % interval lie in the shade. What is not measured says so. Only the
-    view's scale counts, as verdicts are about lambda 1.
+    x is the distance in points from the claim's bound, positive on the side claimed (shaded): a claim holds if its
+    point and 95 % interval lie in the shaded area. Claims that are not measured are marked. Only the view's scale is
+    used, because verdicts are about lambda 1.
     """
     judged = judged_claims(view.scale)
     row_of = _rows()
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=0.165 * len(row_of) + 1.4, ncols=2, sharey=True)
+    with drawn(view.scale, "claims", height=0.165 * len(row_of) + 1.4, ncols=2, sharey=True) as (figure, axes):
         for ax, title in zip(axes, ("1:1", "1:N, and measures of their own"), strict=True):
             ax.axvspan(0, EDGE + 2, color=GENUINE, alpha=0.12, linewidth=0)
             ax.axvline(0, color="0.3", linewidth=0.8)
@@ -48,11 +47,11 @@ def plot_claims(view: View) -> Figure:
             axes[0].plot([], [], VERDICT_MARKERS[verdict], color=colour, markersize=4, label=verdict)
         axes[0].fill([], [], color=GENUINE, alpha=0.12, linewidth=0, label="side claimed")
         figure.legend(loc="outside lower center", ncols=4)
-    return save_figure(figure, view.scale, "claims")
+    return figure
 
 
 def _rows() -> dict[str, float]:
-    """Height of each claim from above, a gap between sections."""
+    """The y position of each claim, from the top, with a gap between sections."""
     rows, height = {}, 0.0
     for claims in SECTIONS.values():
         for claim in claims:
@@ -76,5 +75,4 @@ def _dot(ax, row: float, distance: float, half_width: float, verdict: str) -> No
         ax.text(side * (EDGE + 0.4), row, f"{distance:+.0f}", fontsize=5, color=colour, va="center",
                 ha="right" if side > 0 else "left")  # fmt: skip
         return
-    ax.errorbar(distance, row, xerr=half_width, fmt=VERDICT_MARKERS[verdict], color=colour, markersize=3.5, capsize=1.5,
-                linewidth=0.9)  # fmt: skip
+    draw_interval(ax, row, distance, half_width, colour, VERDICT_MARKERS[verdict], size=3.5, cap=1.5, line=0.9)

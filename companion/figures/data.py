@@ -1,18 +1,14 @@
-"""A picture of the data: identities, typefaces, capture conditions, templates; or the paper's own photographs.
+"""Pictures of the data: identities, typefaces, capture conditions, templates and training distortions.
 
-Pictures of the paper's own data, for those who hold them: training identities, and templates of the protocols.
-
-What a model learns from: pictures of known identities, distorted anew each time it meets them.
+For the paper's own photographs, if the user has them: training identities, templates of the protocols and distortions.
 """
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from bctlib.base.style import STYLE, new_figure, save_figure
 from bctlib.data.distortion import CAPTURE_CONDITIONS
 from bctlib.data.glyphs import GlyphSet
 from bctlib.data.paper.ijbc import IjbcProtocols
@@ -20,6 +16,7 @@ from bctlib.data.photos.distortion import ColourDistortion
 from bctlib.data.protocols import GlyphProtocols
 from bctlib.data.templates import TemplateSet
 from bctlib.data.training_set import glyph_training_set
+from companion.figures.drawing import drawn
 from companion.paper_data import Photographs
 from companion.workbench import Workbench
 
@@ -34,7 +31,7 @@ def strip(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _show_photographs(ax, sheet: np.ndarray, title: str, width: int) -> None:
-    """A strip from the left, at the scale at which `width` pixels fill the axes."""
+    """A strip, aligned left and scaled so that `width` pixels fill the axes."""
     ax.imshow(sheet, interpolation="nearest")
     ax.set(xlim=(0, max(width, sheet.shape[1])), anchor="W")
     ax.set_title(title, loc="left", pad=2)
@@ -42,23 +39,24 @@ def _show_photographs(ax, sheet: np.ndarray, title: str, width: int) -> None:
 
 
 def plot_training_photographs(pictures: Photographs, scale: str, n_identities: int = 5, n_columns: int = 12) -> Figure:
-    """Some training identities (rows), the first images of each, framed as the network sees them."""
+    """The first images of some training identities (rows), framed as for the network."""
     n_identities = min(n_identities, len(pictures.classes))
     chosen = np.linspace(0, len(pictures.classes) - 1, n_identities).astype(int)
     rows = [
         strip([pictures.images[int(i)] for i in np.flatnonzero(pictures.labels == identity)[:n_columns]])
         for identity in chosen
     ]
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=0.6 * n_identities + 0.2, nrows=n_identities, squeeze=False)
+    with drawn(
+        scale, "training_identities", height=0.6 * n_identities + 0.2, nrows=n_identities, squeeze=False
+    ) as (figure, axes):  # fmt: skip
         for number, (ax, row) in enumerate(zip(axes[:, 0], rows, strict=True)):
             title = f"{pictures.title}: one of {len(pictures.classes):,} identities per row" if number == 0 else ""
             _show_photographs(ax, row, title, max(each.shape[1] for each in rows))
-    return save_figure(figure, scale, "training_identities")
+    return figure
 
 
 def plot_distorted_photographs(bench: Workbench, n_images: int = 3, n_distorted: int = 8) -> Figure:
-    """One picture of each of the first training identities, then what the network is shown instead."""
+    """One picture of each of the first training identities, then distorted versions as the network sees them."""
     pictures = bench.glyphs
     firsts = np.unique(pictures.labels, return_index=True)[1][:n_images]
     distort, rows = ColourDistortion(**bench.settings.distortion), []
@@ -68,27 +66,29 @@ def plot_distorted_photographs(bench: Workbench, n_images: int = 3, n_distorted:
         shown = distort(stored, torch.Generator().manual_seed(int(position)))
         shown = shown.add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         rows.append(strip([image, *shown]))
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=0.75 * len(rows) + 0.2, nrows=len(rows), squeeze=False)
+    with drawn(
+        bench.scale, "training_distortions", height=0.75 * len(rows) + 0.2, nrows=len(rows), squeeze=False
+    ) as (figure, axes):  # fmt: skip
         for number, (ax, row) in enumerate(zip(axes[:, 0], rows, strict=True)):
             title = "picture, then what the network is shown: turned, scaled, shifted, in other colours"
             _show_photographs(ax, row, title if number == 0 else "", row.shape[1])
-    return save_figure(figure, bench.scale, "training_distortions")
+    return figure
 
 
 def plot_photograph_templates(protocols: IjbcProtocols, scale: str, n_identities: int = 3, most: int = 6) -> Figure:
     """For some subjects: images of their first probe (left) and of their template in the gallery (right)."""
     probes, enrolled = protocols.verification.first, protocols.verification.second
     both = np.intersect1d(probes.identity, enrolled.identity)[:n_identities]
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=0.6 * len(both) + 0.2, nrows=len(both), ncols=2, squeeze=False)
+    with drawn(
+        scale, "protocol_templates", height=0.6 * len(both) + 0.2, nrows=len(both), ncols=2, squeeze=False
+    ) as (figure, axes):  # fmt: skip
         for row, identity in enumerate(both):
             for ax, templates, side in ((axes[row, 0], probes, "probes"), (axes[row, 1], enrolled, "galleries")):
                 images = _first_template(protocols, templates, identity)[:most]
                 _show_photographs(
                     ax, strip(images), side if row == 0 else "", most * (images[0].shape[1] + _PHOTOGRAPH_GAP)
                 )
-    return save_figure(figure, scale, "protocol_templates")
+    return figure
 
 
 def _first_template(protocols: IjbcProtocols, templates: TemplateSet, identity: int) -> list[np.ndarray]:
@@ -97,7 +97,7 @@ def _first_template(protocols: IjbcProtocols, templates: TemplateSet, identity: 
 
 
 def _strip(images: list[np.ndarray], gap: int = 3) -> np.ndarray:
-    """Images [S,S] side by side on paper, ink dark."""
+    """Images [S,S] side by side, dark ink on white paper."""
     side = images[0].shape[0]
     sheet = np.zeros((side, len(images) * (side + gap) - gap), np.uint8)
     for place, image in enumerate(images):
@@ -112,7 +112,7 @@ def _show(ax, sheet: np.ndarray, title: str) -> None:
 
 
 def plot_identities(glyphs: GlyphSet | Photographs, scale: str, n_identities: int = 5, n_typefaces: int = 16) -> Figure:
-    """Some identities (rows), each in the same typefaces (columns), as designed, before any distortion.
+    """Some identities (rows), each in the same typefaces (columns), undistorted.
 
     Given photographs: some training identities and the first images of each.
     """
@@ -120,12 +120,11 @@ def plot_identities(glyphs: GlyphSet | Photographs, scale: str, n_identities: in
         return plot_training_photographs(glyphs, scale, n_identities)
     chosen = np.linspace(0, len(glyphs.characters) - 1, n_identities + 2).astype(int)[1:-1]
     faces = np.linspace(0, len(glyphs.typefaces) - 1, n_typefaces).astype(int)
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=0.45 * n_identities + 0.2, nrows=n_identities)
+    with drawn(scale, "glyph_identities", height=0.45 * n_identities + 0.2, nrows=n_identities) as (figure, axes):
         for number, (ax, identity) in enumerate(zip(axes, chosen, strict=True)):
             title = f"one identity per row, one of {len(glyphs.typefaces)} typefaces per column" if number == 0 else ""
             _show(ax, _strip([glyphs.images[identity, face] for face in faces]), title)
-    return save_figure(figure, scale, "glyph_identities")
+    return figure
 
 
 def plot_templates(protocols: GlyphProtocols | IjbcProtocols, scale: str, n_identities: int = 3) -> Figure:
@@ -136,8 +135,9 @@ def plot_templates(protocols: GlyphProtocols | IjbcProtocols, scale: str, n_iden
     if isinstance(protocols, IjbcProtocols):
         return plot_photograph_templates(protocols, scale, n_identities)
     left, right = (" · ".join(CAPTURE_CONDITIONS[c].name for c in side) for side in protocols.conditions)
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=0.5 * n_identities + 0.1, nrows=n_identities, ncols=2)
+    with drawn(
+        scale, "protocol_templates", height=0.5 * n_identities + 0.1, nrows=n_identities, ncols=2
+    ) as (figure, axes):  # fmt: skip
         for row, identity in enumerate(protocols.identities[:n_identities]):
             for ax, templates, side, conditions in (
                 (axes[row, 0], protocols.verification.first, "first templates and probes", left),
@@ -145,7 +145,7 @@ def plot_templates(protocols: GlyphProtocols | IjbcProtocols, scale: str, n_iden
             ):
                 title = f"{side}: {conditions}" if row == 0 else ""
                 _show(ax, _templates_of(protocols, templates, identity), title)
-    return save_figure(figure, scale, "protocol_templates")
+    return figure
 
 
 def _templates_of(protocols: GlyphProtocols, templates: TemplateSet, identity: int) -> np.ndarray:
@@ -158,11 +158,11 @@ def _templates_of(protocols: GlyphProtocols, templates: TemplateSet, identity: i
 
 
 _DRAW_SEED = 0
-_GAP = 3  # pixels of paper between pictures; the originals stand further apart
+_GAP = 3  # pixels of paper between pictures; the gap after the originals is wider
 
 
 def plot_distortions(bench: Workbench, n_images: int = 3, n_distorted: int = 11) -> Figure:
-    """Training pictures (left) and what the network is shown instead (right), at the scale's own distortion.
+    """Training pictures (left) and distorted versions as the network sees them (right), with the scale's distortion.
 
     One picture of each of the first training identities of the split.
     """
@@ -181,10 +181,9 @@ def plot_distortions(bench: Workbench, n_images: int = 3, n_distorted: int = 11)
         for column, picture in enumerate(pictures):
             left = column * pitch + (margin if column else 0)
             sheet[row * pitch : row * pitch + side, left : left + side] = picture
-    with plt.rc_context(STYLE):
-        figure, ax = new_figure(height=0.58 * n_images + 0.25)
+    with drawn(bench.scale, "training_distortions", height=0.58 * n_images + 0.25) as (figure, ax):
         ax.imshow(-sheet, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
         ax.text(0, -5, "picture")
         ax.text(pitch + margin, -5, "what the network is shown: turned, sheared, scaled, shifted, faded, noisy")
         ax.axis("off")
-    return save_figure(figure, bench.scale, "training_distortions")
+    return figure

@@ -1,27 +1,25 @@
-"""Boxes and arrows: what an update of the model means for a gallery (Fig. 1), and the influence loss (Eq. 8)."""
+"""Diagrams of boxes and arrows: the effect of a model update on a gallery (Fig. 1), and the influence loss (Eq. 8)."""
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from bctlib.base.style import COLOURS, STYLE, new_figure, save_figure
+from bctlib.base.style import COLOURS, TEXT
+from companion.figures.drawing import drawn
 
 Point = tuple[float, float]
 _NEW, _OLD, _FAILS = COLOURS["new-bct"], COLOURS["old"], COLOURS["new-bct-sys"]
 _HALF = 3.8  # half of a box's height
 
 
-def _canvas(height: float) -> tuple[Figure, Axes]:
-    """A figure as wide as the text; 100 units across, as many as fit down, y upwards from 0."""
-    figure, ax = new_figure(height=height)
-    ax.set(xlim=(0, 100), ylim=(0, 100 * height / 6.875), autoscale_on=False)
+def _blank(ax: Axes, height: float) -> None:
+    """Axes without a frame for a figure of this height: 100 units across, as many as fit down, y upwards from 0."""
+    ax.set(xlim=(0, 100), ylim=(0, 100 * height / TEXT), autoscale_on=False)
     ax.axis("off")
-    return figure, ax
 
 
 def _box(ax: Axes, x: float, y: float, width: float, text: str, colour="black") -> None:
-    """A box around (x, y) with words in it."""
+    """A box with text, centred at (x, y)."""
     corner, style = (x - width / 2, y - _HALF), "round,pad=0,rounding_size=1"
     ax.add_patch(FancyBboxPatch(corner, width, 2 * _HALF, boxstyle=style, facecolor="white", edgecolor=colour, lw=1.5))
     ax.text(x, y, text, ha="center", va="center", fontsize=7.5)
@@ -36,9 +34,9 @@ def _arrow(ax: Axes, start: Point, end: Point, colour="black", dashed: bool = Fa
 
 
 def plot_influence_loss(scale: str) -> Figure:
-    """Eq. 8: one embedding, judged by its own classifier, which learns, and by the old model's, which is frozen."""
-    with plt.rc_context(STYLE):
-        figure, ax = _canvas(1.6)
+    """Eq. 8: one embedding goes into the new classifier, which learns, and into the old one, which is frozen."""
+    with drawn(scale, "influence_loss", height=1.6) as (figure, ax):
+        _blank(ax, 1.6)
         up, middle, down = 18.3, 11.6, 4.9
         _box(ax, 6.5, middle, 12, "training\npicture")
         _box(ax, 26, middle, 17, "new network\n$\\phi_{new}$, learns", _NEW)
@@ -57,16 +55,16 @@ def plot_influence_loss(scale: str) -> Figure:
             ax.text(72, y + 1.6, term, va="center")
             ax.text(72, y - 1.8, meaning, va="center", fontsize=7)
         ax.text(72, middle, "+", va="center", fontsize=11)
-    return save_figure(figure, scale, "influence_loss")
+    return figure
 
 
 def plot_update(scale: str) -> Figure:
-    """Fig. 1: without a compatible model the gallery is embedded again (left), with one it stays as it is (right)."""
-    with plt.rc_context(STYLE):
-        figure, ax = _canvas(2.0)
+    """Fig. 1: without a compatible model the gallery is embedded again (left), with one it stays unchanged (right)."""
+    with drawn(scale, "model_update", height=2.0) as (figure, ax):
+        _blank(ax, 2.0)
         _update(ax, 0.5, "not compatible: backfill", compatible=False)
         _update(ax, 52, "backward compatible: no backfill", compatible=True)
-    return save_figure(figure, scale, "model_update")
+    return figure
 
 
 def _update(ax: Axes, left: float, title: str, compatible: bool) -> None:

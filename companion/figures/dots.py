@@ -1,15 +1,15 @@
 """Figures of dots with intervals: Tables 1 and 2, the lambda trade-off, Table 5, and Tables 3 and 7.
 
-Each shows one row per model or pair, ours beside the paper's.
+Each shows one row per model or pair, ours next to the paper's.
 """
 
 import math
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from bctlib.base.style import COLOURS, MARKERS, STYLE, new_figure, save_figure
+from bctlib.base.style import COLOURS, MARKERS
+from companion.figures.drawing import draw_beyond, draw_bounds, draw_interval, drawn, label_bounds
 from companion.figures.model_colours import colour_of
 from companion.measure.reid import PROTOCOL
 from companion.pairs import (
@@ -26,24 +26,27 @@ from companion.tables.cells import HEADLINE, PROTOCOLS, Cell, View, pair_text, p
 from companion.tables.reid import TABLE, reid_cells
 
 
-def _bar(cell: Cell) -> float:
-    return 0.0 if math.isnan(cell.half_width) else cell.half_width
+def _bar(cell: Cell, lower: Cell) -> float:
+    """Half of the interval of the difference to `lower`, paired by seed; 0 for one seed or a printed number."""
+    half = cell.minus(lower).half_width if cell.values else math.nan
+    return 0.0 if math.isnan(half) else half
 
 
 def plot_baselines(view: View) -> Figure:
     """Accuracy of each query model against the old gallery: ours above, the paper's below.
 
-    Bars are the 95 % interval over seeds of the difference to the old model, paired by seed. The dashed line is the
-    old model's own accuracy, which Eq. 2 asks to beat, the solid one the paragon's, with all backfilled. What lies
-    far to the left is drawn as an arrow at the edge with its value. A method whose training diverged has no
-    row; of one that the paper does not have the row below stays empty. Raises BctError where nothing was measured at
-    this lambda.
+    Bars are the 95 % interval over seeds of the difference to the old model, paired by seed. The dashed line is the old
+    model's own accuracy, which Eq. 2 asks to exceed; the solid line is the paragon's, with the whole gallery
+    backfilled. A value far to the left is drawn as an arrow at the edge with the number. A method whose training
+    diverged has no row; a method that is not in the paper has an empty row in the lower panels. Raises BctError if
+    nothing was measured at this lambda.
     """
     cells = view.cells("table1")
     queries = [query for query, gallery in BASELINE_PAIRS if gallery == "old" and query != "old"]
     queries = [query for query in queries if any((query, "old") == key[:2] for key in cells)]
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=3.6 + 0.3 * max(0, len(queries) - 6), nrows=2, ncols=2, sharey=True)
+    with drawn(
+        view.scale, "table1_baselines", height=3.6 + 0.3 * max(0, len(queries) - 6), nrows=2, ncols=2, sharey=True
+    ) as (figure, axes):
         for column, (protocol, (short, metric)) in enumerate(PROTOCOLS.items()):
             where = (protocol, metric, HEADLINE[metric])
             ours = {pair: cells.get((*pair, *where)) for pair in BASELINE_PAIRS}
@@ -54,28 +57,24 @@ def plot_baselines(view: View) -> Figure:
             axes[0, column].set_title(f"{short}, ours: glyph identities, {view.scale} scale")
             axes[1, column].set(title=f"{short}, the paper: faces", xlabel=f"{metric}={power(HEADLINE[metric])} (%)")
         axes[0, 0].invert_yaxis()
-        axes[0, 0].plot([], [], color="0.4", linestyle="--", linewidth=1, label="old model on its own gallery (Eq. 2)")
-        axes[0, 0].plot([], [], color=COLOURS["new*"], linewidth=1, label="paragon: gallery backfilled")
+        label_bounds(axes[0, 0], "old model on its own gallery (Eq. 2)", "paragon: gallery backfilled")
         figure.legend(loc="outside lower center", ncols=2)
-    return save_figure(figure, view.scale, "table1_baselines")
+    return figure
 
 
 def _dots(ax, cells: dict[Pair, Cell], queries: list[str]) -> None:
     """One row per query model against the old gallery, between the lower bound and the paragon."""
     old, paragon = cells[LOWER_BOUND].mean, cells[PARAGON].mean
     left, right = max(-2.0, old - 1.2 * (paragon - old)), paragon + 0.3 * (paragon - old)
-    ax.axvline(old, color="0.4", linestyle="--", linewidth=1)
-    ax.axvline(paragon, color=COLOURS["new*"], linewidth=1)
+    draw_bounds(ax, old, paragon)
     for row, query in enumerate(queries):
         cell, colour = cells.get((query, "old")), colour_of(query)
         if cell is None:
             continue
         if cell.mean < left:
-            ax.plot(left, row, marker="<", color=colour, markersize=5, clip_on=False)
-            ax.annotate(f"{cell.mean:.1f}", (left, row), xytext=(6, -2.5), textcoords="offset points", fontsize=7)
+            draw_beyond(ax, left, row, f"{cell.mean:.1f}", colour)
         else:
-            bar = _bar(cell.minus(cells[LOWER_BOUND])) if cell.values else 0
-            ax.errorbar(cell.mean, row, xerr=bar, fmt="o", color=colour, markersize=4, capsize=2, linewidth=1)
+            draw_interval(ax, row, cell.mean, _bar(cell, cells[LOWER_BOUND]), colour)
     ax.set(xlim=(left, right))
     ax.set_yticks(range(len(queries)), queries)
 
@@ -83,13 +82,12 @@ def _dots(ax, cells: dict[Pair, Cell], queries: list[str]) -> None:
 def plot_tradeoff(view: View, metric: str = "TAR@FAR") -> Figure:
     """Own accuracy (x) against cross accuracy (y) of l2 and BCT, each a curve over lambda; dots are single seeds.
 
-    Ringed: the lambda with the highest sum of the two on validation identities. Above the dashed line Eq. 2 holds;
-    right of the solid line the new model has lost nothing against the paragon.
+    Ringed: the lambda with the highest sum of the two on validation identities. Eq. 2 holds above the dashed line; to
+    the right of the solid line the new model is at least as accurate as the paragon.
     """
     protocol = next(name for name, (_, each) in PROTOCOLS.items() if each == metric)
     point, cells = HEADLINE[metric], view.cells("tradeoff")
-    with plt.rc_context(STYLE):
-        figure, ax = new_figure(width=4.2, height=3.1)
+    with drawn(view.scale, "tradeoff_own_cross", width=4.2, height=3.1) as (figure, ax):
         old = cells[(*LOWER_BOUND, protocol, metric, point)].mean
         paragon = cells[(*PARAGON, protocol, metric, point)].mean
         ax.axhline(old, color=COLOURS["old"], linestyle="--", linewidth=1, label="old model, old gallery (Eq. 2)")
@@ -99,11 +97,11 @@ def plot_tradeoff(view: View, metric: str = "TAR@FAR") -> Figure:
         at = f"{metric}={power(point)} (%)"
         ax.set(xlabel=f"own accuracy, {at}", ylabel=f"cross accuracy (new, old), {at}")
         ax.legend()
-    return save_figure(figure, view.scale, "tradeoff_own_cross")
+    return figure
 
 
 def _curve(ax, method: str, cells: dict, where: tuple[str, str, str]) -> None:
-    """One method over lambda: means as a line, single seeds as dots; where training diverged there is no point."""
+    """One method over lambda: means as a line, single seeds as dots; no point if training diverged."""
     names = [name for name in TRADEOFF_MODELS if name.partition("@")[0] == method and (name, "old", *where) in cells]
     own, cross = ([cells[(name, gallery or name, *where)] for name in names] for gallery in ("", "old"))
     colour = COLOURS[method]
@@ -128,17 +126,16 @@ ROWS: tuple[Pair, ...] = tuple(pair for pair in REID_PAIRS if pair not in (LOWER
 
 
 def plot_reid(view: View) -> Figure:
-    """mAP of each pair, ours at the left, the paper's at the right, where it has (old, new) only.
+    """mAP of each pair, ours on the left, the paper's on the right; the paper has only (old, new).
 
     Bars are the 95 % interval over seeds of the difference to (old, old), paired by seed. Dashed: (old, old), which
-    Eq. 2 asks to beat; solid: the paragon. What lies far to the left is an arrow at the edge with its value.
+    Eq. 2 asks to exceed; solid: the paragon. A value far to the left is an arrow at the edge with the number.
     """
     cells = reid_cells(view)
     ours = {pair: cells[pair, "mAP", ""] for pair in REID_PAIRS if (pair, "mAP", "") in cells}
     values = {pair: paper_value(TABLE, *pair, PROTOCOL, "mAP") for pair in REID_PAIRS}
     paper = {pair: Cell(value, math.nan, ()) for pair, value in values.items() if value is not None}
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=2.1, ncols=2, sharey=True)
+    with drawn(view.scale, "table5_reid", height=2.1, ncols=2, sharey=True) as (figure, axes):
         for ax, here, title in (
             (axes[0], ours, f"ours: glyph identities, {view.scale} scale"),
             (axes[1], paper, "the paper: persons, Market-1501"),
@@ -147,10 +144,9 @@ def plot_reid(view: View) -> Figure:
             ax.set(title=title, xlabel="mAP (%)")
         axes[0].set_yticks(range(len(ROWS)), [pair_text(pair) for pair in ROWS])
         axes[0].set_ylim(len(ROWS) - 0.5, -0.5)
-        axes[0].plot([], [], color="0.4", linestyle="--", linewidth=1, label="(old, old), to be beaten (Eq. 2)")
-        axes[0].plot([], [], color=COLOURS["new*"], linewidth=1, label="(new*, new*), paragon")
+        label_bounds(axes[0], "(old, old), to be beaten (Eq. 2)", "(new*, new*), paragon")
         figure.legend(loc="outside lower center", ncols=2)
-    return save_figure(figure, view.scale, "table5_reid")
+    return figure
 
 
 def _reid_panel(ax, cells: dict[Pair, Cell]) -> None:
@@ -158,37 +154,33 @@ def _reid_panel(ax, cells: dict[Pair, Cell]) -> None:
     old, paragon = cells[LOWER_BOUND].mean, cells[PARAGON].mean
     span = max(paragon - old, 1.0)
     left, right = old - 0.6 * span, paragon + 0.25 * span
-    ax.axvline(old, color="0.4", linestyle="--", linewidth=1)
-    ax.axvline(paragon, color=COLOURS["new*"], linewidth=1)
+    draw_bounds(ax, old, paragon)
     for row, pair in enumerate(ROWS):
         cell = cells.get(pair)
         new = next(name for name in pair if name != LOWER_BOUND[0])
         if cell is None:
             ax.text((old + paragon) / 2, row, "not in the paper", ha="center", va="center", fontsize=7, color="0.4")
         elif cell.mean < left:
-            ax.plot(left, row, marker="<", color=COLOURS[new], markersize=5, clip_on=False)
-            ax.annotate(f"{cell.mean:.1f}", (left, row), xytext=(6, -2.5), textcoords="offset points", fontsize=7)
+            draw_beyond(ax, left, row, f"{cell.mean:.1f}", COLOURS[new])
         else:
-            half = cell.minus(cells[LOWER_BOUND]).half_width if cell.values else math.nan
-            bar = 0.0 if math.isnan(half) else half
+            bar = _bar(cell, cells[LOWER_BOUND])
             right = max(right, cell.mean + bar + 0.05 * span)
-            ax.errorbar(cell.mean, row, xerr=bar, fmt="o", color=COLOURS[new], markersize=4, capsize=2, linewidth=1)
+            draw_interval(ax, row, cell.mean, bar, COLOURS[new])
     ax.set_xlim(left, right)
 
 
 CROSS_PAIRS: tuple[Pair, ...] = tuple(pair for pair in ROBUSTNESS_PAIRS + SHARE_PAIRS if pair[0] != pair[1])
 EDGE = (-16.0, 14.0)
-"""Points of accuracy that the axis shows; what lies beyond is an arrow at the edge with its value."""
+"""Range of the axis in points of accuracy; a value to the left of it is an arrow at the edge with the number."""
 
 
 def plot_robustness(view: View) -> Figure:
-    """Absolute gain of (new, old) over (old, old), the old model being each row's own: right of zero Eq. 2 holds.
+    """Absolute gain of (new, old) over (old, old) for the old model of each row: Eq. 2 holds to the right of zero.
 
-    Ours: mean over seeds with the 95 % interval of the difference, paired by seed. Rings: the paper's.
+    Ours: mean over seeds with the 95 % interval of the difference, paired by seed. Diamonds: the paper's.
     """
     cells = view.cells("table7")
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=3.3, ncols=2, sharey=True)
+    with drawn(view.scale, "table3_robustness", height=3.3, ncols=2, sharey=True) as (figure, axes):
         for ax, (protocol, (short, metric)) in zip(axes, PROTOCOLS.items(), strict=True):
             at = (protocol, metric, HEADLINE[metric])
             _panel(ax, cells, at)
@@ -198,7 +190,7 @@ def plot_robustness(view: View) -> Figure:
         axes[0].plot([], [], "o", color=COLOURS["new-bct"], markersize=4, label=f"ours, {view.scale} scale")
         axes[0].plot([], [], "D", color="0.3", markersize=4, markerfacecolor="none", label="the paper")
         figure.legend(loc="outside lower center", ncols=2)
-    return save_figure(figure, view.scale, "table3_robustness")
+    return figure
 
 
 def _panel(ax, cells: Mapping[tuple[str, ...], Cell], at: tuple[str, str, str]) -> None:
@@ -214,12 +206,9 @@ def _panel(ax, cells: Mapping[tuple[str, ...], Cell], at: tuple[str, str, str]) 
 
 
 def _mark(ax, row: float, gain: Cell, marker: str, colour) -> None:
-    face = colour if marker == "o" else "none"
+    filled = marker == "o"
     if gain.mean < EDGE[0]:
-        ax.plot(EDGE[0], row, marker="<", color=colour, markerfacecolor=face, markersize=4, clip_on=False)
-        ax.annotate(f"{gain.mean:.0f}", (EDGE[0], row), xytext=(5, -2.5), textcoords="offset points", fontsize=6)
-        return
-    bar = None if math.isnan(gain.half_width) else gain.half_width
-    ax.errorbar(
-        gain.mean, row, xerr=bar, fmt=marker, color=colour, markerfacecolor=face, markersize=4, capsize=2, linewidth=1
-    )
+        draw_beyond(ax, EDGE[0], row, f"{gain.mean:.0f}", colour, fontsize=6, filled=filled)
+    else:
+        bar = None if math.isnan(gain.half_width) else gain.half_width
+        draw_interval(ax, row, gain.mean, bar, colour, marker, filled=filled)

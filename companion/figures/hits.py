@@ -1,21 +1,22 @@
-"""Pictures of what a search finds: the tour's small gallery, and queries of re-identification with their best images.
+"""Pictures of search results: the tour's small gallery, and queries of re-identification with their best images.
 
-The frame tells a right answer from a wrong one.
+Frames distinguish right answers from wrong ones.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bctlib.base.style import GENUINE, IMPOSTOR, STYLE, TEXT, new_figure, save_figure
+from bctlib.base.style import GENUINE, IMPOSTOR, TEXT
 from bctlib.data.photos.sets import ImageFilePool
 from bctlib.data.templates import ImagePool
+from companion.figures.drawing import drawn
 from companion.measure.examples import (
     N_QUERIES,
     PAIRS,
@@ -32,9 +33,9 @@ from companion.workbench import Workbench
 
 
 def pictures(pool: ImagePool | ImageFilePool, positions: Sequence[int]) -> np.ndarray:
-    """Images of the pool as they are shown: uint8 [k,S,S], ink dark on paper, or [k,H,W,3] of image files.
+    """Images of the pool for display: uint8 [k,S,S], dark ink on white paper, or [k,H,W,3] of image files.
 
-    Raises BctError that names a file that cannot be read.
+    Raises BctError naming a file that cannot be read.
     """
     if isinstance(pool, ImagePool):
         return 255 - pool.images[list(positions)]
@@ -43,7 +44,7 @@ def pictures(pool: ImagePool | ImageFilePool, positions: Sequence[int]) -> np.nd
 
 N_ANSWERS = 5
 _SMALL = 6.0
-"""Font size of what stands beside a picture, points."""
+"""Font size of text next to a picture, points."""
 _KIND = {"old": "old model", "new*": "incompatible new model", "new-bct-sys": "compatible new model"}
 _GROUP, _ROW = N_ANSWERS + 1.0, 1.5
 """Distance between groups of answers and between queries, in widths of a picture."""
@@ -51,7 +52,7 @@ _GROUP, _ROW = N_ANSWERS + 1.0, 1.5
 
 @dataclass(frozen=True)
 class _Sheet:
-    """An axis on which pictures lie like cards, 1 wide and 1 high; y grows downwards."""
+    """Axes for pictures of width 1 and height 1; y points downwards."""
 
     ax: Axes
     pool: ImagePool | ImageFilePool
@@ -67,40 +68,43 @@ class _Sheet:
         self.ax.text(x, y, text, va="center", **how)
 
 
-def _sheet(pool: ImagePool | ImageFilePool, width: float, top: float, bottom: float) -> tuple[Figure, _Sheet]:
-    """A figure as wide as the text, with room for `width` pictures side by side from y = top down to y = bottom."""
-    figure, ax = new_figure(height=TEXT * (bottom - top) / width)
-    ax.set(xlim=(0, width), ylim=(bottom, top), autoscale_on=False)
-    ax.axis("off")
-    return figure, _Sheet(ax, pool)
+@contextmanager
+def _sheet(
+    scale: str, name: str, pool: ImagePool | ImageFilePool, width: float, top: float, bottom: float
+) -> Iterator[tuple[Figure, _Sheet]]:
+    """A figure as `drawn` makes it, with room for `width` pictures side by side from y = top down to y = bottom."""
+    with drawn(scale, name, height=TEXT * (bottom - top) / width) as (figure, ax):
+        ax.set(xlim=(0, width), ylim=(bottom, top), autoscale_on=False)
+        ax.axis("off")
+        yield figure, _Sheet(ax, pool)
 
 
 def plot_gallery(bench: Workbench, n_queries: int = N_QUERIES) -> Figure:
-    """The small gallery, one picture per identity with its number, and the pictures it is searched with."""
+    """The small gallery, one picture per identity with its number, and the query pictures."""
     protocols = bench.protocols()
     examples = draw_examples(protocols, n_queries)
-    with plt.rc_context(STYLE):
-        figure, sheet = _sheet(protocols.pool, len(examples.gallery), -0.6, 3.4)
+    size = (len(examples.gallery), -0.6, 3.4)
+    with _sheet(bench.scale, "tour_gallery", protocols.pool, *size) as (figure, sheet):
         sheet.word("gallery: one picture per identity; the number says which identity", 0, -0.35)
         for column, (position, identity) in enumerate(zip(examples.gallery, examples.gallery_identity, strict=True)):
             sheet.picture(position, column, 0, str(identity))
         sheet.word("queries: other pictures of some of these identities", 0, 1.75)
         for column, (position, identity) in enumerate(zip(examples.queries, examples.query_identity, strict=True)):
             sheet.picture(position, column, 2.1, str(identity))
-    return save_figure(figure, bench.scale, "tour_gallery")
+    return figure
 
 
 def plot_retrieval(view: View, seed: int | None = None, n_queries: int | None = None) -> Figure:
-    """For each query (rows) and each query model (groups) the first answers of the old gallery with their cosines.
+    """The first answers of the old gallery with their cosines, for each query (rows) and each query model (groups).
 
-    From saved results and data alone; n_queries: the first so many, by default all that were saved. The right answer
-    is framed; where it is not among those shown, its rank is said.
+    From saved results and data alone; n_queries: how many of the first queries, by default all that were saved. The
+    right answer is framed; if it is not among those shown, its rank is printed.
     """
     saved = load_retrievals(view.scale, seed, view.device, n_queries)
     examples = saved.examples
     width, height = 1.5 + _GROUP * len(PAIRS), _ROW * len(examples.queries)
-    with plt.rc_context(STYLE):
-        figure, sheet = _sheet(saved.protocols.pool, width, -1.3, height - 0.2)
+    size = (width, -1.3, height - 0.2)
+    with _sheet(view.scale, "tour_retrieval", saved.protocols.pool, *size) as (figure, sheet):
         sheet.word("query", 0, -0.3)
         for row, (position, identity) in enumerate(zip(examples.queries, examples.query_identity, strict=True)):
             sheet.picture(position, 0, row * _ROW, str(identity))
@@ -108,7 +112,7 @@ def plot_retrieval(view: View, seed: int | None = None, n_queries: int | None = 
             left = 1.5 + group * _GROUP
             sheet.word(f"{_KIND[pair[0]]} asks\n{pair_text(pair)}", left, -0.65)
             _answers(sheet, saved, pair, left)
-    return save_figure(figure, view.scale, "tour_retrieval")
+    return figure
 
 
 def _answers(sheet: _Sheet, saved: Retrievals, pair: Pair, left: float) -> None:
@@ -132,16 +136,17 @@ COLUMNS = 2
 def plot_reid_hits(bench: Workbench, view: View) -> Figure:
     """For each query a block with a row for each pair of models: the query, a gap, its best gallery images in order.
 
-    Framed solid: the query's identity, by another camera; dashed: another identity. From the rows that
-    `measure.reid.save_reid_hits` kept, first seed. bench: at the view's scale, for the pictures.
+    Solid frame: the query's identity, by another camera; dashed: another identity. From the rows that
+    `measure.reid.save_reid_hits` has saved, first seed. bench: at the view's scale, for the pictures.
     """
     bench = bench.for_task(TASK)
     rows, protocol = view.first_seed(TABLE), bench_reid_protocol(bench)
     pool = bench.protocols().pool
     queries = sorted({int(metric.split()[-1]) for metric in rows["metric"]})
     n_rows = len(HIT_PAIRS) * math.ceil(len(queries) / COLUMNS)
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=0.42 * n_rows + 0.1, nrows=n_rows, ncols=COLUMNS, squeeze=False)
+    with drawn(
+        bench.scale, "reid_hits", height=0.42 * n_rows + 0.1, nrows=n_rows, ncols=COLUMNS, squeeze=False
+    ) as (figure, axes):  # fmt: skip
         for number, query in enumerate(queries):
             top, column = number // COLUMNS * len(HIT_PAIRS), number % COLUMNS
             axes[top, column].set_title("query, and its best gallery images", loc="left", pad=3)
@@ -158,7 +163,7 @@ def plot_reid_hits(bench: Workbench, view: View) -> Figure:
                     )  # fmt: skip
         for ax in axes.flat:
             ax.axis("off")
-    return save_figure(figure, bench.scale, "reid_hits")
+    return figure
 
 
 def redraw_reid_hits(view: View) -> Figure:
@@ -167,7 +172,7 @@ def redraw_reid_hits(view: View) -> Figure:
 
 
 def _strip(ax: Axes, images: np.ndarray, is_right: np.ndarray) -> None:
-    """The query, half a picture of nothing, then the hits, each in the frame of a right or a wrong answer."""
+    """The query, a gap of half a picture, then the hits, each in the frame for a right or a wrong answer."""
     height, width = images.shape[1:3]
     step = 1.22 * width
     for place, image in enumerate(images):

@@ -11,9 +11,9 @@ _GOLDEN_ANGLE = 0.381966
 
 
 def colour_of(model: str) -> tuple[float, float, float]:
-    """The model's colour, RGB from 0 to 1, the same at every lambda: one of COLOURS, else one that no other model has.
+    """The model's colour, RGB from 0 to 1, the same at every lambda: one of COLOURS, else a colour of its own.
 
-    Methods beyond the paper get the palette's spare colours first, and then hues that never repeat.
+    Methods that are not in the paper get the palette's unused colours first, and then hues that never repeat.
     """
     return _colours()[model.partition("@")[0]]
 

@@ -1,4 +1,4 @@
-"""All figures again, from committed results and data alone."""
+"""Draw all figures again, from committed results and data alone."""
 
 from concurrent.futures import ProcessPoolExecutor
 from pkgutil import resolve_name
@@ -15,9 +15,9 @@ from companion.workbench import Workbench
 
 
 def redraw_all() -> None:
-    """Every figure whose results are there, at every scale, and the pictures of the data at desk scale.
+    """Draw every figure whose results exist, at every scale, and the pictures of the data at desk scale.
 
-    Figures are independent of each other and drawing takes longer than reading, so each core draws some.
+    Figures are independent of each other and drawing takes longer than reading, so each core draws some of them.
     """
     rows = [row for row in (*TABLES, *FIGURE_DATA) if row.figure]
     jobs = [(row, scale) for scale in SCALES for row in rows if readable_file(scale, row.name)]
@@ -28,7 +28,7 @@ def redraw_all() -> None:
             try:
                 done.result()
                 progress.say(f"drawn: {table} at {scale} scale")
-            except NotMeasured as error:  # only another lambda was run, or a training diverged
+            except NotMeasured as error:  # only another lambda was measured, or a training diverged
                 progress.say(f"not drawn: {error}")
         pictures.result()
 

@@ -4,12 +4,12 @@ Scores of genuine and impostor pairs show why independent models fail; coordinat
 ReLU fails, because a vector without negative coordinates cannot reach the old embeddings.
 """
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bctlib.base.style import GENUINE, IMPOSTOR, STYLE, new_figure, save_figure
+from bctlib.base.style import GENUINE, IMPOSTOR
+from companion.figures.drawing import drawn
 from companion.figures.model_colours import colour_of
 from companion.measure.scores import COORDINATE_EDGES, COORDINATES, MODELS, SCORE_EDGES, SCORES
 from companion.pairs import LOWER_BOUND, Pair
@@ -25,19 +25,18 @@ FAILURE_PAIRS: tuple[Pair, ...] = (
     ("new-relu", "old"),
     ("new-from-softmax", "old-softmax"),
 )
-"""What fails in Table 3 beside what works."""
+"""Pairs that fail in Table 3, next to pairs that work."""
 
 
 def plot_scores(view: View, pairs: tuple[Pair, ...] = PAIRS, table: str = SCORES) -> Figure:
     """Cosines of genuine and impostor template pairs, one panel per (query model, gallery model); first seed.
 
-    Where the two distributions cover each other no threshold can tell who is who. table: where they
-    are kept, and the figure's name. The panel of a pair whose training diverged is empty. Raises as `View.rows` does.
+    If the two distributions overlap, no threshold separates them. table: the table of results, and the figure's name.
+    The panel of a pair whose training diverged is empty. Raises as `View.rows` does.
     """
     rows = view.first_seed(table)
     width = SCORE_EDGES[1] - SCORE_EDGES[0]
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=2.0, ncols=len(pairs), sharey=True, sharex=True)
+    with drawn(view.scale, table, height=2.0, ncols=len(pairs), sharey=True, sharex=True) as (figure, axes):
         for ax, pair in zip(axes, pairs, strict=True):
             here = rows[(rows["query_model"] == pair[0]) & (rows["gallery_model"] == pair[1])]
             for metric, colour in (("impostor", IMPOSTOR), ("genuine", GENUINE)):
@@ -48,11 +47,11 @@ def plot_scores(view: View, pairs: tuple[Pair, ...] = PAIRS, table: str = SCORES
             ax.set_title(view.text(pair).replace(", ", ",\n"))
         axes[0].set_ylabel("share of pairs (%)")
         axes[-1].legend()
-    return save_figure(figure, view.scale, table)
+    return figure
 
 
 def plot_failure_scores(view: View) -> Figure:
-    """The same for what fails in Table 3."""
+    """`plot_scores` for the pairs that fail in Table 3."""
     return plot_scores(view, FAILURE_PAIRS, FAILURES)
 
 
@@ -63,8 +62,7 @@ def plot_coordinates(view: View) -> Figure:
     """
     rows = view.first_seed(COORDINATES)
     rows = rows[rows["metric"] == "coordinate"]
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=1.9, ncols=len(MODELS), sharex=True, sharey=True)
+    with drawn(view.scale, "coordinates", height=1.9, ncols=len(MODELS), sharex=True, sharey=True) as (figure, axes):
         for ax, model in zip(axes, MODELS, strict=True):
             bins = rows[rows["query_model"] == model]
             centres = bins["operating_point"].astype(float).to_numpy()
@@ -72,11 +70,11 @@ def plot_coordinates(view: View) -> Figure:
             ax.axvline(0, color="0.4", linewidth=0.8)
             ax.set(title=view.name(model), xlabel="coordinate of the unit embedding", yscale="log")
         axes[0].set_ylabel("share of coordinates (%)")
-    return save_figure(figure, view.scale, "coordinates")
+    return figure
 
 
 def coordinate_table(view: View) -> pd.DataFrame:
-    """Per model: share of negative coordinates, and the best cosine that a vector without any could have with it."""
+    """Per model: share of negative coordinates, and the best cosine with a vector that has none."""
     cells = view.cells(COORDINATES)
     rows = {
         model: {

@@ -1,12 +1,12 @@
 """Figure of the live upgrade: accuracy, storage and recall at every step."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from bctlib.base.style import COLOURS, STYLE, new_figure, save_figure
+from bctlib.base.style import COLOURS
 from bctlib.upgrade.serve.steps import ALL_DIMENSIONS, STEPS
 from companion.experiments import APPROXIMATE, BYTES, FLAT, LOOSE, RANDOM, RECALL_10, STRICT, upgrade_name
+from companion.figures.drawing import drawn
 from companion.tables.cells import View
 from companion.tables.upgrade import Line, line, pairs, practices
 
@@ -16,14 +16,13 @@ _SHOWN = tuple(step for step in STEPS if step != ALL_DIMENSIONS)
 
 
 def plot_live_upgrade(view: View) -> Figure:
-    """Above TPIR of classes of day 0 at two operating points; below bytes of all indexes held, and recall@10.
+    """Top: TPIR of classes of day 0 at two operating points; bottom: bytes of all indexes in use, and recall@10.
 
     Line: mean over seeds, bars: its 95 % interval; dotted: a threshold for each model's vectors. Storage is that of
-    flat indexes relative to day 0; recall that of IVF and HNSW indexes relative to a flat one.
+    flat indexes relative to day 0; recall is that of IVF and HNSW indexes relative to a flat one.
     """
     cells = view.cells("upgrade")
-    with plt.rc_context(STYLE):
-        figure, axes = new_figure(height=4.8, nrows=2, ncols=2, sharex=True)
+    with drawn(view.scale, "live_upgrade", height=4.8, nrows=2, ncols=2, sharex=True) as (figure, axes):
         for ax, metric, title in ((axes[0, 0], STRICT, "1e-2"), (axes[0, 1], LOOSE, "1e-1")):
             for name, of in practices(cells, metric, view).items():
                 apart = "threshold per model" in name
@@ -52,7 +51,7 @@ def plot_live_upgrade(view: View) -> Figure:
             ax.set_xticks(range(len(_SHOWN)), _SHOWN, rotation=30, ha="right")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    return save_figure(figure, view.scale, "live_upgrade")
+    return figure
 
 
 def _colour(name: str) -> object:

@@ -1,10 +1,10 @@
 """Search accuracy while the gallery is backfilled class by class (Appendix B, Fig. 3), in several orders.
 
 The query model embeds all probes. At x per cent, the first x per cent of each gallery's classes, in the order of
-backfill, have templates by the query model; the others still have those by the gallery model. The threshold is set
-again at each point: one for all templates, or one for each model's. Values are means over G1 and G2.
+backfill, have templates by the query model; the others still have templates by the gallery model. The threshold is
+recomputed at each point: one for all templates, or one for each model's templates. Values are means over G1 and G2.
 
-Also what a backfill costs: images in the gallery times seconds per image.
+The module also measures the cost of a backfill: images in the gallery times seconds per image.
 """
 
 import time
@@ -53,15 +53,16 @@ def compare_backfill(bench: Workbench, query: str, gallery: str, part: str = "te
     """Curves on the galleries of the 1:N protocol in three random orders and least certain first, every 2 %.
 
     The random orders are the same for every seed and model. A pair of one model has no curve: its one value, at 100,
-    is its accuracy on a gallery of its own.
+    is the model's accuracy on its own gallery.
     """
     return _curves(bench, query, gallery, part, STANDARD)
 
 
 def compare_backfill_orders(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
-    """As `compare_backfill` on long-tailed galleries, also largest classes first, and the cost of each order in images.
+    """As `compare_backfill` on long-tailed galleries, also largest first; with the cost of each order in images.
 
-    Each curve twice: every class searched equally often, and as often as it has images (non-mated searches as before).
+    Each curve is measured twice: with every class searched equally often, and with each class searched as often as it
+    has images. Non-mated searches are the same in both.
     """
     return _curves(bench, query, gallery, part, LONG_TAILED)
 
@@ -76,7 +77,7 @@ class _Side:
     new: np.ndarray
 
     def order(self, name: str) -> np.ndarray:
-        """The classes in the named order; equally large ones lie in the first random order."""
+        """The classes in the named order; classes of equal size are in the first random order."""
         identities = self.templates.identity
         if name == LEAST_CERTAIN:
             return least_certain_first(identities, self.old)
@@ -85,7 +86,7 @@ class _Side:
         return random_order(identities, [RANDOM_ORDERS.index(name), self.number])
 
     def times(self, probes: TemplateSet) -> np.ndarray:
-        """How often each probe is searched where classes are searched by size; 1 for a probe without a mate."""
+        """How often each probe is searched when classes are searched by size; 1 for a probe without a mate."""
         sizes = dict(zip(self.templates.identity.tolist(), self.templates.images_per_template.tolist(), strict=True))
         return np.array([sizes.get(identity, 1) for identity in probes.identity.tolist()])
 
@@ -107,14 +108,14 @@ def _curves(bench: Workbench, query: str, gallery: str, part: str, kind: str) ->
 
 
 def _whole(end: Measurement) -> Measurement:
-    """The last point of a curve under the name of its galleries, as it belongs to no order."""
+    """The last point of a curve under the name of its galleries, because it does not depend on the order."""
     return replace(end, protocol=end.protocol.removesuffix(curve_name("", RANDOM_ORDERS[0])))
 
 
 def _measured(
     kind: str, order: str, sides: list[_Side], probes: TemplateSet, embedded: np.ndarray
 ) -> Iterator[Measurement]:
-    """Every point of one curve, mean of the two galleries."""
+    """Every point of one curve, as the mean over the two galleries."""
     in_order = [side.order(order) for side in sides]
     searches = [
         backfill_searches(embedded, probes.identity, side.old, side.new, side.templates.identity, each, POINTS)
@@ -149,15 +150,15 @@ GALLERY_SIZES = (10**6, 10**8, 10**9)
 
 
 def backfill_seconds(n_images: int, seconds_per_image: float) -> float:
-    """Seconds to embed every gallery image once more: reading and decoding the images is not counted."""
+    """Seconds to embed every gallery image again, without the time for reading and decoding the images."""
     return n_images * seconds_per_image
 
 
 def seconds_per_image(bench: Workbench, model: str = "new-bct-sys", n_images: int = 2048, rounds: int = 5) -> float:
-    """Measured seconds that the model needs for one image of the test pool: the fastest of some rounds.
+    """Measured seconds that the model needs for one image of the test pool: the fastest of `rounds` rounds.
 
-    The fastest, because what else the machine does can only slow a round down. Images lie in memory and come in batches
-    of 1024 (photographs: 256); a first round, which warms up, is not counted.
+    The fastest, because other work on the machine can only slow a round down. Images are in memory and come in batches
+    of 1024 (photographs: 256); a warm-up round before the others is not counted.
     """
     embed, n_images = embedding(bench.protocols().pool, bench.model(model), n_images, bench.on)
     seconds = []
@@ -171,7 +172,7 @@ def seconds_per_image(bench: Workbench, model: str = "new-bct-sys", n_images: in
 def embedding(
     pool: ImagePool | ImageFilePool, model: Artefact, n_images: int, device: torch.device
 ) -> tuple[Callable[[], object], int]:
-    """What embeds the pool's first images, which lie in memory, and how many these are; of files 256 at most."""
+    """A function that embeds the pool's first images from memory, and their number; for image files 256 at most."""
     if isinstance(pool, ImagePool):
         images = pool.images[:n_images]
         return lambda: embed_images(model, images, device), len(images)

@@ -1,9 +1,9 @@
-"""What a gallery of the old model answers to single pictures of the old, an incompatible and a compatible new model.
+"""The tour's example: single pictures, embedded by three models, are searched in a small gallery of the old model.
 
-The tour's example, by a rule that knows no model and no outcome: `DRAW_SEED` draws `N_GALLERY` test identities, each is
-enrolled with one picture (the first of its gallery template), and the first identities of the draw are searched for
-with one picture each (their first probe of a single picture). Cosines are kept as results, so that the figure can be
-redrawn without models.
+The query models are the old one, an incompatible and a compatible new one. The choice of pictures depends on no model
+and no outcome: `DRAW_SEED` draws `N_GALLERY` test identities, each is enrolled with one picture (the first of its
+gallery template), and the first identities of the draw are searched with one picture each (their first probe of a
+single picture). Cosines are saved as results, so that the figure can be redrawn without models.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ from companion.workbench import Workbench
 
 TABLE = "tour"
 PAIRS: tuple[Pair, ...] = (("old", "old"), ("new*", "old"), ("new-bct-sys", "old"))
-"""What the gallery was made by is the same; only who embeds the query changes."""
+"""The gallery model is always the same; only the query model changes."""
 N_GALLERY, N_QUERIES, DRAW_SEED = 16, 5, 0
 SEARCH, SMALL_GALLERY, WHOLE = "tour, search for ", "tour, small gallery", "identification"
-"""Protocols of the rows: cosines of one query (its identity follows); hits of all single pictures of the gallery's
+"""Protocols of the rows: cosines of one query (followed by its identity); hits of all single pictures of the gallery's
 identities; hits of the whole 1:N test protocol."""
 
 
@@ -53,10 +53,10 @@ def draw_examples(
     n_gallery: int = N_GALLERY,
     seed: int = DRAW_SEED,
 ) -> Examples:
-    """The gallery and queries that the module's docstring describes; fewer queries are the first of more.
+    """The gallery and queries that the module's docstring describes; n_queries takes the first queries of the draw.
 
-    Raises BctError for another count of queries than 1 to n_gallery, and for fewer than n_gallery identities with a
-    gallery template and a probe of a single picture.
+    Raises BctError if n_queries is not between 1 and n_gallery, and if fewer than n_gallery identities have a gallery
+    template and a probe of a single picture.
     """
     probes, galleries = protocols.identification.probes, protocols.identification.galleries
     single = np.flatnonzero(probes.images_per_template == 1)
@@ -97,7 +97,7 @@ def rank_gallery(scores: np.ndarray) -> np.ndarray:
 
 
 def mate_ranks(scores: np.ndarray, query_identity: np.ndarray, gallery_identity: np.ndarray) -> np.ndarray:
-    """int64 [q]: the rank, from 1, of each query's identity, which the gallery holds once."""
+    """int64 [q]: the rank, from 1, of each query's identity; the gallery holds each identity once."""
     return 1 + np.argmax(gallery_identity[rank_gallery(scores)] == query_identity[:, None], axis=1)
 
 
@@ -106,7 +106,7 @@ def save_examples(bench: Workbench, n_queries: int = N_QUERIES) -> None:
 
     Rows: `cosine` of each query (protocol `SEARCH` and its identity) with each gallery identity (operating point);
     `rank` 1, the share of searches whose first answer is right, in the small gallery and in the whole 1:N protocol.
-    Values of rank in per cent; n_behind: gallery pictures behind a cosine, searches behind a share.
+    Shares are in per cent; n_behind is the number of gallery pictures for a cosine, of searches for a share.
     """
     protocols = bench.protocols()
     examples = draw_examples(protocols, n_queries)
@@ -150,7 +150,7 @@ def _small_gallery_row(examples: Examples, query: np.ndarray, gallery: np.ndarra
 
 @dataclass(frozen=True)
 class Retrievals:
-    """Saved examples of one seed. cosines: for each pair float64 [q, g]; searches: behind each protocol's rank 1."""
+    """Saved examples of one seed. cosines: float64 [q, g] for each pair; searches: number of searches by protocol."""
 
     protocols: GlyphProtocols
     examples: Examples
@@ -161,10 +161,10 @@ class Retrievals:
 def load_retrievals(
     scale: str, seed: int | None = None, device: str | None = None, n_queries: int | None = None
 ) -> Retrievals:
-    """The saved examples of a seed, by default the first; data and results are read, no model is needed.
+    """The saved examples of a seed, by default the first; reads data and results and needs no model.
 
-    device: as in `companion.results.load_rows`. n_queries: the first so many, by default all that were ever
-    saved, as results are only added to. Raises BctError where the results lack something.
+    device: as in `companion.results.load_rows`. n_queries: how many of the first queries, by default all that were
+    ever saved, because saving only adds results. Raises BctError if the results are incomplete.
     """
     rows = load_rows(scale, TABLE, device)
     rows = rows[rows["seed"] == (rows["seed"].min() if seed is None else seed)]

@@ -1,6 +1,6 @@
-"""Market-1501's protocol (Table 5): measures of a pair of models, and the best gallery images of a few queries.
+"""Market-1501's protocol (Table 5): measures of a pair of models, and the best gallery images for a few queries.
 
-The images are kept as results, so that the figure needs no models.
+The positions of these images are saved as results, so that the figure needs no models.
 """
 
 import numpy as np
@@ -15,30 +15,30 @@ from companion.workbench import Workbench
 
 PROTOCOL = "reid"
 TASK = "persons"
-"""Whose data it needs at paper scale: the workbench is turned to them wherever it comes in."""
+"""The data set needed at paper scale; functions that take a workbench switch it to these data."""
 RANKS = (1, 5, 10)
 INTERPOLATIONS = {"mAP": "step", "mAP, trapezoid": "trapezoid"}
 """Average precision as in scikit-learn and torchreid, and as in the benchmark's own code; the paper names neither."""
 
 
 def bench_reid_protocol(bench: Workbench, part: str = "test") -> ReidProtocol:
-    """Queries and gallery of a part of the split, over the pool whose features the store may hold already."""
+    """Queries and gallery of a part of the split, over the pool for which the store may already hold features."""
     return bench.for_task(TASK).reid_protocol(part)
 
 
 def compare_reid(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
     """mAP both ways and CMC, in per cent: the query model embeds the queries, the gallery model the gallery.
 
-    Either may be the old model, as Table 5 prints (old, new) where Tables 1 to 4 have (new, old). n_behind is the
-    number of queries that have a right answer. Raises BctError where the query model has fewer dimensions than the
-    gallery model, since only a query is read by its prefix.
+    Either may be the old model: Table 5 prints (old, new), Tables 1 to 4 print (new, old). n_behind is the number of
+    queries that have a right answer. Raises BctError if the query model has fewer dimensions than the gallery model,
+    because only queries are shortened to a prefix.
     """
     features = bench.for_task(TASK).pair_features(query, gallery, part)
     return retrieval(bench_reid_protocol(bench, part), *features)
 
 
 def retrieval(protocol: ReidProtocol, query: np.ndarray, gallery: np.ndarray) -> list[Measurement]:
-    """mAP and CMC of features of the whole pool, float32 [n, d]: of one model for queries, of another for gallery."""
+    """mAP and CMC from features of the whole pool, float32 [n, d], by the query model and by the gallery model."""
     of_query, of_gallery = protocol.query, protocol.gallery
     ranks = rank_gallery(
         query[of_query], protocol.identity[of_query], gallery[of_gallery], protocol.identity[of_gallery],
@@ -60,14 +60,15 @@ HITS = 8
 
 
 def shown_queries(protocol: ReidProtocol, count: int = 4) -> np.ndarray:
-    """Numbers of `count` queries spread evenly over all, int64: chosen by place, whatever a model finds for them."""
+    """Numbers of `count` queries spread evenly over all, int64: chosen by position, independent of any model."""
     return np.linspace(0, len(protocol.query) - 1, count + 2).astype(np.int64)[1:-1]
 
 
 def best_hits(protocol: ReidProtocol, number: int, query: np.ndarray, gallery: np.ndarray, count: int) -> np.ndarray:
-    """Positions in the pool of the `count` best images for one query, best first, those of its identity and camera out.
+    """Positions in the pool of the `count` best images for one query, best first.
 
-    query, gallery: float32 [n, d], of the whole pool, by the query model and by the gallery model.
+    Images with both the identity and the camera of the query are excluded, as the protocol says.
+    query, gallery: features of the whole pool, float32 [n, d], by the query model and by the gallery model.
     """
     allowed = protocol.allowed(number)
     scores = unit_rows(gallery, "gallery", allowed) @ query[protocol.query[number]]

@@ -1,6 +1,6 @@
 """Experiments: train the missing models, measure every pair and save tidy rows.
 
-Also plans: which models a target would train, and an estimate of how long that takes.
+Also plans: which models a target would train, and an estimate of the time this takes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,16 +22,16 @@ from companion.results import point_text, save_rows
 from companion.workbench import Workbench, with_ancestors
 
 VALIDATION = " (validation)"
-"""Ends the protocol's name where it was measured on validation identities."""
+"""Suffix of the protocol's name for measurements on validation identities."""
 
 
 def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -> None:
     """Measure all tables of the experiment that `table` belongs to, for each seed, and merge them into the results.
 
-    lam: weight of the term that binds new to old in every method that has one; models at another lambda than 1 carry
-    it in their name (`new-bct@0.5`). A seed's rows are saved as soon as it is complete. A new model that diverges
-    is reported and omitted. Raises UsageError for an unknown table, and for another lambda in an experiment over
-    several.
+    lam: weight of the term that ties the new model to the old one, in every method that has such a term; models at a
+    lambda other than 1 carry it in their name (`new-bct@0.5`). A seed's rows are saved as soon as they are complete. A
+    new model that diverges is reported and omitted. Raises UsageError for an unknown table, and for a lambda other
+    than 1 in an experiment that sets its own lambdas.
     """
     experiment = find_experiment(table)
     if lam != 1 and experiment.has_own_lambdas:
@@ -60,7 +60,7 @@ def train_missing(bench: Workbench, names: tuple[str, ...]) -> set[str]:
 def _measure(
     experiment: Experiment, bench: Workbench, lam: float, diverged: set[str]
 ) -> dict[tuple[Pair, str], list[Measurement]]:
-    """Every measure of every pair, once however many tables show it."""
+    """Every measure of every pair, computed once even if several tables show it."""
     parts = sorted({part for table in experiment.tables for part in find_table(table).parts})
     trained = [pair for pair in experiment.pairs if not diverged & {with_lambda(name, lam) for name in pair}]
     wanted = [(pair, part) for pair in trained for part in parts]
@@ -90,8 +90,8 @@ def _rows(table: str, bench: Workbench, measured: dict, lam: float) -> Iterator[
                     }  # fmt: skip
 
 
-# Training images per second: measured on 2 cores of a 2023 server processor with bfloat16 for the glyph nets; for the
-# ResNets a guess for one recent GPU at 112 x 112, as these scales were not run on one yet.
+# Training images per second: measured on 2 cores of a 2023 server CPU with bfloat16 for the glyph nets; for the
+# ResNets a guess for one recent GPU at 112 x 112, because these scales have not been run on a GPU yet.
 IMAGES_PER_S = {
     "glyphnet": 4300, "glyphnet-deep": 2600,
     "rehearsal-net": 4300, "rehearsal-net-deep": 2600,
@@ -110,10 +110,10 @@ class PlannedModel:
 
 
 def plan(models: Iterable[str], scale: str, seeds: Iterable[int], task: str = "faces") -> list[PlannedModel]:
-    """The named models and the old models they need, each before those that need it.
+    """The named models and the old models they need; an old model comes before the models that need it.
 
-    task: "faces" or "persons", which matters at paper scale. Raises UsageError for an unknown model or scale. Data may
-    be absent: an estimate can do with published counts, and for glyphs with the list of typefaces.
+    task: "faces" or "persons", which matters at paper scale. Raises UsageError for an unknown model or scale. The data
+    may be missing: the estimate then uses published counts, and for glyphs the list of typefaces.
     """
     names = list(with_ancestors(tuple(models)))
     return [_planned(Workbench(scale, seed, "cpu", task=task), name) for seed in seeds for name in names]
@@ -128,13 +128,13 @@ def _planned(bench: Workbench, name: str) -> PlannedModel:
 
 
 def _pixels(bench: Workbench) -> float:
-    """Pixels of an image relative to those at which the rates are stated."""
+    """Pixels of an image relative to the size for which the rates are stated."""
     height, width = getattr(bench.settings, "size", FACE)
     return height * width / (FACE[0] * FACE[1])
 
 
 def basis(scale: str, task: str = "faces") -> str:
-    """A sentence on what estimates at this scale rest on; "" where they were measured."""
+    """A sentence on the basis of the estimates at this scale; "" where the rates were measured."""
     bench = Workbench(scale, device="cpu", task=task)
     networks = dict.fromkeys(bench.settings.backbones.values())
     if not any(name.startswith("resnet") for name in networks):
@@ -142,16 +142,16 @@ def basis(scale: str, task: str = "faces") -> str:
     rates = " and ".join(f"{IMAGES_PER_S[name] / _pixels(bench):,.0f} images/s for {name}" for name in networks)
     n_images = f"{bench.data.n_images(1):,.0f} images ({bench.data.counted})"
     note = f"estimates are for one GPU: {rates} are guesses, not measured; {n_images}"
-    return note if torch.cuda.is_available() else f"{note}; no GPU is seen here: without one it takes far longer"
+    return note if torch.cuda.is_available() else f"{note}; no GPU was found: without one it takes far longer"
 
 
 def require_data(tables: Iterable[str], scale: str, task: str = "faces") -> None:
-    """Find everything that training and measuring these tables will read.
+    """Check that everything that training and measuring these tables will read is available.
 
-    Raises UsageError that says what to provide, and for a table that these data cannot give.
+    Raises UsageError that says what to provide, and for a table that these data cannot produce.
     """
     data = Workbench(scale, device="cpu", task=task).data
     for table in tables:
         if missing := set(find_table(table).parts) - set(data.parts):
-            raise UsageError(f"{table} is not to be had at {scale} scale: its data have no {missing.pop()} identities")
+            raise UsageError(f"{table} cannot be made at {scale} scale: its data have no {missing.pop()} identities")
     data.require()

@@ -1,4 +1,4 @@
-"""Histograms that explain failures, kept as results so that the figures need no models.
+"""Histograms that explain failures, saved as results so that the figures need no models.
 
 Genuine and impostor scores show why independent models are incompatible; coordinates of embeddings show why a ReLU on
 the new embedding breaks compatibility (Table 3).
@@ -21,8 +21,8 @@ def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...], table: s
     """Histogram the cosines of all genuine and impostor template pairs of the 1:1 protocol, 100 bins over [-1, 1].
 
     One row per bin that is not empty: metric `genuine` or `impostor`, operating point the bin's centre, value the
-    share of pairs in it in per cent, n_behind the number of pairs. table: where they are kept. lam: of the run whose
-    models are compared; a pair whose training diverges is said and left out.
+    share of pairs in it in per cent, n_behind the number of pairs. table: the table they are saved in. lam: lambda of
+    the run whose models are compared; a pair whose training diverges is reported and omitted.
     """
     protocols = bench.protocols()
     centres = (SCORE_EDGES[:-1] + SCORE_EDGES[1:]) / 2
@@ -52,14 +52,14 @@ MODELS = ("old", "new-bct", "new-relu")
 def best_non_negative_cosine(embeddings: np.ndarray) -> np.ndarray:
     """For each embedding [n,d] the highest cosine that any vector without negative coordinates can have with it.
 
-    That vector is its positive part, and the cosine the share of the norm that lies there, float64 [n].
+    That vector is the embedding's positive part; the cosine is the norm of this part over the whole norm, float64 [n].
     """
     unit = unit_rows(embeddings)
     return np.linalg.norm(np.maximum(unit, 0), axis=1)
 
 
 def unit_rows(embeddings: np.ndarray) -> np.ndarray:
-    """float64 [n,d], each row divided by its norm; a row of zeros, which a ReLU can make, stays."""
+    """float64 [n,d], each row divided by its norm; a row of zeros, which a ReLU can produce, stays zero."""
     rows = embeddings.astype(np.float64)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(norms > 0, norms, 1)
@@ -69,8 +69,8 @@ def save_coordinates(bench: Workbench, lam: float = 1.0) -> None:
     """Histogram the coordinates of all unit test embeddings of each model, 160 bins over [-0.8, 0.8].
 
     Rows: metric `coordinate`, operating point the bin's centre, value the share of coordinates in per cent; `negative`,
-    the share below zero; `best non-negative cosine`, mean of `best_non_negative_cosine` times 100. lam: of the run
-    whose models are looked at; one whose training diverges is said and left out.
+    the share below zero; `best non-negative cosine`, mean of `best_non_negative_cosine` times 100. lam: lambda of the
+    run whose models are measured; a model whose training diverges is reported and omitted.
     """
     centres = (COORDINATE_EDGES[:-1] + COORDINATE_EDGES[1:]) / 2
     rows, models = [], tuple(with_lambda(name, lam) for name in MODELS)

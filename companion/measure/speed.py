@@ -1,8 +1,8 @@
-"""How fast the parts of a live upgrade are on this machine: benchmarks, kept apart from what is the same everywhere.
+"""Speed of the parts of a live upgrade on this machine, kept apart from the results that do not depend on a machine.
 
-All on one thread of the processor, whatever the models were trained on, in seconds of processor time. Rows of the
-table `upgrade_speed`: protocol `embedding` (images per second in batches, ms for a single image), `steps, <kind>`
-(G1's index at each step) and `pool, <kind>` (an index of all test images, as large as there is).
+Everything runs on one CPU thread, on whatever device the models were trained, and is measured in CPU seconds. Rows of
+the table `upgrade_speed`: protocol `embedding` (images per second in batches, ms for a single image), `steps, <kind>`
+(G1's index at each step) and `pool, <kind>` (an index of all test images, the largest one available).
 """
 
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ IMAGES_PER_S, ADDED_PER_S, BYTES_PER_VECTOR = "images per second", "vectors adde
 P50, P95, BATCH = "ms per query, p50", "ms per query, p95", "ms per query, in one batch"
 SINGLE = "ms per image, one at a time"
 ALL = "all"
-"""Operating point of what is measured once and not at each step."""
+"""Operating point of quantities that are measured once instead of at each step."""
 N_QUERIES = 1000
 HITS = 10
 
 
 def save_speed(bench: Workbench, lam: float = 1.0) -> None:
-    """Measure and save. The first compatible pair of the upgrade is the one whose steps are timed."""
+    """Measure and save the rows. Steps are timed for the first compatible pair of the upgrade."""
     query, gallery = next((q, g) for q, g in UPGRADE_PAIRS if find_model(q).old == g)
     query, threads = with_lambda(query, lam), torch.get_num_threads()
     about = {
@@ -60,7 +60,7 @@ def _row(protocol: str, metric: str, value: float, n_behind: int, point: str = A
 
 
 def _embedding(bench: Workbench, name: str) -> Iterator[dict]:
-    """In batches, the quickest of five rounds; a single image, the median of fifty. Images lie in memory."""
+    """Batches: the fastest of five rounds; single images: the median of fifty. Images are in memory."""
     cpu = Workbench(bench.scale, bench.seed, "cpu", task=bench.task)
     pool, model = cpu.protocols().pool, cpu.model(name)
     (batch, n_images), (single, _) = (embedding(pool, model, n, cpu.on) for n in (2048, 1))
@@ -79,7 +79,7 @@ def _steps(bench: Workbench, query: str, gallery: str, kind: str) -> Iterator[di
 
 
 def _pool(bench: Workbench, name: str, kind: str) -> Iterator[dict]:
-    """An index of every image of the pool but those that it is searched with, which are spread evenly over it."""
+    """An index of every image of the pool except the queries, which are spread evenly over the pool."""
     features, model = bench.features(name), version(bench, name)
     asked = np.zeros(len(features), bool)
     asked[np.linspace(0, len(features) - 1, min(N_QUERIES, len(features) // 4)).astype(np.int64)] = True

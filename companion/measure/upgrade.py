@@ -1,20 +1,16 @@
-"""A live upgrade measured at every step: accuracy, recall of the approximate indexes, and what is held and embedded.
+"""A live upgrade measured at every step: accuracy, recall of the approximate indexes, storage and embedded images.
 
-Accuracy is that of the first hit. Searches for classes of day 0 (and, apart, for added ones) are mated, the probes of
-the other gallery are non-mated and set the threshold anew at each step. Values are means over G1 and G2.
-
-The galleries and searches of a live upgrade.
-
-The galleries are the long-tailed ones of notebook 05, image by image: an item is an image, a class an identity. A fifth
-of each gallery's classes, drawn by a fixed seed, is not there on day 0 and is added after the new model came. Queries
+Galleries: the long-tailed ones of notebook 05, image by image: an item is an image, a class an identity. A fifth of
+each gallery's classes, drawn by a fixed seed, is missing on day 0 and is added after the new model arrives. Queries
 are the probes of the 1:N protocol.
 
-Prototypes of a growing gallery by average and by attention (Sec. 2.1), on the galleries of the 1:N protocol.
+Accuracy is that of the first hit. Searches for classes of day 0 (and, separately, for added ones) are mated; the probes
+of the other gallery are non-mated and set a new threshold at each step. Values are means over G1 and G2.
 
-A class has one prototype, of up to four images. On day 0 all are by the old model and searched by it; then classes are
-added whose prototypes are by the new model, which now embeds the queries; at the end all prototypes are.
-The temperature of the attention is chosen on validation identities: that with the highest TPIR of new queries on
-prototypes of the old model.
+Prototypes by average and by attention (Sec. 2.1) are compared on the galleries of the 1:N protocol. A class has one
+prototype, of up to four images. On day 0 the old model makes all prototypes and queries; then the new model embeds the
+queries and the prototypes of added classes; at the end it has made all prototypes. The temperature of the attention is
+the one with the highest TPIR of new queries on prototypes of the old model, on validation identities.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -68,12 +64,12 @@ ADDED_SHARE = 0.2
 
 
 def version(bench: Workbench, name: str) -> str:
-    """The id by which an index knows a model: its name, for people, and the key of its recipe, which is unique."""
+    """A model's id in an index: its name, for people, and the key of its recipe, which is unique."""
     return f"{name} {bench.recipe(name).key}"
 
 
 def is_added(classes: np.ndarray, number: int) -> np.ndarray:
-    """bool, whether each class is one of those that come after day 0: a fifth, drawn by a seed and the gallery."""
+    """bool, whether each class is added after day 0: a fifth of them, drawn by a seed and the gallery's number."""
     distinct = np.unique(classes)
     drawn = np.random.default_rng([7, number]).permutation(distinct)[: round(ADDED_SHARE * len(distinct))]
     return np.isin(classes, drawn)
@@ -81,10 +77,10 @@ def is_added(classes: np.ndarray, number: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two galleries with the searches in it.
+    """One of the two galleries with its searches.
 
-    number: 0 for G1, 1 for G2; features: of every image of the pool, by a model's id; probes: embeddings of the probe
-    templates, likewise. compatible: whether the new model was trained to be compared with the old one.
+    number: 0 for G1, 1 for G2; features: of every image of the pool, by model id; probes: embeddings of the probe
+    templates, by model id. compatible: whether the new model was trained to be compared with the old one.
     """
 
     number: int
@@ -143,7 +139,7 @@ def compare_prototypes(bench: Workbench, query: str, gallery: str, part: str = "
 
 
 def temperature_of(bench: Workbench, query: str, gallery: str) -> float:
-    """Chosen on validation identities, or the default where there are none."""
+    """The temperature chosen on validation identities, or the default if there are none."""
     if "validation" not in bench.data.parts:
         return DEFAULT_TEMPERATURE
     features = bench.pair_features(query, gallery, "validation")
@@ -169,7 +165,7 @@ def _measured(
     bench: Workbench, part: str, name: str, step: str, queries: np.ndarray, images: tuple[np.ndarray, np.ndarray],
     pooling: Pooling,
 ) -> Iterator[Measurement]:  # fmt: skip
-    """images: features that the classes of day 0 are pooled from, and those of added classes."""
+    """images: features from which the classes of day 0 are pooled, and those for the added classes."""
     identification = bench.protocols(part).identification
     probes, found = template_embeddings(queries, identification.probes), []
     for number, templates in enumerate(identification.galleries):
@@ -187,14 +183,14 @@ def _measured(
 
 
 HITS, EVERY = 10, 10
-"""Recall is that of the first HITS hits of every EVERY-th query."""
+"""Recall is measured on the first HITS hits of every EVERY-th query."""
 
 
 def compare_upgrade(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
-    """The upgrade from `gallery` to `query`: in one index where it was trained for that model, else by dual write.
+    """The upgrade from `gallery` to `query`: in one index if `query` was trained for that model, else by dual write.
 
-    Accuracy is measured in flat indexes. Of a compatible model also with the largest classes backfilled first, from
-    the first backfill on, and what the other kinds of index find of what the flat one finds.
+    Accuracy is measured in flat indexes. For a compatible model also with the largest classes backfilled first, from
+    the first backfill on, and the recall of the other kinds of index against the flat one.
     """
     sides = tuple(gallery_side(bench, number, query, gallery, part) for number in (0, 1))
     found = _means(upgrade_name(FLAT, RANDOM), (_of_flat(side, RANDOM) for side in sides))
@@ -211,7 +207,7 @@ Values = Iterator[tuple[str, float, int]]
 
 
 def _means(protocol: str, of_sides: Iterable[Iterable[tuple[str, Iterable]]]) -> list[Measurement]:
-    """Mean over the galleries of what was measured at each step."""
+    """Mean over the galleries of the values measured at each step."""
     values: dict[tuple[str, str], list[tuple[float, int]]] = {}
     with one_thread():
         for steps in of_sides:
@@ -231,7 +227,7 @@ def _of_flat(side: Side, order: str, names: tuple[str, ...] = STEPS) -> Iterator
 
 
 def _of_kind(side: Side, kind: str) -> Iterator[tuple[str, Values]]:
-    """Every step of this kind of index beside the same step of a flat one."""
+    """Every step of this kind of index, compared with the same step of a flat one."""
     for step, flat in zip(side.steps(kind), side.steps(FLAT), strict=True):
         queries = side.probes[step.queries_by][::EVERY]
         found, exact = (each.index.search(queries, step.queries_by, HITS).items for each in (step, flat))
@@ -249,11 +245,11 @@ def _held(step: Step) -> Values:
 
 
 def _accuracies(side: Side, step: Step) -> Values:
-    """Rank 1 and TPIR of the first hit, for classes of day 0 and, once they are there, for added ones.
+    """Rank 1 and TPIR of the first hit, for classes of day 0 and, after they are added, for added ones.
 
-    Also with a threshold for the vectors of each model (notebook 05), which their ids make possible: each model may
-    cause a share of the allowed false positives that is its share of the vectors, and hits are ranked by how far they
-    are above their model's threshold.
+    Also with a threshold for the vectors of each model (notebook 05), which the model ids make possible: each model's
+    share of the allowed false positives is its share of the vectors, and hits are ranked by their distance above
+    their model's threshold.
     """
     nonmated = np.flatnonzero(~np.isin(side.probe_class, side.templates.identity))
     hits = step.index.search(side.probes[step.queries_by], step.queries_by)
@@ -277,7 +273,7 @@ def _accuracies(side: Side, step: Step) -> Values:
 def _by_two_thresholds(side: Side, step: Step, hits: Hits, nonmated: np.ndarray) -> np.ndarray:
     """bool [q], whether the first hit is right and above its model's threshold.
 
-    hits: those of the whole index, which are those of its one model where there is only one.
+    hits: of the whole index; used directly if the index holds vectors of one model only.
     """
     above, right = [], []
     for model, count in step.index.models.items():

@@ -1,4 +1,4 @@
-"""Tables of partial backfill: accuracy along the curve, how straight it is, and what each order gains first.
+"""Tables of partial backfill: accuracy along the curve, its straightness, and the early gain of each order.
 
 A `Curve` has one row of values per seed; orders are averaged within a seed.
 """
@@ -38,7 +38,7 @@ def cell_of(values: np.ndarray, seeds: Sequence[int]) -> Cell:
 
 @dataclass(frozen=True)
 class Curve:
-    """A quantity over the per cent of classes that are backfilled.
+    """A quantity as a function of the per cent of classes that are backfilled.
 
     per_cent: float64 [p], rising from 0 to 100. values: float64 [seeds, p], in per cent.
     """
@@ -59,13 +59,13 @@ class Curve:
 
     @property
     def gain(self) -> Cell:
-        """Last point less the first."""
+        """Last point minus first point."""
         return cell_of(self.values[:, -1] - self.values[:, 0], self.seeds)
 
     def at(self, per_cent: float, cost: "Curve | None" = None) -> Cell:
-        """The value at this per cent of classes, or of another cost that is given over classes, paired by seed.
+        """The value at this per cent of classes, or of another cost given as a curve over classes, paired by seed.
 
-        Between measured points it lies on the straight line between neighbours.
+        Linear interpolation between measured points.
         """
         at = dict.fromkeys(self.seeds, self.per_cent)
         if cost is not None:
@@ -74,11 +74,11 @@ class Curve:
         return cell_of(np.array(values), self.seeds)
 
     def on(self, per_cent: np.ndarray) -> np.ndarray:
-        """float64 [seeds, len(per_cent)], the values at other points."""
+        """float64 [seeds, len(per_cent)], the values interpolated at other points."""
         return np.array([np.interp(per_cent, self.per_cent, row) for row in self.values])
 
     def gain_shares(self) -> "Curve | None":
-        """Share of each seed's own gain that is reached, in per cent; None where a seed has nothing to gain."""
+        """The share of each seed's own gain that is reached, in per cent; None if a seed gains nothing."""
         gains = self.values[:, -1:] - self.values[:, :1]
         if (gains <= 0).any():
             return None
@@ -86,10 +86,10 @@ class Curve:
 
 
 def load_curve(cells: Cells, query: str, galleries: str, orders: Sequence[str], metric: str) -> Curve | None:
-    """The curve of a query model on galleries that were embedded by the old model, mean over the orders.
+    """The curve of a query model on galleries embedded by the old model, mean over the orders.
 
-    cells: as `View.cells` gives them. metric: a TPIR, or IMAGES. None where it was not measured, as of a model
-    whose training diverged.
+    cells: from `View.cells`. metric: a TPIR, or IMAGES. None if it was not measured, for example because training
+    diverged.
     """
     protocol = LONG_TAILED if metric == IMAGES and galleries == SEARCHED_BY_SIZE else galleries
     curves = []
@@ -155,7 +155,7 @@ def _curves(view: View, cells: Cells, rules: dict[str, str]) -> Iterator[tuple[s
 
 
 def along(view: View) -> pd.DataFrame:
-    """TPIR@FPIR=1e-2 at some shares of classes backfilled, and from which share on it beats the old model."""
+    """TPIR@FPIR=1e-2 at some shares of classes backfilled, and the share from which it exceeds the old model's."""
     cells = view.cells("fig3")
     old = own_accuracy(cells, "old", STANDARD, STRICT)
     rows = [{"query model": "old, no update"} | {f"{stop} %": DASH for stop in STOPS} | {"0 %": old.text()}]
@@ -166,7 +166,7 @@ def along(view: View) -> pd.DataFrame:
 
 
 def above_from(curve: Curve, value: float) -> str:
-    """From which measured point on the mean curve stays above the value."""
+    """The first measured point from which the mean curve stays above the value, in words."""
     below = np.flatnonzero(curve.mean <= value)
     if len(below) and below[-1] == len(curve.per_cent) - 1:
         return "never"
@@ -174,13 +174,13 @@ def above_from(curve: Curve, value: float) -> str:
 
 
 def steadiness(view: View) -> pd.DataFrame:
-    """What Appendix B says of the curve: that it rises, in proportion, until the paragon is reached.
+    """Tests of the statement of Appendix B that the curve rises, in proportion, until it reaches the paragon.
 
-    Largest fall: the steepest step between neighbouring points of the mean curve, in points of TPIR, with the 95 %
+    Largest fall: the steepest fall between neighbouring points of the mean curve, in points of TPIR, with the 95 %
     interval of that step, paired by seed; and how many of the steps fall by more than their interval. Correlation of
     share and accuracy, seed by seed; largest distance of the mean curve from the straight line between its ends, in
-    per cent of the gain. End: its last point less the independent model's own accuracy, paired by seed. All of this at
-    FPIR=1e-2, and with one threshold also at 1e-1. A dash where a curve stays at one value or ends where it began.
+    per cent of the gain. End: its last point minus the independent model's own accuracy, paired by seed. All of this at
+    FPIR=1e-2, and with one threshold also at 1e-1. A dash means that a curve is constant or ends at its first value.
     """
     cells = view.cells("fig3")
     rows = []
@@ -203,14 +203,14 @@ def steadiness(view: View) -> pd.DataFrame:
 
 
 def _correlation(curve: Curve) -> str:
-    """Of share and accuracy, seed by seed; a dash where the accuracy of a seed never changes."""
+    """Correlation of share and accuracy, seed by seed; a dash if the accuracy of a seed never changes."""
     if (np.ptp(curve.values, axis=1) == 0).any():
         return DASH
     return cell_of(np.array([np.corrcoef(curve.per_cent, row)[0, 1] for row in curve.values]), curve.seeds).text(3)
 
 
 def _off_line(curve: Curve) -> str:
-    """Largest distance of the mean curve from the straight line, above is positive; a dash where nothing is gained."""
+    """Largest distance of the mean curve from the straight line, positive above it; a dash if nothing is gained."""
     mean = curve.mean
     if mean[-1] == mean[0]:
         return DASH
@@ -219,11 +219,11 @@ def _off_line(curve: Curve) -> str:
 
 
 def orders(query: str, view: View, metric: str = STRICT) -> pd.DataFrame | None:
-    """Share of the gain that the first tenth brings, of the classes and of the images, in each order.
+    """The share of the gain after the first tenth of the classes and of the images, in each order.
 
-    metric: STRICT or TWO_THRESHOLDS. Beside each share the difference to the random order, paired by seed. Shares are
-    of the gain on the same galleries; images: how many the first tenth of the classes has. A dash where a seed gains
-    nothing; None where the model was not measured.
+    metric: STRICT or TWO_THRESHOLDS. Next to each share is the difference to the random order, paired by seed. Shares
+    refer to the gain on the same galleries; images: the share of images in the first tenth of the classes. A dash if a
+    seed gains nothing; None if the model was not measured.
     """
     tables = {STANDARD: view.cells("fig3")}
     tables |= dict.fromkeys((LONG_TAILED, SEARCHED_BY_SIZE), view.cells("backfill_orders"))

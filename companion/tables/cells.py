@@ -1,10 +1,10 @@
-"""Measured quantities: a cell over seeds, the view that gives cells, and how numbers, pairs and points are written.
+"""Measured quantities: a cell over seeds, the view that returns cells, and the text of numbers, pairs and points.
 
 Also the paper's printed numbers as data, with their table and row (Tables 1 to 5 and 7 to 9; Table 6 has none).
 
 `paper_numbers.csv` has the columns table, query_model, gallery_model, protocol, metric, operating_point, value, note.
 Names are those of the results (`companion.results`), so that the two can be joined; the paper's own models
-that occur nowhere else are
+that do not occur elsewhere are
 
 - Tables 3 and 7: new-deep, new-deep-256d, new-relu (towards old); old-ns and new-from-ns (Norm-Softmax);
   old-softmax and new-from-softmax; old-25 and new-from-25; old-90 and new-from-90;
@@ -12,8 +12,8 @@ that occur nowhere else are
 
 Values stand as printed: accuracies and gains in per cent, `compatible` 1 for a tick and 0 for a cross,
 `training_share` and `embedding_dimension` (protocol "training") from the tables of settings. A printed dash has no
-row. `note` tells misprints, and where a number can be checked against no second table. The paper prints TNIR for
-what it calls TPIR in the text; here it is TPIR@FPIR. Table 5 prints its pairs as (old, new): its rows keep that
+row. `note` names misprints, and numbers that no second table confirms. The paper's tables print TNIR for the quantity
+that its text calls TPIR; the name here is TPIR@FPIR. Table 5 prints its pairs as (old, new): its rows keep that
 direction, query_model first.
 """
 
@@ -53,9 +53,9 @@ class Cell:
         return f"{self.mean:{'+' if sign else ''}.{digits}f}{spread}"
 
     def minus(self, other: "Cell") -> "Cell":
-        """The difference, paired by seed: what two models share with one old model drops out of the interval.
+        """The difference, paired by seed, so that the variation of a shared old model does not widen the interval.
 
-        Seeds that only one of the two has are left out. Raises BctError where no seed is left.
+        Seeds that only one of the two has are omitted. Raises BctError if no seed is left.
         """
         theirs = dict(zip(other.seeds, other.values, strict=True))
         both = {seed: value for seed, value in zip(self.seeds, self.values, strict=True) if seed in theirs}
@@ -75,8 +75,8 @@ def pair_text(pair: Pair) -> str:
 class View:
     """Results at one scale, on one device, of a run at one lambda, with every model under its plain name.
 
-    device: the text of the device column; None takes the one with most seeds (`load_rows`). lam: of the run. Models
-    that name a lambda of their own (`new-bct@10`) keep that name.
+    device: the text of the device column; None chooses the device with the most seeds (`load_rows`). lam: lambda of
+    the run. Models that name their own lambda (`new-bct@10`) keep that name.
     """
 
     scale: str
@@ -85,7 +85,7 @@ class View:
 
     @classmethod
     def here(cls, table: str, scale: str, device: str = "auto", lam: float = 1.0) -> "View":
-        """On this machine if the table has rows of it, otherwise on the device with most seeds."""
+        """Results of this machine if the table has rows of it, otherwise of the device with the most seeds."""
         from bctlib.training.devices import choose_device  # loads torch
 
         here, path = provenance(str(choose_device(device)))["device"], readable_file(scale, table)
@@ -93,7 +93,7 @@ class View:
         return cls(scale, here if found else None, lam)
 
     def of(self, table: str) -> "View":
-        """This view; at lambda 1 where the table compares several lambdas."""
+        """This view; at lambda 1 if the table compares several lambdas."""
         return replace(self, lam=find_experiment(table).lambda_in(self.lam))
 
     def name(self, model: str) -> str:
@@ -107,7 +107,7 @@ class View:
     def rows(self, table: str) -> pd.DataFrame:
         """`load_rows` without the models of runs at other lambdas, under plain names.
 
-        Raises BctError where the table was not measured at this scale, NotMeasured where it was not at this lambda.
+        Raises BctError if the table was not measured at this scale, NotMeasured if it was not measured at this lambda.
         """
         known = {self.name(model): model for model in MODELS} | {name: name for name in own_lambdas(table)}
         rows = load_rows(self.scale, table, self.device)
@@ -118,7 +118,7 @@ class View:
         return rows
 
     def first_seed(self, table: str) -> pd.DataFrame:
-        """Those rows that are of the run's first seed: the first that has a model with a lambda."""
+        """The rows of the run's first seed: the first seed with a model that has a lambda."""
         rows = self.rows(table)
         names = rows["query_model"].map(_has_lambda) | rows["gallery_model"].map(_has_lambda)
         return rows[rows["seed"] == rows["seed"][names].min()]
@@ -142,7 +142,7 @@ def _has_lambda(model: str) -> bool:
 
 
 class MeasuredCells(dict[tuple[str, ...], Cell]):
-    """The cells of a table; raises NotMeasured, naming table and pair, where one is asked for that is not there."""
+    """The cells of a table; raises NotMeasured, naming table and pair, for a cell that does not exist."""
 
     def __init__(self, table: str, view: View, cells: Mapping[tuple[str, ...], Cell]):
         super().__init__(cells)
@@ -158,11 +158,11 @@ class MeasuredCells(dict[tuple[str, ...], Cell]):
 
 
 class NotMeasured(BctError):
-    """A number that is not among the results: the run for it was not made, or its training diverged."""
+    """A number that is missing in the results: it was not measured, or its training diverged."""
 
 
 def not_measured(table: str, lam: float) -> NotMeasured:
-    """The error where a table has no numbers of a run at this lambda."""
+    """The error for a table without numbers of a run at this lambda."""
     return NotMeasured(
         f"{table} was not measured at lambda {lam:g}: run `./reproduce.sh {made_by(table)} -p lam {lam:g}` first"
     )
@@ -173,7 +173,7 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 def compatible_text(new_old: Cell, old_old: Cell) -> str:
-    """Eq. 2 seed by seed: `yes`, `no`, or how many of the seeds satisfy it."""
+    """Eq. 2 seed by seed: `yes`, `no`, or the number of seeds that satisfy it."""
     gains = new_old.minus(old_old).values
     kept = sum(is_compatible(gain, 0) for gain in gains)
     n = len(gains)
@@ -190,14 +190,14 @@ KEY = ["table", "query_model", "gallery_model", "protocol", "metric", "operating
 
 
 def load_paper_numbers() -> pd.DataFrame:
-    """All printed numbers: the columns of the CSV, all text but `value` (float64); no missing values."""
+    """All printed numbers: the columns of the CSV, all of them text except `value` (float64); no missing values."""
     return _table().copy()
 
 
 def paper_value(
     table: str, query_model: str, gallery_model: str, protocol: str, metric: str, operating_point: float | str = ""
 ) -> float | None:
-    """One printed number in the paper's unit (per cent), or None where the paper prints none (or a dash).
+    """One printed number in the paper's unit (per cent), or None if the paper prints none (or a dash).
 
     table: "table1" ... "table9". operating_point: a number or its text ("" for mAP), so 1e-4 and "0.0001" are one.
     """

@@ -33,11 +33,10 @@ _TIME_UNITS = (("years", 365.25 * 86400), ("days", 86400.0), ("hours", 3600.0), 
 
 
 def hits_table(view: View, seed: int | None = None, n_queries: int | None = None) -> pd.DataFrame:
-    """How often the first answer is right: among the examples shown, in their gallery, in the whole 1:N protocol.
+    """How often the first answer is right: for the examples shown, in their gallery, in the whole 1:N protocol.
 
-    The examples are of one seed, by default the first, and the first n_queries of all that were saved; shares are in
-    per cent, means over the seeds in the results.
-    The last row is what guessing would give.
+    The examples belong to one seed, by default the first; n_queries takes the first of all saved queries. Shares are
+    in per cent, means over the seeds in the results. The last row is the expected share of random guesses.
     """
     saved = load_retrievals(view.scale, seed, view.device, n_queries)
     examples, shares = saved.examples, view.cells(TABLE)
@@ -65,7 +64,7 @@ def duration(seconds: float) -> str:
 
 
 def backfill_cost_table(seconds_per_image: float) -> pd.DataFrame:
-    """Time to embed galleries of three sizes again, and with a compatible model, which leaves them as they are."""
+    """Time to embed galleries of three sizes again; a compatible model leaves them unchanged."""
     return pd.DataFrame(
         {
             "images in the gallery": f"{n:,}",
@@ -77,7 +76,7 @@ def backfill_cost_table(seconds_per_image: float) -> pd.DataFrame:
 
 
 def machine(bench: Workbench) -> str:
-    """What the bench's models run on, with its number of threads."""
+    """The device of the bench's models, with the number of threads."""
     return provenance(str(bench.on))["device"]
 
 
@@ -85,13 +84,13 @@ _UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
 
 
 def speeds(scale: str, device: str | None = None) -> dict[tuple[str, str, str], float]:
-    """Value by (protocol, metric, step); of several seeds the last one measured. Raises BctError without results."""
+    """Value by (protocol, metric, step); with several seeds that of the last one. Raises BctError without results."""
     rows = load_rows(scale, SPEED_TABLE, device)
     return {(row.protocol, row.metric, row.operating_point): row.value for row in rows.itertuples()}
 
 
 def speed_device(scale: str, device: str | None = None) -> str:
-    """The machine that was measured."""
+    """The machine on which the speeds were measured."""
     return load_rows(scale, SPEED_TABLE, device)["device"].iloc[0]
 
 
@@ -109,7 +108,7 @@ def latency_table(scale: str, device: str | None = None) -> pd.DataFrame:
 
 
 def kinds_table(scale: str, device: str | None = None) -> pd.DataFrame:
-    """Each kind on all test images of the pool: what it costs, how fast it is, what it finds."""
+    """Each kind of index on all test images of the pool: storage, speed and recall."""
     values = speeds(scale, device)
     rows = {}
     for kind in (FLAT, *APPROXIMATE):
@@ -134,7 +133,7 @@ def throughput(scale: str, kind: str, device: str | None = None) -> Throughput:
 
 
 def cost_table(scale: str, kind: str = FLAT, device: str | None = None) -> pd.DataFrame:
-    """Three gallery sizes by three practices, for one core like the one that was measured; an extrapolation."""
+    """Costs of three practices at three gallery sizes, extrapolated from the measured speed of one core."""
     of = throughput(scale, kind, device)
     tombstones_at = REBUILD_AT if KINDS[kind].overwrite is None else None
     rows = [
@@ -165,7 +164,7 @@ def size(nbytes: float) -> str:
 
 
 def embedding_text(scale: str, device: str | None = None) -> str:
-    """One sentence: how fast images are embedded, and what a query waits for."""
+    """One sentence on the speed of embedding, in batches and for the single image of a query."""
     values = speeds(scale, device)
     text = f"{values[EMBEDDING, IMAGES_PER_S, ALL]:,.0f} images per second are embedded in batches"
     if (EMBEDDING, SINGLE, ALL) in values:

@@ -1,4 +1,4 @@
-"""Tables of pairs of models, ours beside the paper's, with the update gains of Table 4 by both denominators.
+"""Tables of pairs of models, ours next to the paper's, with the update gains of Table 4 by both denominators.
 
 Also tables of the setup: the models (Tables 1a, 3a, 4a) and the protocols.
 """
@@ -40,9 +40,9 @@ def compatibility_table(table: str, view: View, protocol: str, variant: str = ""
 
     protocol: `verification` (TAR@FAR=1e-4) or `identification` (TPIR@FPIR=1e-2). variant: "" or DISTINCT, without
     look-alikes. Accuracies and gains are in per cent, means over seeds with a 95 % interval
-    (Student's t); that of the absolute gain is of the difference, paired by seed, to the gallery model on its own
-    gallery. Update gains are taken of the mean accuracies; where these fail Eq. 2 there is a dash.
-    A pair whose training diverged has no row. Raises NotMeasured where nothing was measured at the view's lambda.
+    (Student's t); the absolute gain is the difference, paired by seed, to the gallery model on its own gallery. Update
+    gains are computed from the mean accuracies; a dash means that these fail Eq. 2. A pair whose training diverged has
+    no row. Raises NotMeasured if nothing was measured at the view's lambda.
     """
     spec, cells, metric = find_table(table), view.cells(table), PROTOCOLS[protocol][1]
     at = (protocol + variant, metric, HEADLINE[metric])
@@ -96,7 +96,7 @@ def accuracy_table(table: str, view: View, variant: str = "") -> pd.DataFrame:
 
 
 def strict_table(view: View) -> pd.DataFrame:
-    """Eq. 1: per cent of the constraints that each measured pair keeps, for different and for same identities."""
+    """Eq. 1: per cent of the constraints that each measured pair satisfies, for different and for same identities."""
     cells = view.cells("table8")
     rows = [
         {"pair": view.text(pair)}
@@ -130,13 +130,13 @@ PAPER_PARAGON: dict[Pair, Pair] = {
     ("phi3", "phi1"): ("phi2*", "phi2*"),
     ("phi3", "phi2"): ("phi3*", "phi3*"),
 }
-"""Table 4 divides the gain of (phi3, phi1) by what phi2's paragon gains over phi1, not by what phi3's does."""
+"""Table 4 divides the gain of (phi3, phi1) by the gain of phi2's paragon over phi1, not by that of phi3's paragon."""
 
 
 def chain_gains(view: View, protocol: str) -> pd.DataFrame:
     """Update gain in per cent of the chain's three pairs, ours and the paper's, by Eq. 9 and as the paper divides.
 
-    protocol: `verification` or `identification`. Taken of the mean accuracies; a dash where these fail Eq. 2.
+    protocol: `verification` or `identification`. Computed from the mean accuracies; a dash if these fail Eq. 2.
     """
     cells, spec, metric = view.cells("table4"), find_table("table4"), PROTOCOLS[protocol][1]
     at = (protocol, metric, HEADLINE[metric])
@@ -178,9 +178,9 @@ def model_table(bench: Workbench, specs: Sequence[ModelSpec] = BASELINES) -> pd.
 
 
 def protocol_table(bench: Workbench) -> pd.DataFrame:
-    """How many identities, images, templates, pairs and searches the test protocols have.
+    """Numbers of identities, images, templates, pairs and searches of the test protocols.
 
-    Of glyphs also without the identities that have close doubles.
+    For glyphs also without the identities that look almost like another.
     """
     counts = {"full": bench.protocols().counts}
     if bench.distinct is not None:

@@ -28,7 +28,7 @@ def results_section(scale: str = "desk") -> str:
 
 
 def with_section(text: str, name: str, section: str, path: Path = PROJECT / "README.md") -> str:
-    """The text of `path` with its generated part of that name replaced. Raises BctError when its marks are missing."""
+    """The text of `path` with the generated part of that name replaced. Raises BctError if its marks are missing."""
     begin, end = f"<!-- {name}: generated -->", f"<!-- {name}: end -->"
     if text.count(begin) != 1 or text.count(end) != 1:
         raise BctError(f"{path} must hold the marks {begin} and {end} once each")
@@ -40,13 +40,13 @@ HIGHLIGHTS = (
     "independent-zero", "l2-eq2", "lwf-eq2", "bct-eq2", "sys-eq2", "bct-cost", "deep-256d-eq2", "chain-31", "reid-bct",
     "backfill-rises",
 )  # fmt: skip
-"""The claims that the front page shows: the main statement of each table, whatever its verdict here."""
+"""The claims that the front page shows: the main statement of each table, independent of its verdict."""
 
 SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"results": results_section, "claims": lambda: highlights_section(HIGHLIGHTS)},
     "docs/claims.md": {"ledger": ledger_section},
 }
-"""For each page what its pairs of marks hold."""
+"""For each page the functions that generate the text between its pairs of marks."""
 
 
 def with_sections(text: str, page: str = "README.md") -> str:

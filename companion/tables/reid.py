@@ -1,4 +1,4 @@
-"""Table 5, re-identification, from the results, ours beside the paper's."""
+"""Table 5, re-identification, from the results, ours next to the paper's."""
 
 import math
 
@@ -21,7 +21,7 @@ MARKET_IDENTITIES, MARKET_CAMERAS = 750, 6
 
 
 def direction(pair: Pair) -> str:
-    """Which side is new: the paper prints Table 5 as (old, new), and all others as (new, old)."""
+    """The side with the new model: the paper prints Table 5 as (old, new), and all other tables as (new, old)."""
     query, gallery = pair
     if query == gallery:
         return "one model"
@@ -37,7 +37,7 @@ def reid_cells(view: View) -> dict[tuple[Pair, str, str], Cell]:
 
 
 def reid_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
-    """(heading, table) for all that Table 5 is shown as."""
+    """(heading, table) for every table that shows Table 5."""
     return [
         (f"{spec.heading}: re-identification, %", reid_table(view)),
         ("Gain over (old, old) at every measure, paired by seed, points", reid_gains_table(view)),
@@ -48,9 +48,9 @@ def reid_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
 def reid_table(view: View) -> pd.DataFrame:
     """Table 5: mAP both ways and CMC-1, verdict of Eq. 2, update gain (Eq. 9) and absolute gain, ours and the paper's.
 
-    In per cent, means over seeds with a 95 % interval (Student's t). Both directions are held against (old, old), as
-    the paper does; the interval of the absolute gain is of the difference to it, paired by seed. Update gains are of
-    the mean mAP, a dash where it fails Eq. 2. Raises as `View.cells` does.
+    In per cent, means over seeds with a 95 % interval (Student's t). Both directions are compared with (old, old), as
+    in the paper; the absolute gain is the difference to it, paired by seed. Update gains are computed from the mean
+    mAP; a dash means that it fails Eq. 2. Raises as `View.cells` does.
     """
     cells = reid_cells(view)
     rows = [{"pair": view.text(pair)} | _row(pair, cells) for pair in REID_PAIRS if (pair, "mAP", "") in cells]
@@ -78,9 +78,9 @@ def _row(pair: Pair, cells: dict[tuple[Pair, str, str], Cell]) -> dict[str, str]
 
 
 def contrast_table(view: View) -> pd.DataFrame:
-    """What compatibility costs the new model, and which direction serves better: differences of mAP and CMC-1.
+    """The cost of compatibility for the new model, and the difference of the two directions, in mAP and CMC-1.
 
-    In points, paired by seed, beside the paper's. Pairs whose training diverged are left out.
+    In points, paired by seed, next to the paper's. Pairs whose training diverged are omitted.
     """
     cells, rows = reid_cells(view), []
     for first, second in CONTRASTS:
@@ -121,7 +121,7 @@ def reid_gains_table(view: View) -> pd.DataFrame:
 
 
 def reid_counts_table(bench: Workbench) -> pd.DataFrame:
-    """Identities, queries, gallery images and cameras of the protocol here, beside Market-1501's."""
+    """Identities, queries, gallery images and cameras of our protocol, next to those of Market-1501."""
     market = {
         "identities": MARKET_IDENTITIES, "queries": PUBLISHED["query"], "gallery images": PUBLISHED["gallery"],
         "cameras": MARKET_CAMERAS,

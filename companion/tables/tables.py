@@ -1,4 +1,4 @@
-"""What each table of results is shown as, for notebooks, terminal and pages."""
+"""How each table of results is shown in notebooks, in the terminal and on pages."""
 
 from inspect import signature
 from pkgutil import resolve_name
@@ -12,7 +12,7 @@ from companion.tables.cells import DESK, View
 from companion.tables.claims.ledger import print_claims
 from companion.tables.pairs import matrix_table, strict_table
 
-__all__ = ["DESK", "DISTINCT", "View", "matrix_table", "strict_table"]  # notebooks use these from here
+__all__ = ["DESK", "DISTINCT", "View", "matrix_table", "strict_table"]  # notebooks import these from this module
 
 
 def provenance_text(table: str, view: View) -> str:
@@ -27,15 +27,15 @@ def provenance_text(table: str, view: View) -> str:
 
 
 def measured_scale(table: str, scale: str) -> str:
-    """The scale itself if the table was measured at it, else `desk`, whose results come with the project."""
+    """The scale itself if the table was measured at it, else `desk`, because its results are committed."""
     return scale if readable_file(scale, table) else "desk"
 
 
 def tables_of(table: str, view: View, variant: str = "") -> list[tuple[str, pd.DataFrame]]:
-    """(heading, table) for everything that a table of results is shown as.
+    """(heading, table) for every table that shows a table of results.
 
     variant: "", or for tables of pairs DISTINCT (without look-alikes). Raises UsageError for an unknown table
-    or one without that variant, NotMeasured where nothing was measured at the view's lambda.
+    or one without that variant, NotMeasured if nothing was measured at the view's lambda.
     """
     spec = find_table(table)
     show, view = resolve_name(spec.shown), view.of(table)
@@ -47,7 +47,7 @@ def tables_of(table: str, view: View, variant: str = "") -> list[tuple[str, pd.D
 
 
 def print_table(target: str, scale: str, device: str = "auto", lam: float = 1.0) -> None:
-    """Print a table of results, from this machine's runs if it has any, or the ledger for `claims`."""
+    """Print a table of results, from this machine's runs if there are any; for `claims` print the ledger."""
     if target == "claims":
         print_claims(scale)
         return

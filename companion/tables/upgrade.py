@@ -46,14 +46,14 @@ def pairs(compatible: bool | None = None) -> list[Pair]:
 
 
 def line(cells: Cells, pair: Pair, protocol: str, metric: str) -> Line:
-    """The quantity at each step at which it was measured, in order."""
+    """The quantity at each measured step, in the order of steps."""
     return {step: cells[key] for step in STEPS if (key := (*pair, protocol, metric, step)) in cells}
 
 
 def practices(cells: Cells, metric: str, view: View, order: str = RANDOM, ending: str = "") -> dict[str, Line]:
-    """An accuracy of flat indexes by practice: the incompatible model by dual write, the others in one index.
+    """An accuracy of flat indexes by practice: dual write for the incompatible model, one index for the others.
 
-    At the strict operating point also with a threshold for each model's vectors. ending: of the metric's name.
+    At the strict operating point also with a threshold for each model's vectors. ending: suffix of the metric's name.
     """
     lines = {}
     for query, gallery in [*pairs(False), *pairs(True)]:
@@ -72,7 +72,7 @@ _TITLES = {STRICT: "TPIR@FPIR=1e-2", LOOSE: "TPIR@FPIR=1e-1", RANK: "rank 1"}
 
 
 def upgrade_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
-    """(heading, table) of everything that is the same on every machine."""
+    """(heading, table) of everything that does not depend on the machine."""
     cells = view.cells(spec.name)
     found = [
         (f"{spec.heading}, {title}, classes of day 0, backfilled in random order, %", accuracy(cells, metric, view))
@@ -99,7 +99,7 @@ def _texts(of: Line, digits: int = 1, sign: bool = False) -> dict[str, str]:
 
 
 def accuracy(cells: Cells, metric: str, view: View, ending: str = "") -> pd.DataFrame:
-    """An accuracy at each step, by practice; below each line of one index its difference to dual write, by seed."""
+    """An accuracy at each step, by practice; below each row of one index its difference to dual write, by seed."""
     lines = practices(cells, metric, view, ending=ending)
     dual = {name: each for name, each in lines.items() if name.endswith("dual write")}
     rows: dict[str, dict[str, str]] = {}
@@ -112,7 +112,7 @@ def accuracy(cells: Cells, metric: str, view: View, ending: str = "") -> pd.Data
 
 
 def largest_first(cells: Cells, view: View) -> pd.DataFrame:
-    """At the strict operating point, with one threshold and with one for each model's vectors."""
+    """Accuracy at the strict operating point, with one threshold and with one for each model's vectors."""
     lines = practices(cells, STRICT, view, LARGEST)
     return _table({name: _texts(each) for name, each in lines.items() if "one index" in name}, "model, practice")
 
@@ -124,7 +124,7 @@ def added_classes(cells: Cells, view: View) -> pd.DataFrame:
 
 
 def held(cells: Cells, view: View) -> pd.DataFrame:
-    """Megabytes of all indexes that are held, images embedded and vectors inserted since day 0, tombstones."""
+    """Megabytes of all indexes in use, images embedded and vectors inserted since day 0, tombstones."""
     rows: dict[str, dict[str, str]] = {}
     for pair in [*pairs(False), *pairs(True)]:
         for kind in (FLAT, *APPROXIMATE):
@@ -151,7 +151,7 @@ def recalls(cells: Cells, view: View) -> pd.DataFrame:
 
 
 def prototypes(cells: Cells, view: View) -> pd.DataFrame:
-    """Both kinds at each step, and what attention adds, paired by seed."""
+    """Both kinds of prototype at each step, and the gain by attention, paired by seed."""
     rows = {}
     for pair in pairs(True):
         chosen = line(cells, pair, ATTENTION, TEMPERATURE)

@@ -1,4 +1,4 @@
-"""Which models' vectors may be compared with each other: declarations, and the refusal of other comparisons."""
+"""Declarations of models whose vectors may be compared, and errors for all other comparisons."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -13,11 +13,11 @@ def model_id(name) -> str:
 
 
 class ComparableModels:
-    """Declared pairs of models. A pair holds both ways, as a cosine does, and leads to no third model.
+    """Declared pairs of models. A pair is symmetric, like the cosine, and is not transitive.
 
-    compatible: {new: old} or {new: [old, older]}. That a third version, made compatible with the second, can be
-    compared with the first is what Sec. 3.6 asks of a chain and what it need not give (notebook 03): declare it only
-    where it was measured.
+    compatible: {new: old} or {new: [old, older]}. Sec. 3.6 asks whether a third version, trained to be compatible with
+    the second, is also compatible with the first. This is not guaranteed (notebook 03): declare such a pair only if it
+    was measured.
     """
 
     def __init__(self, compatible: Mapping[str, str | Iterable[str]] | None = None):
@@ -32,7 +32,7 @@ class ComparableModels:
         return sorted(sorted(pair) for pair in self._pairs)
 
     def declare(self, new: str, old: str) -> None:
-        """From now on the two models' vectors may be compared."""
+        """Allow comparisons of the two models' vectors. Raises BctError for a pair of one model."""
         if model_id(new) == model_id(old):
             raise BctError(f"model {new!r} was declared compatible with itself, expected another model")
         self._pairs.add(frozenset((new, old)))
@@ -41,11 +41,11 @@ class ComparableModels:
         return one == other or frozenset((one, other)) in self._pairs
 
     def _foreign(self, model: str, held: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-        """Those held whose vectors must not be compared with the model's."""
+        """The held models, with counts, whose vectors must not be compared with the model's."""
         return ((other, count) for other, count in held.items() if count and not self(model, other))
 
     def check_mixing(self, model: str, held: Mapping[str, int]) -> None:
-        """Raises BctError where vectors of `model` must not lie beside those held, {model: number of vectors}."""
+        """Raises BctError if vectors of `model` must not be mixed with those held, {model: number of vectors}."""
         for other, count in self._foreign(model, held):
             raise BctError(
                 f"vectors of model {model!r} cannot be mixed with the {count:,} of {other!r} in this index: no "
@@ -54,7 +54,7 @@ class ComparableModels:
             )
 
     def check_search(self, model: str, held: Mapping[str, int]) -> None:
-        """Raises BctError where queries of `model` must not be compared with the vectors held."""
+        """Raises BctError if queries of `model` must not be compared with the vectors held."""
         for other, count in self._foreign(model, held):
             raise BctError(
                 f"queries of model {model!r} cannot be compared with the {count:,} vectors of {other!r} in this "

@@ -6,12 +6,12 @@ from bctlib.base.errors import BctError
 from bctlib.base.files import as_array
 
 NOTHING = -1
-"""Item and class of a hit that was not found, for want of vectors."""
+"""Item and class of a hit that was not found because there were too few vectors."""
 LARGEST = 2**63 - 1
 
 
 def whole_numbers(name: str, values, n: int | None = None) -> np.ndarray:
-    """int64 [n]. Raises BctError for another shape, for what is no whole number, below 0 or above 2^63 - 1."""
+    """int64 [n]. Raises BctError for another shape, and for values that are not whole numbers from 0 to 2^63 - 1."""
     values = as_array(name, values)
     if values.ndim != 1 or (values.dtype.kind not in "iuO" and values.size) or (n is not None and len(values) != n):
         expected = "one whole number for each vector" if n is None else f"{n} whole numbers, one for each item"
@@ -30,7 +30,7 @@ def whole_numbers(name: str, values, n: int | None = None) -> np.ndarray:
 
 
 def check_distinct(items: np.ndarray) -> None:
-    """Raises BctError naming an item that is given twice."""
+    """Raises BctError naming an item that occurs twice."""
     distinct, counts = np.unique(items, return_counts=True)
     if len(distinct) < len(items):
         raise BctError(f"item {distinct[counts > 1][0]} is given twice, expected each item once")

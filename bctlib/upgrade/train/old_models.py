@@ -31,8 +31,8 @@ from bctlib.upgrade.train.weights_network import (
 class Old:
     """An old model that a new one can be trained against.
 
-    digest: 16 hexadecimal digits that name it in recipes. about: what it is, for people. image_size: (height, width)
-    that its network is made for, None where nobody said. has_network: False where only its classifier is left.
+    digest: 16 hexadecimal digits that identify it in recipes. about: a description for people. image_size: (height,
+    width) that its network expects, None if unknown. has_network: False if only its classifier is left.
     """
 
     model: OldModel
@@ -42,8 +42,8 @@ class Old:
     has_network: bool = True
 
     def renamed(self, names: Mapping[str, str]) -> "Old":
-        """The same model with other class names. names: new by old. Raises BctError for an old name that it does not
-        know, and where two of its classes would have one name."""
+        """The same model with other class names. names: new name by old name. Raises BctError for an unknown old name,
+        and if two classes would get the same name."""
         known = self.model.classes
         if strangers := [name for name in names if name not in known]:
             raise BctError(f"the class map renames {strangers[0]!r}, which is no class of the old model")
@@ -60,14 +60,14 @@ class Old:
 
 
 class NoNetwork(nn.Module):
-    """Stands where the old network cannot be run any more."""
+    """Placeholder for an old network that can no longer be run."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         raise BctError("the old network cannot be run: only features of it are left")
 
 
 def old_from_artefact(path: Path | str, custom_network: str | None = None) -> Old:
-    """A model that bctlib has trained. custom_network: as for `load_artefact`, which raises BctError."""
+    """A model that bctlib has trained. custom_network: as for `load_artefact`. Raises BctError as it does."""
     artefact = load_artefact(Path(path), custom_network)
     old, size = artefact.as_old(), artefact.image_size or FACE
     old.classes = tuple(one_form(old.classes, str(path)))
@@ -91,16 +91,16 @@ def old_from_weights(
 ) -> Old:
     """A model from plain PyTorch: its weights, and the weight matrix of its classifier.
 
-    path: state dict (`read_weights`). backbone: an image classifier of torchvision by name, or `package.module:factory`
-    for the module whose weights they are. classes: text file, the name of each row of the classifier on a line; None:
-    their numbers, for who only wants to embed.
+    path: state dict (`read_weights`). backbone: the name of an image classifier of torchvision, or
+    `package.module:factory` for the module that has these weights. classes: text file with the name of each row of the
+    classifier, one per line; None: the row numbers, which is enough for embedding.
     classifier: key of its weight [C,d] in the state dict, or a file (`read_classifier`); by default torchvision's last
-    linear layer. A layer of the network that has this weight is taken off, so that the embedding is what went into it;
-    the log says which.
+    linear layer. The layer of the network with this weight is removed, so that the embedding is its input; the log says
+    which layer.
     scale, margin: of a cosine classifier (`frozen_head`); without them it is a SoftMax with its bias, if any.
-    image_size, mean, std: what the network was trained on; pixels from 0 to 1, ImageNet's by default.
+    image_size, mean, std: those of the network's training; mean and std of pixels from 0 to 1, ImageNet's by default.
 
-    Raises BctError naming the file or parameter for whatever does not fit together.
+    Raises BctError naming the file or parameter if these do not fit together.
     """
     if classifier == NO_CLASSIFIER:
         raise UsageError(
@@ -127,11 +127,11 @@ def old_from_weights(
 def synthesised_old(
     features: np.ndarray, labels: Path | str, scale: float = 32.0, margin: float | None = 0.4, name: str = "features"
 ) -> Old:
-    """An old model of which only features are left: a classifier is synthesised, a row for each class (Sec. 2.5).
+    """An old model of which only features are left: synthesise a classifier with one row for each class (Sec. 2.5).
 
     features: [n,d], of any norm. labels: text file with the class of each row, or the path of its image
-    (`read_row_classes`). scale, margin: of the cosine head. name: for messages. Raises BctError for another number of
-    labels than rows, and naming a row that is not finite and a class whose features cancel.
+    (`read_row_classes`). scale, margin: of the cosine head. name: for messages. Raises BctError if the numbers of
+    labels and rows differ, and naming a row that is not finite or a class whose features cancel.
     """
     rows = read_row_classes(labels, len(features), name)
     names, numbers = np.unique(np.array(rows), return_inverse=True)

@@ -34,9 +34,9 @@ NO_CLASSIFIER = "none"
 
 
 class Preprocessed(nn.Module):
-    """A network that wants images in its own size and normalisation: float32 [N,3,H,W] in [-1,1] come in.
+    """A network that needs its own image size and normalisation; the input is float32 [N,3,H,W] in [-1,1].
 
-    size: (height, width), None to leave it; mean, std: of each channel, of pixels in [0,1].
+    size: (height, width), None for no resizing; mean, std: of each channel, of pixels in [0,1].
     """
 
     def __init__(self, net: nn.Module, size: tuple[int, int] | None, mean: Iterable[float], std: Iterable[float]):
@@ -54,10 +54,11 @@ class Preprocessed(nn.Module):
 
 @dataclass(frozen=True)
 class PlainNetwork:
-    """A network with somebody's weights, frozen: images in [-1,1] to embeddings [N,dim].
+    """A frozen network with given weights: images in [-1,1] to embeddings [N,dim].
 
-    rows, bias: of its classifier [C,d] and [C], None where it has none. taken: the key of the weight that is no part of
-    the embedding. weights: the state dict it was made of, the classifier's included. settings: all else it depends on.
+    rows, bias: of its classifier, [C,d] and [C], None if it has none. taken: the key of the weight that was removed
+    with the classifier. weights: the state dict it was made from, including the classifier's. settings: everything else
+    it depends on.
     """
 
     net: Preprocessed
@@ -70,7 +71,7 @@ class PlainNetwork:
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits that name it, with all that its embeddings depend on."""
+        """16 hexadecimal digits that identify it and everything that its embeddings depend on."""
         return digest_of_tensors(sorted(self.weights.items()), (str(self.taken), self.settings))
 
     def to(self, device: torch.device) -> "PlainNetwork":
@@ -80,7 +81,7 @@ class PlainNetwork:
 
     @torch.no_grad()
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 [N,dim] of float32 images [N,3,S,S] in the evaluation transform."""
+        """Embeddings float32 [N,dim] of float32 images [N,3,S,S] in the evaluation transform."""
         with autocast(images.device):
             z = self.net(images)
         return z.float()
@@ -95,16 +96,17 @@ def network_of_weights(
     std: Iterable[float] = IMAGENET_STD,
     guess: bool = False,
 ) -> PlainNetwork:
-    """The network with these weights and without its classifier. The log says which layer was taken off.
+    """The network with these weights and without its classifier. The log says which layer was removed.
 
-    path: as for `read_weights`; one more prefix before all names of the network (`net.`) is found and dropped.
-    backbone: an image classifier of torchvision by name, or `package.module:factory` of the module whose weights they
-    are. classifier: the key of its weight, or a file (`read_classifier`): the layer that has this weight is taken off;
-    NO_CLASSIFIER: none is, the network emits the embedding; None: not said. guess: if it was not said, take
-    torchvision's last layer off. image_size: (height, width) that images are brought to. mean, std: of pixels in [0,1].
+    path: as for `read_weights`; one more prefix before all names of the network (`net.`) is detected and dropped.
+    backbone: the name of an image classifier of torchvision, or `package.module:factory` of the module that has these
+    weights. classifier: the key of its weight, or a file (`read_classifier`): the layer with this weight is removed;
+    NO_CLASSIFIER: no layer is removed, the network outputs the embedding; None: not given. guess: if it is not given,
+    remove torchvision's last layer. image_size: (height, width) to which images are resized. mean, std: of pixels in
+    [0,1].
 
-    Raises UsageError where the classifier must be said and for another mean or std; BctError where it is not found,
-    where weights are missing, left over, of another shape or integers, and where the network does not take the images.
+    Raises UsageError if the classifier must be given and for an invalid mean or std; BctError if it is not found, if
+    weights are missing, unexpected, of another shape or integers, and if the network does not accept the images.
     """
     check_size(image_size)
     mean, std = _normalisation(mean, std)
@@ -126,7 +128,7 @@ def network_of_weights(
 
 
 def _normalisation(mean: Iterable[float], std: Iterable[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Both as they were given. Raises UsageError where they are not of three channels of pixels in [0,1].
+    """Both as tuples. Raises UsageError unless they are for three channels of pixels in [0,1].
 
     Numbers for pixels from 0 to 255 would give every image nearly the same embedding.
     """
@@ -146,7 +148,7 @@ def _normalisation(mean: Iterable[float], std: Iterable[float]) -> tuple[tuple[f
 
 
 def digest_of_tensors(tensors: Iterable[tuple[str, torch.Tensor]], texts: Iterable[str]) -> str:
-    """16 hexadecimal digits of texts, and of names and values of dense tensors."""
+    """Digest of texts, and of names and values of dense tensors, as 16 hexadecimal digits."""
     total = hashlib.sha256("\0".join(texts).encode(errors="surrogateescape"))
     for name, tensor in tensors:
         total.update(name.encode(errors="surrogatepass"))
@@ -157,7 +159,7 @@ def digest_of_tensors(tensors: Iterable[tuple[str, torch.Tensor]], texts: Iterab
 def _network(
     path: Path | str, backbone: str, whole: Weights, classifier: str | None
 ) -> tuple[nn.Module, str | None, Weights]:
-    """The network, not loaded yet; its last linear layer if it is torchvision's; and its part of the weights."""
+    """The network without loaded weights; its last linear layer if it is torchvision's; and its part of the weights."""
     if is_import_path(backbone):
         net = _custom_network(path, backbone, whole, _dims(whole, classifier))
         return net, None, _part(path, backbone, whole, net)
@@ -171,12 +173,12 @@ def _network(
 
 
 def _part(path: Path | str, backbone: str, whole: Weights, net: nn.Module) -> Weights:
-    """The network's part of the weights, by its own names; the log says what was left out."""
+    """The network's part of the weights, by its own names; the log says which weights were ignored."""
     prefix, weights = network_part(path, whole, net.state_dict().keys())
     if prefix:
         others = Counter(name.split(".")[0] for name in whole if not name.startswith(prefix))
         left = ", ".join(f"{name} ({n} tensor{'s' if n > 1 else ''})" for name, n in others.items())
-        progress.say(f"{path}: the network is what is named {prefix}*{f'; left out: {left}' if left else ''}")
+        progress.say(f"{path}: the network consists of the weights {prefix}*{f'; ignored: {left}' if left else ''}")
     if auxiliary := AUXILIARY.get(backbone):
         weights = {name: each for name, each in weights.items() if name.split(".")[0] not in auxiliary}
         progress.say(
@@ -187,7 +189,7 @@ def _part(path: Path | str, backbone: str, whole: Weights, net: nn.Module) -> We
 
 
 def _custom_network(path: Path | str, backbone: str, whole: Weights, dims: list[int]) -> nn.Module:
-    """What a factory makes; one that takes `dim` is asked for the first of `dims` that has the weights' shapes."""
+    """The network of a factory; if it takes `dim`, the first of `dims` for which the shapes match the weights."""
     first = None
     for dim in dims:
         net, takes_dim = call_factory(backbone, dim)
@@ -200,7 +202,7 @@ def _custom_network(path: Path | str, backbone: str, whole: Weights, dims: list[
 
 
 def _dims(whole: Weights, classifier: str | None) -> list[int]:
-    """How many elements the embedding may have, likeliest first: columns of the classifier, else rows of a layer."""
+    """Possible dimensions of the embedding, most likely first: columns of the classifier, else rows of a layer."""
     if classifier in (None, NO_CLASSIFIER):
         found = [len(whole[name]) for name in reversed(matrices(whole))]
     else:
@@ -214,9 +216,9 @@ def _dims(whole: Weights, classifier: str | None) -> list[int]:
 def _classifier(
     path: Path | str, whole: Weights, weights: Weights, last: str | None, given: str | None, guess: bool
 ) -> tuple[torch.Tensor | None, torch.Tensor | None, str | None]:
-    """Weight [C,d] and bias [C] of the classifier, None where there is none, and the key of what stands for it.
+    """Weight [C,d] and bias [C] of the classifier, None if there is none, and the key of the layer to remove for it.
 
-    whole: all that the file holds; weights: those of the network. last: its last layer, if it is torchvision's.
+    whole: all weights of the file; weights: those of the network. last: its last layer, if it is torchvision's.
     """
     lacks_last = last and f"{last}.weight" not in weights
     if given == NO_CLASSIFIER or (given is None and not guess and lacks_last):
@@ -248,13 +250,13 @@ def _classifier(
 def _question(last: str | None, weights: Weights) -> str:
     if last is None:
         return (
-            "has its network a classifier? expected --classifier none, if the network emits the embedding, else "
+            "does its network have a classifier? expected --classifier none if the network emits the embedding, else "
             f"the key of the classifier's weight, one of: {_there(weights)}"
         )
     shape = weights[f"{last}.weight"].shape
     return (
-        f"is its last layer {last} a classifier, or does it emit the embedding? expected --classifier {last} (taken "
-        f"off: embeddings of {shape[-1]:,} elements) or --classifier none (kept: {shape[0]:,})"
+        f"is its last layer {last} a classifier, or does it emit the embedding? expected --classifier {last} ("
+        f"removed: embeddings of {shape[-1]:,} elements) or --classifier none (kept: {shape[0]:,})"
     )
 
 
@@ -267,10 +269,10 @@ def _keys(given: str) -> tuple[str, str]:
 
 
 def _stand_in(weights: Weights, last: str | None, rows: torch.Tensor) -> str | None:
-    """Key of the network's layer in whose place a classifier [C,d] from elsewhere stands, None where there is none.
+    """Key of the network's layer that a classifier [C,d] from another source replaces, None if there is no such layer.
 
-    That is the layer with this very weight; else the last one of a network of torchvision, unless it gives d elements:
-    then it emits the embedding.
+    This is the layer with exactly this weight; otherwise the last layer of a network of torchvision, unless that layer
+    has d outputs: then it outputs the embedding.
     """
     for key, weight in weights.items():
         if weight.shape == rows.shape and torch.equal(weight.float(), rows.float()):
@@ -282,22 +284,22 @@ def _stand_in(weights: Weights, last: str | None, rows: torch.Tensor) -> str | N
 
 
 def _belongs(name: str, taken: str | None) -> bool:
-    """Whether a weight is the classifier's: its key, or the bias beside it."""
+    """Whether a weight belongs to the classifier: its weight or its bias."""
     layer = (taken or "").removesuffix(".weight")
     return bool(taken) and name in (taken, f"{layer}.weight", f"{layer}.bias")
 
 
 def _take_off(net: nn.Module, last: str | None, weights: Weights, taken: str | None) -> str:
-    """Take the classifier off the network, and the last layer that its weights lack. Gives what was done, in words."""
+    """Remove the classifier, and the last layer if the weights lack it. Returns a description of what was done."""
     did, off = [], (taken or "").removesuffix(".weight")
     if off in dict(net.named_modules()) and taken in weights:
         shape = " x ".join(f"{n:,}" for n in weights[taken].shape)
-        did.append(f"{off} ({shape}) was taken off as its classifier")
+        did.append(f"{off} ({shape}) was removed as its classifier")
         replace_layer(net, off, nn.Identity())
     if last and f"{last}.weight" not in weights:
-        did.append(f"{last} was taken off, whose weights are not there")
+        did.append(f"{last} was removed because its weights are missing")
         replace_layer(net, last, nn.Identity())
-    return ", ".join(did) or "no layer was taken off"
+    return ", ".join(did) or "no layer was removed"
 
 
 def _load(path: Path | str, backbone: str, net: nn.Module, weights: Weights) -> None:

@@ -1,7 +1,7 @@
-"""The paper's claims as data: one entry per statement. Adding a claim is adding an entry.
+"""The paper's claims as data: one entry per statement. To add a claim, add an entry.
 
-A statement "at both protocols" is one entry and two rows of the ledger. What the paper leaves vague ("almost 0 %",
-"proportionally") has a limit that is ours, and says so in its note.
+A statement "at both protocols" is one entry and two rows of the ledger. For vague statements ("almost 0 %",
+"proportionally") the limit is ours, and the note of the entry says so.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,9 @@ from companion.tables.claims.quantities import (
 
 @dataclass(frozen=True)
 class Claim:
-    """gist: in our words. where: in the paper. at: the points that decide, one row each. ours: the paper does not say
-    it, or prints no number for it. note: what a limit rests on, or where the paper contradicts itself."""
+    """gist: the statement in our words. where: its place in the paper. at: the points that decide, one row each. ours:
+    the paper does not state it, or prints no number for it. note: the reason for a limit, or a contradiction in the
+    paper."""
 
     name: str
     gist: str
@@ -45,7 +46,7 @@ class Claim:
     note: str = ""
 
 
-# Tables 1, 3 and 4 are the headline points of Tables 8, 7 and 9: read there, a claim has all operating points.
+# Tables 1, 3 and 4 are the headline points of Tables 8, 7 and 9: claims read these, which have all operating points.
 _t8, _t7, _t9 = (partial(Accuracy, table) for table in ("table8", "table7", "table9"))
 _t2, _t5, _long = (partial(Accuracy, table) for table in ("table2", "table5", "long_chain"))
 _fig3 = Accuracy("fig3", "new-bct", "old")

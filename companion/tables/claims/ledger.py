@@ -1,9 +1,9 @@
 """The ledger: every claim with its test, its effect and its verdict at one scale, from committed results.
 
 One rule decides every verdict. The effect is the mean over seeds with its 95 % interval (Student's t). A claim `holds`
-where the whole interval lies on the side claimed, `fails` where it lies on the other side, and is `undecided`
-otherwise, or with fewer than 3 seeds. The verdict is about the claim: where the paper says that something fails Eq. 2
-and it does here, the claim holds.
+if the whole interval lies on the side claimed, `fails` if it lies on the other side, and is `undecided` otherwise, or
+with fewer than 3 seeds. The verdict is about the claim: if the paper says that something fails Eq. 2 and it fails in
+our results, the claim holds.
 """
 
 import math
@@ -27,7 +27,7 @@ LEAST_SEEDS = 3
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict, the effect that it rests on (None where nothing was measured), and the device."""
+    """A verdict, the effect that decides it (None if nothing was measured), and the device."""
 
     verdict: str
     effect: Cell | None = None
@@ -51,7 +51,7 @@ def judge(effects: BySeed, comparison: Comparison) -> str:
 
 @dataclass(frozen=True)
 class Results:
-    """The committed results of one scale, each table read once, devices kept apart."""
+    """The committed results of one scale; each table is read once, and devices are kept separate."""
 
     scale: str
     _cells: dict[tuple[str, str], Cells] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Results:
         check_scale(self.scale)
 
     def devices(self, table: str) -> tuple[str, ...]:
-        """The devices that a table was measured on, none where it was not measured."""
+        """The devices on which a table was measured; empty if it was not measured."""
         if table not in self._devices:
             path = readable_file(self.scale, table)
             found = pd.read_csv(path, usecols=["device"])["device"].unique() if path else ()
@@ -69,7 +69,7 @@ class Results:
         return self._devices[table]
 
     def cells(self, table: str, device: str) -> Cells:
-        """Values by seed on one device; a value that is no number counts as not measured."""
+        """Values by seed on one device; NaN counts as not measured."""
         if (table, device) not in self._cells:
             cells: dict[tuple[str, ...], BySeed] = {}
             names = ["query_model", "gallery_model", "protocol", "metric", "operating_point", "seed", "value"]
@@ -80,7 +80,7 @@ class Results:
         return self._cells[table, device]
 
     def judge(self, comparison: Comparison, point: Point) -> Judgement:
-        """The verdict at one point. Tables are compared on one device only: the one that has most seeds of all."""
+        """The verdict at one point, on one device: the one with the most seeds that all tables share."""
         shared = sorted(set.intersection(*(set(self.devices(table)) for table in comparison.tables)))
         found = [(on, comparison.by_seed(lambda table, on=on: self.cells(table, on), point)) for on in shared]
         device, effects = max(found, key=lambda each: len(each[1]), default=("", {}))
@@ -91,9 +91,9 @@ class Results:
         return Judgement(judge(effects, comparison), cell, device)
 
     def judge_all_points(self, comparison: Comparison, point: Point) -> Counter[str] | None:
-        """How many operating points of the protocol have each verdict, where the pairs' one table holds several.
+        """The number of operating points of the protocol by verdict; None if the pairs' table holds only one point.
 
-        Only for a comparison of two pairs: a limit in points is meant for the point at which it was set.
+        Only for a comparison of two pairs: a limit in points applies only to the operating point for which it was set.
         """
         if comparison.right is None or comparison.bound or len(comparison.tables) > 1:
             return None
@@ -122,7 +122,7 @@ def claims_table(scale: str) -> pd.DataFrame:
     Columns: claim (gist), at, where, stated by (`paper` or `us`), test, paper and effect (in points; a difference with
     its sign, otherwise the level; the effect ± half its 95 % interval), seeds, verdict, no look-alikes (the verdict in
     that form), points (of the protocol: how many hold / fail / are undecided), note. Raises BctError for an unknown
-    scale or a damaged file; what was not measured is said in its row.
+    scale or a damaged file; the row of a claim that was not measured says so.
     """
     results = Results(scale)
     rows = [_row(results, claim, point) for claim in CLAIMS for point in claim.at]
@@ -150,19 +150,19 @@ def _row(results: Results, claim: Claim, point: Point) -> dict[str, object]:
 
 
 def swaying(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose verdict is not the same at every operating point, or changes without look-alikes."""
+    """The rows whose verdict differs between operating points, or changes without look-alikes."""
     several = table["points"].map(lambda counts: sum(n not in ("0", DASH) for n in counts.split(" / ")) > 1)
     distinct = table["no look-alikes"]
     return table[several | (distinct != DASH) & (distinct != table["verdict"])]
 
 
 def shown_scale(scale: str) -> str:
-    """The scale itself if any claim was measured at it, else `desk`, whose results come with the project."""
+    """The scale itself if any claim was measured at it, else `desk`, because its results are committed."""
     return scale if any(judged.effect for _, _, judged in judged_claims(scale)) else "desk"
 
 
 def effect_text(test: Comparison, judged: Judgement) -> str:
-    """Mean and half of the interval, with a sign where it is a difference."""
+    """Mean and half of the interval, with a sign if it is a difference."""
     return judged.effect.text(sign=test.right is not None) if judged.effect else DASH
 
 
@@ -172,7 +172,7 @@ def _paper_text(test: Comparison, point: Point) -> str:
 
 
 def margin(test: Comparison, judged: Judgement) -> tuple[float, float]:
-    """Points by which the effect lies on the side claimed (negative: on the other), and half its interval."""
+    """Distance of the effect from the bound, positive on the side claimed, and half its interval, in points."""
     towards = 1 if test.above else -1
     half_width = judged.effect.half_width
     return towards * (judged.effect.mean - test.bound), 0.0 if math.isnan(half_width) else half_width
@@ -203,7 +203,7 @@ def print_claims(scale: str = "desk") -> None:
         there = f"; there are verdicts at {', '.join(measured)} scale" if measured else ""
         print(f"None of the {len(table)} claims was measured at {scale} scale{there}.")
         return
-    print(f"What of the paper holds on open data, at {scale} scale\n{counts_text(table)}")
+    print(f"Which of the paper's claims hold on open data, at {scale} scale\n{counts_text(table)}")
     print(f"{RULE}\nIn points of per cent. points: operating points at which the claim holds/fails/is undecided.")
     rows = iter(table.to_dict("records"))
     for section, claims in SECTIONS.items():
@@ -221,8 +221,8 @@ def _gist(row: Mapping[str, object]) -> str:
 def highlights_section(names: Collection[str], scale: str = "desk") -> str:
     """For the README: the counts over the whole ledger, and one line per named claim with its verdict at each point.
 
-    names: of claims (`Claim.name`), shown in the order of the ledger. Raises BctError for a name that is not there, and
-    as `claims_table` does.
+    names: of claims (`Claim.name`), shown in the order of the ledger. Raises BctError for an unknown name, and as
+    `claims_table` does.
     """
     if unknown := set(names) - {claim.name for claim in CLAIMS}:
         raise BctError(f"no claim has the name {', '.join(sorted(unknown))}: see companion.tables.claims.claim_list")

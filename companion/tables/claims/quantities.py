@@ -1,8 +1,8 @@
 """The quantities that claims are about, and the tests that decide a claim.
 
 A quantity is the accuracy of a pair of models, the highest of several, or a feature of the backfill curve. A test says
-on which side of a bound a quantity, or a difference of two, should lie. Differences are paired by seed, so that what
-two models share (the old model, the data) does not widen the interval.
+on which side of a bound a quantity, or a difference of two, should lie. Differences are paired by seed, so that the
+variation of shared parts (the old model, the data) does not widen the interval.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ BySeed = dict[int, float]
 
 
 class Point(NamedTuple):
-    """Where a model is measured, as the results write it."""
+    """The protocol, metric and operating point of a measurement, as the results write them."""
 
     protocol: str
     metric: str
@@ -28,7 +28,7 @@ class Point(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Short: `1:1`, `1:N`, or what is measured."""
+        """Short: `1:1`, `1:N`, or the name of the measure."""
         return PROTOCOLS[self.protocol][0] if self.protocol in PROTOCOLS else self.operating_point or self.metric
 
     @property
@@ -40,11 +40,11 @@ class Point(NamedTuple):
 
     @property
     def without_lookalikes(self) -> "Point | None":
-        """The same without identities that have a close double, where there is such a form."""
+        """The same without identities that look almost like another; None if there is no such measurement."""
         return self._replace(protocol=self.protocol + DISTINCT) if self.protocol in PROTOCOLS else None
 
     def others_in(self, table: str) -> tuple["Point", ...]:
-        """Every operating point of the same protocol in a table of results, this one among them."""
+        """Every operating point of the same protocol in a table of results, including this one."""
         metrics = {"verification": ("TAR@FAR",), "identification": ("TPIR@FPIR", "rank")}.get(self.protocol, ())
         points = find_table(table).points if metrics else {}
         return tuple(Point(self.protocol, metric, each) for metric in metrics for each in points.get(metric, ()))
@@ -71,10 +71,10 @@ class Quantity(Protocol):
 
     @property
     def accuracies(self) -> tuple["Accuracy", ...]:
-        """What has to be measured for it."""
+        """The accuracies that must be measured for it."""
 
     def by_seed(self, lookup: Lookup, point: Point) -> BySeed:
-        """Its value for every seed that has it; empty where nothing was measured."""
+        """Its value for every measured seed; empty if nothing was measured."""
 
     def paper(self, point: Point) -> float | None:
         """The same from the paper's printed numbers."""
@@ -150,7 +150,7 @@ class OfCurve:
         }
 
     def paper(self, point: Point) -> float | None:
-        """None: the paper draws the curve and prints no number of it."""
+        """None, because the paper draws the curve and prints no number of it."""
         return None
 
 
@@ -164,12 +164,12 @@ def _largest_bend(curve: np.ndarray) -> float:
 
 
 def rise(accuracy: Accuracy) -> OfCurve:
-    """Points from nothing to everything backfilled."""
+    """Gain in points from nothing to everything backfilled."""
     return OfCurve("rise over the backfill", lambda curve: curve[-1] - curve[0], accuracy)
 
 
 def largest_fall(accuracy: Accuracy) -> OfCurve:
-    """Points by which the curve ever lies below an earlier value of its own: 0 where it is monotone."""
+    """Largest distance in points below an earlier value of the curve: 0 if the curve is monotone."""
     return OfCurve("largest fall along the backfill", _largest_fall, accuracy)
 
 
@@ -205,7 +205,7 @@ class Comparison:
         return f"{self.left.words} {sign} {self.right.words}{shift}"
 
     def by_seed(self, lookup: Lookup, point: Point) -> BySeed:
-        """The effect for every seed that both sides have."""
+        """The effect for every seed that is measured on both sides."""
         left = self.left.by_seed(lookup, point)
         if self.right is None:
             return left
@@ -213,12 +213,12 @@ class Comparison:
         return {seed: left[seed] - right[seed] for seed in sorted(left) if seed in right}
 
     def paper(self, point: Point) -> float | None:
-        """The effect in the paper's printed numbers, None where it prints none."""
+        """The effect in the paper's printed numbers, None if it prints none."""
         printed = [side.paper(point) for side in (self.left, self.right) if side]
         return None if None in printed else printed[0] - sum(printed[1:])
 
     def met_by(self, effect: float) -> bool:
-        """Does one number, without an interval, lie on the side claimed?"""
+        """Whether one number, without an interval, lies on the side claimed."""
         return (effect > self.bound) == self.above
 
 
@@ -233,7 +233,7 @@ def falls_short(a: Quantity, b: Quantity) -> Comparison:
 
 
 def within(a: Quantity, b: Quantity, points: float) -> Comparison:
-    """a is not worse than b by as much as so many points."""
+    """a > b - points: a is less than `points` points worse than b."""
     return Comparison(a, b, above=True, bound=-points)
 
 

@@ -58,14 +58,14 @@ def test_a_last_layer_that_emits_the_embedding_is_kept_where_the_user_says_so(tm
     assert embed.main(options) == 2 and not (tmp_path / "new.npy").exists()
     said = capsys.readouterr().err
     assert "is its last layer fc a classifier, or does it emit the embedding?" in said
-    assert "--classifier fc (taken off: embeddings of 512 elements) or --classifier none (kept: 16)" in said
+    assert "--classifier fc (removed: embeddings of 512 elements) or --classifier none (kept: 16)" in said
     assert embed.main([*options, "--classifier", "none"]) == 0
-    assert "no layer was taken off; the embedding has 16 elements" in capsys.readouterr().err
+    assert "no layer was removed; the embedding has 16 elements" in capsys.readouterr().err
     with torch.no_grad():
         wanted = net(tensors(tmp_path / "photos")[0]).numpy()
     np.testing.assert_allclose(np.load(tmp_path / "new.npy"), wanted, rtol=1e-3, atol=1e-4)
     assert embed.main([*options, "--classifier", "fc"]) == 0
-    assert "fc (16 x 512) was taken off as its classifier; the embedding has 512" in capsys.readouterr().err
+    assert "fc (16 x 512) was removed as its classifier; the embedding has 512" in capsys.readouterr().err
     assert np.load(tmp_path / "new.npy").shape == (4, 512)
 
 
@@ -91,7 +91,7 @@ def test_a_network_without_any_classifier(tmp_path, capsys):
     path = saved(tmp_path / "trunk.pth", net.state_dict())
     for key in (None, "none"):
         torch.testing.assert_close(embedded(path, "resnet18", key), expected(net))
-        assert "fc was taken off, whose weights are not there; the embedding has 512" in capsys.readouterr().err
+        assert "fc was removed because its weights are missing; the embedding has 512" in capsys.readouterr().err
     narrow = net_with_dim(24).eval()
     torch.testing.assert_close(
         embedded(saved(tmp_path / "dim.pth", narrow.state_dict()), "custom_images:net_with_dim", "none"),
@@ -100,7 +100,9 @@ def test_a_network_without_any_classifier(tmp_path, capsys):
     maps = small_net().eval()
     found = embedded(saved(tmp_path / "maps.pth", maps.state_dict()), "custom_images:small_net", "none")
     torch.testing.assert_close(found, expected(maps).mean((2, 3)))
-    with pytest.raises(UsageError, match="has its network a classifier. expected --classifier none.*one of: head.fc"):
+    with pytest.raises(
+        UsageError, match="does its network have a classifier. expected --classifier none.*one of: head.fc"
+    ):
         embedded(saved(tmp_path / "own.pth", classifier().state_dict()), key=None)
 
 
@@ -144,7 +146,7 @@ def test_a_lightning_checkpoint_with_a_loss_of_its_own(tmp_path, capsys):
     loss = {"loss_fn.head.weight": rows, "loss_fn.old_labels": torch.arange(4)}
     path = saved(tmp_path / "last.ckpt", {"epoch": 1, "state_dict": {**prefixed(net.state_dict(), "net."), **loss}})
     torch.testing.assert_close(embedded(path, "resnet18", "none"), expected(net))
-    assert "the network is what is named net.*; left out: loss_fn (2 tensors)" in capsys.readouterr().err
+    assert "the network consists of the weights net.*; ignored: loss_fn (2 tensors)" in capsys.readouterr().err
     old = old_from_weights(path, "resnet18", None, "loss_fn.head.weight", scale=8.0, image_size=(32, 32), **HALF)
     torch.testing.assert_close(old.model.embed(IMAGES), expected(net))
     assert torch.equal(old.model.head.weight, rows)
