@@ -21,7 +21,8 @@ from bctlib.base.errors import BctError
 from bctlib.base.files import digest_of
 from bctlib.data.paper.ijbc_text import read_images, read_integer_lines, read_list, read_points
 from bctlib.data.photos.parsed_cache import cached_arrays
-from bctlib.data.templates import TemplateSet, media_weights
+from bctlib.data.templates import TemplateSet, media_weights, template_embeddings
+from bctlib.metrics.verification import VerificationScores, pair_scores
 
 if TYPE_CHECKING:  # these load torch, which reading the metadata does not need
     from bctlib.data.photos.sets import ImageFilePool
@@ -195,10 +196,18 @@ class PairListProtocol:
         """Number of pairs of two identities."""
         return len(self.pair_genuine) - self.n_genuine
 
+    def scores(self, query: np.ndarray, gallery: np.ndarray, keep: float | None = None) -> VerificationScores:
+        """Cosines of the listed pairs, from image features [n, d] of two models. All are kept, whatever `keep` says."""
+        first, second = (template_embeddings(each, self.templates) for each in (query, gallery))
+        scores = pair_scores(first, self.pair_first, second, self.pair_second)
+        return VerificationScores(scores[self.pair_genuine], scores[~self.pair_genuine], self.n_impostor)
+
 
 @dataclass(frozen=True)
 class IjbcProtocols:
     """Both protocols over the pool of all images, whose order is that of the metadata. Identities are subjects."""
+
+    every_point = True  # the benchmark reports every operating point
 
     meta: IjbcMeta
     pool: "ImageFilePool"
