@@ -1,6 +1,6 @@
 """Glyph identities as the data of a scale: the split, training shares, protocols and features."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from bctlib.data.protocols import GlyphProtocols, IdentitySplit, glyph_protocols
 from bctlib.data.training_set import TrainingSet, glyph_training_set
 from bctlib.data.variants import ReidProtocol, find_lookalikes, reid_protocol
 from bctlib.training.artefact import Artefact
-from bctlib.training.features import pool_features
+from bctlib.training.features import embed_images, pool_features
 from bctlib.training.scales import GlyphSource, ScaleSettings
 
 TYPICALLY_HELD = 0.93
@@ -135,3 +135,7 @@ class GlyphData:
 
     def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
         return pool_features(model, self.protocols(part).pool, device)
+
+    def embedding(self, model: Artefact, n_images: int, device: torch.device) -> tuple[Callable[[], object], int]:
+        images = self.protocols().pool.images[:n_images]
+        return lambda: embed_images(model, images, device), len(images)

@@ -5,7 +5,7 @@ The paper's faces as data: trained on IMDB-Face, measured on IJB-C (Sec. 3.1, 3.
 Market-1501 as data: trained on its training folder, measured on its queries and gallery (Table 5).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from bctlib.base import locations
 from bctlib.base.errors import UsageError
 from bctlib.data.paper.ijbc import IjbcProtocols, ijbc_protocols, read_ijbc_meta
 from bctlib.data.paper.layouts import LAYOUTS, find_data, person_images, training_faces, training_index
-from bctlib.data.photos.distortion import ColourDistortion
+from bctlib.data.photos.distortion import ColourDistortion, normalise_colour
 from bctlib.data.photos.files import PathList
 from bctlib.data.photos.framing import FACE, Framing, WholeImage
 from bctlib.data.photos.index import ImageIndex
@@ -135,6 +135,14 @@ class PhotoData:
         index, framing = self.training()
         return image_folder_set(index, training_share(self.split, share, seed), framing)
 
+    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
+        return file_features(model, self.protocols(part).pool, device)
+
+    def embedding(self, model: Artefact, n_images: int, device: torch.device) -> tuple[Callable[[], object], int]:
+        batches = self.protocols().pool.batches(min(n_images, 256), workers=0, device=device)
+        batch = normalise_colour(next(iter(batches)))
+        return lambda: model.embed(batch).cpu(), len(batch)
+
     @property
     def pictures(self) -> Photographs:
         index, framing = self.training()
@@ -168,9 +176,6 @@ class FaceData(PhotoData):
 
     def reid_protocol(self, part: str = "test") -> ReidProtocol:
         raise UsageError("scale paper measures re-identification on persons: its workbench needs task='persons'")
-
-    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
-        return file_features(model, self.protocols(part).pool, device)
 
 
 @dataclass(frozen=True)
@@ -216,6 +221,3 @@ class PersonData(PhotoData):
 
     def reid_protocol(self, part: str = "test") -> ReidProtocol:
         return self.protocols(part).reid
-
-    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
-        return file_features(model, self.protocols(part).pool, device)

@@ -3,7 +3,7 @@
 `DATA` is the one place that chooses between glyphs and the paper's own data; both satisfy `ScaleData`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -85,6 +85,12 @@ class ScaleData(Protocol):
 
     def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
         """float32 [images of the pool, dim]."""
+
+    def embedding(self, model: Artefact, n_images: int, device: torch.device) -> tuple[Callable[[], object], int]:
+        """A call that embeds the first n_images of the test pool, held in memory, and how many these are: for timing.
+
+        Of images in files these are 256 at most.
+        """
 
 
 DATA = {"glyphs": GlyphData, "faces": FaceData, "persons": PersonData}

@@ -1,5 +1,7 @@
 """The paper's own data as the data of a scale: shares, recipes, protocols, measures, and what is said without them."""
 
+from types import SimpleNamespace
+
 import ijbc_fixture
 import numpy as np
 import pytest
@@ -184,3 +186,16 @@ def test_a_plan_needs_no_data(tmp_path, monkeypatch, store_folder):
 def test_a_plan_counts_the_images_at_hand(root):
     assert plan(("new*",), "paper", [0])[0].estimated_s == pytest.approx(24 * 16 / 2000)
     assert "24 images (the data found)" in basis("paper")
+
+
+def test_every_source_times_a_model_on_its_own_images(root, monkeypatch):
+    model = SimpleNamespace(embed=lambda batch: batch.mean((2, 3)))
+    for task in ("faces", "persons"):
+        embed, n_images = Workbench("paper", 0, "cpu", task=task).data.embedding(model, 3, CPU)
+        assert n_images == 3 and embed().shape == (3, 3)
+    monkeypatch.setattr("companion.glyph_data.embed_images", lambda model, images, device: images)
+    data = Workbench("smoke", 0, "cpu").data
+    embed, n_images = data.embedding(model, 5, CPU)
+    assert n_images == 5 and np.array_equal(embed(), data.protocols().pool.images[:5])
+    embed, n_images = data.embedding(model, 10**9, CPU)
+    assert n_images == len(embed()) == data.protocols().pool.size
