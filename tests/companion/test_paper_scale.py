@@ -1,5 +1,6 @@
 """The paper's own data as the data of a scale: shares, recipes, protocols, measures, and what is said without them."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import ijbc_fixture
@@ -199,3 +200,12 @@ def test_every_source_times_a_model_on_its_own_images(root, monkeypatch):
     assert n_images == 5 and np.array_equal(embed(), data.protocols().pool.images[:5])
     embed, n_images = data.embedding(model, 10**9, CPU)
     assert n_images == len(embed()) == data.protocols().pool.size
+
+
+def test_a_gallery_without_non_mated_searches_is_found_before_training(listed):
+    protocols = listed[0]
+    probes = protocols.meta.lists["probes"]
+    both = np.isin(probes[1], protocols.meta.lists["G1"][1])
+    lists = protocols.meta.lists | {"probes": tuple(each[both] for each in probes)}
+    with pytest.raises(BctError, match="all of the subjects of ijbc_1N_probe_mixed.csv are in ijbc_1N_gallery_G1"):
+        ijbc_protocols(replace(protocols.meta, lists=lists), protocols.pool)

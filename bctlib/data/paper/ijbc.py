@@ -80,6 +80,14 @@ class IjbcMeta:
             "probe templates": len(self.lists["probes"][0]),
         }  # fmt: skip
 
+    def check_searches(self) -> None:
+        """Raises BctError if a gallery has no mated or no non-mated searches: accuracies are then undefined."""
+        for gallery in GALLERIES:
+            mated = np.isin(self.lists["probes"][1], self.lists[gallery][1])
+            if mated.all() or not mated.any():
+                which = "all" if mated.all() else "none"
+                raise BctError(f"{which} of the subjects of {FILES['probes']} are in {FILES[gallery]}: expected some")
+
     def differs_from_published(self) -> str:
         """One sentence on the counts that are not those of the published IJB-C; "" where all are."""
         other = [f"{n:,} {name} ({PUBLISHED[name]:,})" for name, n in self.counts.items() if n != PUBLISHED[name]]
@@ -234,10 +242,12 @@ class IjbcProtocols:
 def ijbc_protocols(meta: IjbcMeta, pool: "ImageFilePool") -> IjbcProtocols:
     """The protocols of the metadata over a pool of its images in their order (`ijbc_pool`).
 
-    A template that is in neither gallery nor among the probes has the identity -1: it occurs in pairs alone.
+    A template that is in neither gallery nor among the probes has the identity -1: it occurs in pairs alone. Raises
+    BctError as `IjbcMeta.check_searches` does.
     """
     from bctlib.data.protocols import IdentificationProtocol
 
+    meta.check_searches()
     identity = np.full(len(meta.template_id), -1, np.int64)
     for templates, subjects in meta.lists.values():
         identity[templates] = subjects
