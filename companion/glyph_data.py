@@ -1,6 +1,6 @@
 """Glyph identities as the data of a scale: the split, training shares, protocols and features."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,8 +17,8 @@ from bctlib.data.protocols import GlyphProtocols, IdentitySplit, glyph_protocols
 from bctlib.data.training_set import TrainingSet, glyph_training_set
 from bctlib.data.variants import ReidProtocol, find_lookalikes, reid_protocol
 from bctlib.training.artefact import Artefact
-from bctlib.training.features import pool_features
-from bctlib.training.scales import ScaleSettings, scale_settings
+from bctlib.training.features import embed_images, pool_features
+from bctlib.training.scales import GlyphSource, ScaleSettings
 
 TYPICALLY_HELD = 0.93
 """Share of all kanji that a candidate typeface draws, about: for estimates without the set."""
@@ -30,10 +30,9 @@ def _glyphs(folder: Path) -> GlyphSet:
 
 
 @lru_cache(maxsize=4)
-def _protocols(folder: Path, scale: str, part: str) -> GlyphProtocols:
-    settings = scale_settings(scale)
+def _protocols(folder: Path, source: GlyphSource, part: str) -> GlyphProtocols:
     glyphs = _glyphs(folder)
-    return glyph_protocols(glyphs, getattr(_split(glyphs, settings), part), seed=settings.split_seed)
+    return glyph_protocols(glyphs, getattr(_split(glyphs, source), part), seed=source.split_seed)
 
 
 def _candidates() -> int:
@@ -41,20 +40,26 @@ def _candidates() -> int:
     return len((locations.PROJECT / "dev/glyphs/typefaces.csv").read_text(encoding="utf-8").splitlines()) - 1
 
 
-def _split(glyphs: GlyphSet, settings: ScaleSettings) -> IdentitySplit:
+def _split(glyphs: GlyphSet, source: GlyphSource) -> IdentitySplit:
     return split_identities(
-        len(glyphs.characters), settings.n_train, settings.n_validation, settings.n_test, settings.split_seed
+        len(glyphs.characters), source.n_train, source.n_validation, source.n_test, source.split_seed
     )
 
 
 @dataclass(frozen=True)
 class GlyphData:
-    """The `ScaleData` of a glyph scale; every task is done on the same identities."""
+    """The `ScaleData` of a glyph scale; every task is done on the same identities. settings: with a `GlyphSource`."""
 
     scale: str
     settings: ScaleSettings
 
     parts = ("test", "validation")
+    tasks = ("faces", "persons")
+    image_cost = 1.0
+
+    @property
+    def source(self) -> GlyphSource:
+        return self.settings.source
 
     @property
     def is_here(self) -> bool:
@@ -72,12 +77,12 @@ class GlyphData:
 
     @property
     def folder(self) -> Path:
-        return locations.data_dir() / self.settings.folder
+        return locations.data_dir() / self.source.folder
 
     @property
     def glyphs(self) -> GlyphSet:
         if not self.is_here:
-            kind = "full" if self.settings.folder.endswith("-full") else "desk"
+            kind = "full" if self.source.folder.endswith("-full") else "desk"
             raise UsageError(
                 f"scale {self.scale} needs the {kind} glyph set, which {self.folder} does not hold: build it with "
                 f"python -m dev.glyphs.build --set {kind} --fonts DIR --download (on Debian or Ubuntu)"
@@ -90,23 +95,23 @@ class GlyphData:
 
     @cached_property
     def split(self) -> IdentitySplit:
-        return _split(self.glyphs, self.settings)
+        return _split(self.glyphs, self.source)
 
     @property
     def text(self) -> str:
-        settings = self.settings
-        split = f"{settings.n_train}/{settings.n_validation}/{settings.n_test} seed {settings.split_seed}"
+        source = self.source
+        split = f"{source.n_train}/{source.n_validation}/{source.n_test} seed {source.split_seed}"
         return f"glyphs {self.glyphs.version}, identities {split}"
 
     @property
     def n_identities(self) -> int:
-        return self.settings.n_train
+        return self.source.n_train
 
     def n_images(self, share: float) -> float:
         if not self.is_here:
-            return self.settings.n_train * share * TYPICALLY_HELD * _candidates()
+            return self.source.n_train * share * TYPICALLY_HELD * _candidates()
         held = self.glyphs.present[self.split.train].mean() * len(self.glyphs.typefaces)
-        return self.settings.n_train * share * held
+        return self.source.n_train * share * held
 
     @property
     def distortion(self) -> Mapping[str, Any]:
@@ -116,7 +121,7 @@ class GlyphData:
         return glyph_training_set(self.glyphs, training_share(self.split, share, seed))
 
     def protocols(self, part: str = "test") -> GlyphProtocols:
-        return _protocols(self.folder, self.scale, part)
+        return _protocols(self.folder, self.source, part)
 
     @cached_property
     def distinct(self) -> GlyphProtocols:
@@ -126,7 +131,11 @@ class GlyphData:
 
     def reid_protocol(self, part: str = "test") -> ReidProtocol:
         """A typeface is a camera."""
-        return reid_protocol(self.protocols(part).pool, self.settings.split_seed)
+        return reid_protocol(self.protocols(part).pool, self.source.split_seed)
 
     def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
         return pool_features(model, self.protocols(part).pool, device)
+
+    def embedding(self, model: Artefact, n_images: int, device: torch.device) -> tuple[Callable[[], object], int]:
+        images = self.protocols().pool.images[:n_images]
+        return lambda: embed_images(model, images, device), len(images)

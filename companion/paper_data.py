@@ -5,7 +5,7 @@ The paper's faces as data: trained on IMDB-Face, measured on IJB-C (Sec. 3.1, 3.
 Market-1501 as data: trained on its training folder, measured on its queries and gallery (Table 5).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from bctlib.base import locations
 from bctlib.base.errors import UsageError
 from bctlib.data.paper.ijbc import IjbcProtocols, ijbc_protocols, read_ijbc_meta
 from bctlib.data.paper.layouts import LAYOUTS, find_data, person_images, training_faces, training_index
-from bctlib.data.photos.distortion import ColourDistortion
+from bctlib.data.photos.distortion import ColourDistortion, normalise_colour
 from bctlib.data.photos.files import PathList
-from bctlib.data.photos.framing import Framing, WholeImage
+from bctlib.data.photos.framing import FACE, Framing, WholeImage
 from bctlib.data.photos.index import ImageIndex
 from bctlib.data.photos.reading import ImageList
 from bctlib.data.photos.sets import ImageFilePool, ImageFolderSet, ijbc_pool, image_folder_set
@@ -28,7 +29,7 @@ from bctlib.data.templates import digest
 from bctlib.data.variants import ReidProtocol
 from bctlib.training.artefact import Artefact
 from bctlib.training.features import file_features
-from bctlib.training.scales import PaperSettings
+from bctlib.training.scales import ScaleSettings
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,34 @@ class Photographs:
 
 @dataclass(frozen=True)
 class PhotoData:
-    """Data sets below `root` in the layouts that `data check` knows; the kinds of it say which.
+    """Data sets below `root` in the layouts that `data check` knows; subclasses say which.
 
-    needs: keys of LAYOUTS. published: (training images, training identities), for estimates without the data.
+    settings: with a `PhotoSource`. needs: keys of LAYOUTS. published: (training images, training identities), for
+    estimates without the data.
     All training identities are for training: tests are other people, and there is no validation part.
     """
 
-    settings: PaperSettings
-    root: Path
+    scale: str
+    settings: ScaleSettings
 
     needs = ()
     published = (0, 0)
     parts = ("test",)
     distinct = None
+
+    @property
+    def root(self) -> Path:
+        return locations.paper_data_dir()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return (self.settings.source.kind,)
+
+    @property
+    def image_cost(self) -> float:
+        """By the number of pixels; rates are stated for images of faces."""
+        height, width = self.settings.source.size
+        return height * width / (FACE[0] * FACE[1])
 
     @property
     def is_here(self) -> bool:
@@ -119,6 +135,14 @@ class PhotoData:
         index, framing = self.training()
         return image_folder_set(index, training_share(self.split, share, seed), framing)
 
+    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
+        return file_features(model, self.protocols(part).pool, device)
+
+    def embedding(self, model: Artefact, n_images: int, device: torch.device) -> tuple[Callable[[], object], int]:
+        batches = self.protocols().pool.batches(min(n_images, 256), workers=0, device=device)
+        batch = normalise_colour(next(iter(batches)))
+        return lambda: model.embed(batch).cpu(), len(batch)
+
     @property
     def pictures(self) -> Photographs:
         index, framing = self.training()
@@ -152,9 +176,6 @@ class FaceData(PhotoData):
 
     def reid_protocol(self, part: str = "test") -> ReidProtocol:
         raise UsageError("scale paper measures re-identification on persons: its workbench needs task='persons'")
-
-    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
-        return file_features(model, self.protocols(part).pool, device)
 
 
 @dataclass(frozen=True)
@@ -192,14 +213,11 @@ class PersonData(PhotoData):
     published = (12_936, 751)
 
     def training(self) -> tuple[ImageIndex, Framing]:
-        return _person_training(self.folder("market1501")), WholeImage(self.settings.size)
+        return _person_training(self.folder("market1501")), WholeImage(self.settings.source.size)
 
     def protocols(self, part: str = "test") -> PersonProtocols:
         self.check_part(part)
-        return _person_protocols(self.folder("market1501"), self.settings.size)
+        return _person_protocols(self.folder("market1501"), self.settings.source.size)
 
     def reid_protocol(self, part: str = "test") -> ReidProtocol:
         return self.protocols(part).reid
-
-    def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
-        return file_features(model, self.protocols(part).pool, device)

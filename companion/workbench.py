@@ -1,16 +1,15 @@
 """One seed at one scale: its data, its models (trained when they are first requested) and their features.
 
-`scale_data` is the one place that chooses between glyphs and the paper's own data; both satisfy `ScaleData`.
+`DATA` is the one place that chooses between glyphs and the paper's own data; both satisfy `ScaleData`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from bctlib.base import locations
 from bctlib.data.glyphs import GlyphSet
 from bctlib.data.paper.ijbc import IjbcProtocols
 from bctlib.data.protocols import GlyphProtocols, IdentitySplit
@@ -22,7 +21,7 @@ from bctlib.training.artefact import Artefact
 from bctlib.training.devices import choose_device
 from bctlib.training.features import comparable
 from bctlib.training.recipe import Recipe
-from bctlib.training.scales import PaperSettings, ScaleSettings, scale_settings
+from bctlib.training.scales import ScaleSettings, scale_settings
 from companion.glyph_data import GlyphData
 from companion.paper_data import FaceData, PersonData, Photographs
 
@@ -30,11 +29,16 @@ from companion.paper_data import FaceData, PersonData, Photographs
 class ScaleData(Protocol):
     """Training images, and what a model is measured on. Everything is read when first asked for.
 
-    part: "test" or "validation". Members of the paper's data raise BctError naming what is missing or damaged.
+    parts: which of "test" and "validation" there are; a `part` is one of them. tasks: what models are measured by:
+    "faces" (templates: 1:1 and 1:N), "persons" (re-identification). image_cost: seconds of training on an image,
+    relative to the image for which `companion.measure.run.IMAGES_PER_S` is stated.
+    Members of the paper's data raise BctError naming what is missing or damaged.
     """
 
-    settings: ScaleSettings | PaperSettings
+    settings: ScaleSettings
     parts: tuple[str, ...]
+    tasks: tuple[str, ...]
+    image_cost: float
 
     @property
     def is_here(self) -> bool:
@@ -82,14 +86,21 @@ class ScaleData(Protocol):
     def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
         """float32 [images of the pool, dim]."""
 
+    def embedding(self, model: Artefact, n_images: int, device: torch.device) -> tuple[Callable[[], object], int]:
+        """A call that embeds the first n_images of the test pool, held in memory, and how many these are: for timing.
+
+        Of images in files these are 256 at most.
+        """
+
+
+DATA = {"glyphs": GlyphData, "faces": FaceData, "persons": PersonData}
+"""The class of each kind of source (`ScaleSettings.source`); made from a scale's name and settings."""
+
 
 def scale_data(scale: str, task: str = "faces") -> ScaleData:
     """The data of a scale; at paper scale those of the task. Raises UsageError for an unknown scale or task."""
     settings = scale_settings(scale, task)
-    if isinstance(settings, ScaleSettings):
-        return GlyphData(scale, settings)
-    kind = {"faces": FaceData, "persons": PersonData}[task]
-    return kind(settings, locations.paper_data_dir())
+    return DATA[settings.source.kind](scale, settings)
 
 
 _COSINE_SETTINGS = {"cosine-margin": ("scale", "margin"), "norm-softmax": ("scale",), "softmax": ()}
@@ -120,7 +131,7 @@ class Workbench:
 
     def for_task(self, task: str) -> "Workbench":
         """This workbench, or at paper scale that of another task, which has other models; at other scales the same."""
-        if task == self.task or isinstance(self.settings, ScaleSettings):
+        if task in self.data.tasks:
             return self
         return Workbench(self.scale, self.seed, self.device, self.force, task)
 

@@ -4,15 +4,13 @@ A template is one or more images of one identity. As in the paper, the query mod
 and the probes of a search; the gallery model embeds the second template and the galleries.
 
 Sides. The seed splits the typefaces into two disjoint halves, and the capture conditions of
-`bctlib.data.distortion.CAPTURE_CONDITIONS` too. First templates and probes take images from the first halves only,
-second templates and galleries from the second halves only, so the two templates of a comparison share neither typeface
-nor kind of distortion.
+`bctlib.data.distortion.CAPTURE_CONDITIONS` too. First templates and probes take images from the first halves, second
+templates and galleries from the second, so compared templates share neither typeface nor kind of distortion.
 
 Images. On the first side an identity has, for each typeface that contains it, 2 captures under different conditions;
 on the second side one. They are shuffled per identity and cut into templates one after the other, largest first, so
-templates of one kind never share an image. If an identity lacks typefaces, its last templates are shorter or missing;
-no image is drawn twice. Both protocols cut the same sequences and share images. Each image is in the pool once, so each
-model embeds it once.
+templates of one kind never share an image. If an identity lacks typefaces, its last templates are shorter or missing.
+Both protocols cut the same sequences; the pool holds each image once, so each model embeds it once.
 
 Verification compares every first with every second template. By default both have sizes 4, 2, 1, 1 per identity; with
 1,300 test identities these are 27 million impostor pairs, so 27 of them decide FAR = 1e-6.
@@ -35,7 +33,8 @@ import numpy as np
 from bctlib.base.errors import BctError
 from bctlib.data.distortion import CAPTURE_CONDITIONS, capture
 from bctlib.data.glyphs import GlyphSet
-from bctlib.data.templates import ImagePool, TemplateSet
+from bctlib.data.templates import ImagePool, TemplateSet, template_embeddings
+from bctlib.metrics.verification import VerificationScores, verification_scores
 
 TEMPLATE_SIZES = (4, 2, 1, 1)
 PROBE_SIZES = (3, 3, 2, 2, 2) + (1,) * 16
@@ -60,6 +59,11 @@ class VerificationProtocol:
     def n_impostor(self) -> int:
         """Number of pairs of two identities."""
         return self.first.size * self.second.size - self.n_genuine
+
+    def scores(self, query: np.ndarray, gallery: np.ndarray, keep: float | None = None) -> VerificationScores:
+        """Cosines of all pairs, from image features [n, d] of two models; keep: see `verification_scores`."""
+        first, second = template_embeddings(query, self.first), template_embeddings(gallery, self.second)
+        return verification_scores(first, self.first.identity, second, self.second.identity, keep)
 
     def without(self, identities: np.ndarray) -> "VerificationProtocol":
         return VerificationProtocol(self.first.without(identities), self.second.without(identities))
@@ -98,6 +102,8 @@ class GlyphProtocols:
 
     typefaces, conditions: (first side, second side), int64 indices; disjoint.
     """
+
+    every_point = False  # results leave out operating points that fewer than one impostor decides
 
     pool: ImagePool
     verification: VerificationProtocol

@@ -1,4 +1,4 @@
-"""The four scales: how much data, which networks and how long; the paper's own recipe; and rehearsals.
+"""The four scales: which data, which networks and how long; the paper's own recipe; and rehearsals.
 
 Hyper-parameters of the glyph scales were chosen on validation identities, for the independent model alone. Those of
 paper scale follow Sec. 3.2 for faces and, as far as the paper says, Table 5 for re-identification.
@@ -10,7 +10,7 @@ paper scale follow Sec. 3.2 for faces and, as far as the paper says, Table 5 for
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from bctlib.base.errors import UsageError, did_you_mean
 from bctlib.training.recipe import Schedule
@@ -45,17 +45,43 @@ def one_step(schedule: Schedule) -> Schedule:
 
 
 @dataclass(frozen=True)
-class PaperSettings:
-    """One task on the paper's own data. The fields that `ScaleSettings` has too mean the same.
+class GlyphSource:
+    """Glyph identities, which serve every task.
 
-    size: height and width at which images are seen, in pixels.
+    folder: of the glyph set, inside the data folder. n_*: identities in each part of the split, which split_seed draws.
     """
 
+    folder: str
+    n_train: int
+    n_validation: int
+    n_test: int
+    split_seed: int = 2020
+
+    kind: ClassVar[str] = "glyphs"
+
+
+@dataclass(frozen=True)
+class PhotoSource:
+    """The paper's own data of one task. kind: that task. size: height and width of the framed images, in pixels."""
+
+    kind: str
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ScaleSettings:
+    """What a scale trains, and on which data.
+
+    source: its `kind` chooses the class that reads the data (`companion.workbench.scale_data`). backbones: the networks
+    that `base` and `deep` stand for. head_scale, margin: of the cosine heads (paper: 32 and 0.4). distortion: settings
+    of the training distortion that differ from its defaults.
+    """
+
+    source: GlyphSource | PhotoSource
     backbones: Mapping[str, str]
     schedule: Schedule
     head_scale: float
     margin: float
-    size: tuple[int, int]
     distortion: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -69,20 +95,22 @@ _RESNETS = {"base": "resnet101", "deep": "resnet152"}
 # Market-1501: 256 x 128, 60 epochs of batches of 64, rate 0.1 divided by 10 after 40, mirroring; network and head as
 # for faces. Weights start at random, while published models usually start from ImageNet: expect lower accuracies.
 PAPER = {
-    "faces": PaperSettings(
+    "faces": ScaleSettings(
+        PhotoSource("faces", size=(112, 112)),
         backbones=_RESNETS,
         schedule=Schedule("steps", epochs=16, batch=320, rate=0.1, nesterov=False, drops=(8, 12, 14)),
-        head_scale=32.0, margin=0.4, size=(112, 112),
+        head_scale=32.0, margin=0.4,
     ),
-    "persons": PaperSettings(
+    "persons": ScaleSettings(
+        PhotoSource("persons", size=(256, 128)),
         backbones=_RESNETS,
         schedule=Schedule("steps", epochs=60, batch=64, rate=0.1, nesterov=False, drops=(40,)),
-        head_scale=32.0, margin=0.4, size=(256, 128), distortion={"mirror": 0.5},
+        head_scale=32.0, margin=0.4, distortion={"mirror": 0.5},
     ),
 }  # fmt: skip
 
 
-def paper_settings(task: str) -> PaperSettings:
+def paper_settings(task: str) -> ScaleSettings:
     """The settings of a task of the paper, or their rehearsal.
 
     task: a key of PAPER. Raises UsageError for an unknown one, and for a rehearsal that would write into the folders of
@@ -96,26 +124,6 @@ def paper_settings(task: str) -> PaperSettings:
     return replace(PAPER[task], backbones=networks, schedule=one_step(PAPER[task].schedule))
 
 
-@dataclass(frozen=True)
-class ScaleSettings:
-    """One scale on glyph identities.
-
-    folder: of the glyph set, inside the data folder. n_*: identities in each part of the split. backbones: what
-    `base` and `deep` are. head_scale, margin: of the cosine heads (paper: 32 and 0.4).
-    """
-
-    folder: str
-    n_train: int
-    n_validation: int
-    n_test: int
-    backbones: Mapping[str, str]
-    schedule: Schedule
-    head_scale: float
-    margin: float
-    distortion: Mapping[str, float] = field(default_factory=dict)
-    split_seed: int = 2020
-
-
 _GLYPHNETS = {"base": "glyphnet", "deep": "glyphnet-deep"}
 
 # Desk: eleven candidates of about equal cost (width, epochs, scale and margin, decay, rate, strength of distortion)
@@ -125,22 +133,22 @@ _GLYPHNETS = {"base": "glyphnet", "deep": "glyphnet-deep"}
 # not confined to 64 dimensions.
 SETTINGS: dict[str, ScaleSettings] = {
     "smoke": ScaleSettings(
-        folder="glyphs", n_train=120, n_validation=40, n_test=120, backbones=_GLYPHNETS,
+        GlyphSource(folder="glyphs", n_train=120, n_validation=40, n_test=120), backbones=_GLYPHNETS,
         schedule=Schedule("one-cycle", epochs=5, batch=64, rate=0.2, weight_decay=1e-3), head_scale=16.0, margin=0.2,
     ),
     "desk": ScaleSettings(
-        folder="glyphs", n_train=1465, n_validation=200, n_test=1300, backbones=_GLYPHNETS,
+        GlyphSource(folder="glyphs", n_train=1465, n_validation=200, n_test=1300), backbones=_GLYPHNETS,
         schedule=Schedule("one-cycle", epochs=6, batch=128, rate=0.3, weight_decay=1e-3), head_scale=16.0, margin=0.2,
     ),
     "gpu": ScaleSettings(
-        folder="glyphs-full", n_train=3400, n_validation=400, n_test=2555,
+        GlyphSource(folder="glyphs-full", n_train=3400, n_validation=400, n_test=2555),
         backbones={"base": "resnet18", "deep": "resnet50"},
         schedule=Schedule("one-cycle", epochs=16, batch=320, rate=0.2), head_scale=32.0, margin=0.4,
     ),
 }  # fmt: skip
 
 
-def scale_settings(scale: str, task: str = "faces") -> ScaleSettings | PaperSettings:
+def scale_settings(scale: str, task: str = "faces") -> ScaleSettings:
     """The settings of a scale: of glyphs, which serve every task, or at paper scale of the task's own data.
 
     task: "faces" or "persons". gpu and paper scale may be rehearsed (see the module). Raises UsageError
@@ -148,5 +156,6 @@ def scale_settings(scale: str, task: str = "faces") -> ScaleSettings | PaperSett
     """
     if check_scale(scale) == "gpu" and is_rehearsal():
         settings = SETTINGS["gpu"]
-        return replace(settings, n_train=16, n_validation=8, n_test=48, schedule=one_step(settings.schedule))
+        few = replace(settings.source, n_train=16, n_validation=8, n_test=48)
+        return replace(settings, source=few, schedule=one_step(settings.schedule))
     return SETTINGS.get(scale) or paper_settings(task)

@@ -8,15 +8,12 @@ The module also measures the cost of a backfill: images in the gallery times sec
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
-from bctlib.data.photos.distortion import normalise_colour
-from bctlib.data.photos.sets import ImageFilePool
-from bctlib.data.templates import ImagePool, TemplateSet, template_embeddings
+from bctlib.data.templates import TemplateSet, template_embeddings
 from bctlib.data.variants import long_tailed_galleries
 from bctlib.metrics.backfill import (
     backfill_searches,
@@ -27,8 +24,6 @@ from bctlib.metrics.backfill import (
     tpir_along,
     tpir_along_two_thresholds,
 )
-from bctlib.training.artefact import Artefact
-from bctlib.training.features import embed_images
 from companion.experiments import (
     IMAGES,
     LARGEST,
@@ -160,21 +155,10 @@ def seconds_per_image(bench: Workbench, model: str = "new-bct-sys", n_images: in
     The fastest, because other work on the machine can only slow a round down. Images are in memory and come in batches
     of 1024 (photographs: 256); a warm-up round before the others is not counted.
     """
-    embed, n_images = embedding(bench.protocols().pool, bench.model(model), n_images, bench.on)
+    embed, n_images = bench.data.embedding(bench.model(model), n_images, bench.on)
     seconds = []
     for _ in range(rounds + 1):
         began = time.perf_counter()
         embed()
         seconds.append((time.perf_counter() - began) / n_images)
     return min(seconds[1:])
-
-
-def embedding(
-    pool: ImagePool | ImageFilePool, model: Artefact, n_images: int, device: torch.device
-) -> tuple[Callable[[], object], int]:
-    """A function that embeds the pool's first images from memory, and their number; for image files 256 at most."""
-    if isinstance(pool, ImagePool):
-        images = pool.images[:n_images]
-        return lambda: embed_images(model, images, device), len(images)
-    batch = normalise_colour(next(iter(pool.batches(min(n_images, 256), workers=0, device=device))))
-    return lambda: model.embed(batch).cpu(), len(batch)

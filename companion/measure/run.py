@@ -11,7 +11,6 @@ import torch
 
 from bctlib.base import progress
 from bctlib.base.errors import Diverged, UsageError
-from bctlib.data.photos.framing import FACE
 from bctlib.methods import METHODS
 from bctlib.models import find_model, with_lambda
 from bctlib.training import store
@@ -121,16 +120,10 @@ def plan(models: Iterable[str], scale: str, seeds: Iterable[int], task: str = "f
 
 def _planned(bench: Workbench, name: str) -> PlannedModel:
     spec, settings = find_model(name), bench.settings
-    images = bench.data.n_images(spec.share) * settings.schedule.epochs * _pixels(bench)
+    images = bench.data.n_images(spec.share) * settings.schedule.epochs * bench.data.image_cost
     seconds = images / IMAGES_PER_S[settings.backbones[spec.backbone]] * METHODS[spec.method].cost
     cached = bench.data.is_here and store.is_trained(bench.recipe(name))
     return PlannedModel(name, bench.seed, cached, seconds)
-
-
-def _pixels(bench: Workbench) -> float:
-    """Pixels of an image relative to the size for which the rates are stated."""
-    height, width = getattr(bench.settings, "size", FACE)
-    return height * width / (FACE[0] * FACE[1])
 
 
 def basis(scale: str, task: str = "faces") -> str:
@@ -139,7 +132,7 @@ def basis(scale: str, task: str = "faces") -> str:
     networks = dict.fromkeys(bench.settings.backbones.values())
     if not any(name.startswith("resnet") for name in networks):
         return ""
-    rates = " and ".join(f"{IMAGES_PER_S[name] / _pixels(bench):,.0f} images/s for {name}" for name in networks)
+    rates = " and ".join(f"{IMAGES_PER_S[name] / bench.data.image_cost:,.0f} images/s for {name}" for name in networks)
     n_images = f"{bench.data.n_images(1):,.0f} images ({bench.data.counted})"
     note = f"estimates are for one GPU: {rates} are guesses, not measured; {n_images}"
     return note if torch.cuda.is_available() else f"{note}; no GPU was found: without one it takes far longer"

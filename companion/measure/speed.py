@@ -14,7 +14,6 @@ from bctlib.base import progress
 from bctlib.models import find_model, with_lambda
 from bctlib.upgrade.serve.latency import Latency, add_rate, recall, search_latency, seconds_of
 from companion.experiments import APPROXIMATE, FLAT, RECALL_1, RECALL_10, UPGRADE_PAIRS
-from companion.measure.backfill import embedding
 from companion.measure.upgrade import gallery_side, version
 from companion.results import provenance, save_rows
 from companion.workbench import Workbench
@@ -62,8 +61,8 @@ def _row(protocol: str, metric: str, value: float, n_behind: int, point: str = A
 def _embedding(bench: Workbench, name: str) -> Iterator[dict]:
     """Batches: the fastest of five rounds; single images: the median of fifty. Images are in memory."""
     cpu = Workbench(bench.scale, bench.seed, "cpu", task=bench.task)
-    pool, model = cpu.protocols().pool, cpu.model(name)
-    (batch, n_images), (single, _) = (embedding(pool, model, n, cpu.on) for n in (2048, 1))
+    model = cpu.model(name)
+    (batch, n_images), (single, _) = (cpu.data.embedding(model, n, cpu.on) for n in (2048, 1))
     seconds = min([seconds_of(batch) for _ in range(6)][1:])
     yield _row(EMBEDDING, IMAGES_PER_S, n_images / seconds, n_images)
     yield _row(EMBEDDING, SINGLE, 1e3 * float(np.median([seconds_of(single) for _ in range(51)][1:])), 50)

@@ -1,18 +1,21 @@
-"""Measures of one pair of models: query model against gallery model, every operating point of Tables 7 to 9."""
+"""Measures of one pair of models: query model against gallery model, every operating point of Tables 7 to 9.
 
+The measures are those of `bctlib.upgrade.evaluate`; rows here have the names, the units and the counts of results.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from bctlib.base.errors import UsageError
-from bctlib.data.paper.ijbc import IjbcProtocols
+from bctlib.data.paper.ijbc import GALLERIES, IjbcProtocols
 from bctlib.data.protocols import GlyphProtocols
 from bctlib.data.templates import template_embeddings
 from bctlib.metrics.compatibility import strict_criterion
-from bctlib.metrics.identification import identification_points, rank_k_over_galleries, search
-from bctlib.metrics.verification import VerificationScores, verification_points, verification_scores
-from bctlib.metrics.verification import pair_scores as listed_scores
-from bctlib.upgrade.evaluate import evaluate_ijbc
+from bctlib.metrics.identification import search
+from bctlib.metrics.verification import VerificationScores
+from bctlib.upgrade.evaluate.comparisons import identification_rows, verification_rows
 from companion.results import DISTINCT
 from companion.workbench import Workbench
 
@@ -20,6 +23,8 @@ FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """The paper's four (Table 8) and, because there are enough impostor pairs, 1e-6."""
 FPIRS = (1e-3, 1e-2, 1e-1)
 RANKS = (1, 5)
+MODELS = ("new", "old")
+RULE = "strict"
 
 
 @dataclass(frozen=True)
@@ -40,39 +45,16 @@ def compare(bench: Workbench, query: str, gallery: str, part: str = "test") -> l
     part also the strict criterion (Eq. 1) and, of glyphs, the variant without look-alikes. Raises UsageError for a
     workbench of persons, whose protocol is another.
     """
-    protocols = bench.protocols(part)
-    if not isinstance(protocols, GlyphProtocols | IjbcProtocols):
+    if "faces" not in bench.data.tasks:
         raise UsageError("persons have no templates: they are measured by re-identification (table5)")
+    protocols = bench.protocols(part)
     features = bench.pair_features(query, gallery, part)
-    if isinstance(protocols, IjbcProtocols):
-        return ijbc(protocols, *features)
-    rows = [*verification(protocols, *features), *identification(protocols, *features)]
+    rows = verification(protocols, *features) + identification(protocols, *features)
     if part == "test":
-        rows += verification(bench.distinct, *features, DISTINCT) + identification(bench.distinct, *features, DISTINCT)
+        if distinct := bench.distinct:
+            rows += verification(distinct, *features, DISTINCT) + identification(distinct, *features, DISTINCT)
         rows += strict(protocols, *features)
     return rows
-
-
-def ijbc(protocols: IjbcProtocols, query: np.ndarray, gallery: np.ndarray) -> list[Measurement]:
-    """The benchmark's evaluation (`evaluate_ijbc`) of image features, under the names that results have here.
-
-    Every operating point is there, whatever the number of impostors. The strict criterion is over all probes.
-    """
-    report = evaluate_ijbc(protocols.meta, query, gallery, far=FARS, fpir=FPIRS, ranks=RANKS)
-    found = [m for m in report.measurements if (m.query_model, m.gallery_model) == ("new", "old")]
-    n_nonmated = min(m.n_negatives for m in found if m.metric == "TPIR")
-    rows = []
-    for each in found:
-        if each.metric == "TAR":
-            names = ("verification", "TAR@FAR", each.point, 100 * each.value, each.n_negatives)
-        elif each.metric == "TPIR" and each.gallery == "mean":
-            names = ("identification", "TPIR@FPIR", each.point, 100 * each.value, n_nonmated)
-        elif each.metric == "rank":
-            names = ("identification", "rank", each.point, 100 * each.value, each.n_positives)
-        else:
-            continue
-        rows.append(Measurement(*names))
-    return rows + strict(protocols, query, gallery)
 
 
 def pair_scores(
@@ -82,59 +64,58 @@ def pair_scores(
 
     keep: the highest FAR that will be asked of the impostor scores (None keeps all).
     """
-    if isinstance(protocols, IjbcProtocols):
-        pairs = protocols.verification
-        templates = (template_embeddings(each, pairs.templates) for each in (query, gallery))
-        scores = listed_scores(next(templates), pairs.pair_first, next(templates), pairs.pair_second)
-        return VerificationScores(scores[pairs.pair_genuine], scores[~pairs.pair_genuine], pairs.n_impostor)
-    first, second = protocols.verification.first, protocols.verification.second
-    return verification_scores(
-        template_embeddings(query, first), first.identity,
-        template_embeddings(gallery, second), second.identity, keep=keep,
-    )  # fmt: skip
+    return protocols.verification.scores(query, gallery, keep)
 
 
-def verification(protocols: GlyphProtocols, query: np.ndarray, gallery: np.ndarray, variant="") -> list[Measurement]:
-    """TAR at each FAR; a FAR with fewer than one impostor pair allowed is left out."""
+def _points(protocols: GlyphProtocols | IjbcProtocols, rates: Iterable[float], n: int) -> list[float]:
+    """The rates that the protocols report with n impostors (see their `every_point`)."""
+    return [rate for rate in rates if protocols.every_point or rate * n >= 1]
+
+
+def verification(
+    protocols: GlyphProtocols | IjbcProtocols, query: np.ndarray, gallery: np.ndarray, variant: str = ""
+) -> list[Measurement]:
+    """TAR at each FAR; of glyphs, a FAR with fewer than one impostor pair allowed is left out."""
     scores = pair_scores(protocols, query, gallery)
-    fars = [far for far in FARS if far * scores.n_impostors >= 1]
-    points = verification_points(scores.genuine, scores.impostor, fars, scores.n_impostors)
+    fars = _points(protocols, FARS, scores.n_impostors)
+    found = verification_rows(MODELS, scores.genuine, scores.impostor, fars, RULE, scores.n_impostors)
     return [
-        Measurement("verification" + variant, "TAR@FAR", far, 100 * point.value, scores.n_impostors)
-        for far, point in zip(fars, points, strict=True)
+        Measurement("verification" + variant, "TAR@FAR", each.point, 100 * each.value, scores.n_impostors)
+        for each in found
     ]
 
 
-def identification(protocols: GlyphProtocols, query: np.ndarray, gallery: np.ndarray, variant="") -> list[Measurement]:
+def identification(
+    protocols: GlyphProtocols | IjbcProtocols, query: np.ndarray, gallery: np.ndarray, variant: str = ""
+) -> list[Measurement]:
     """TPIR at each FPIR and rank-k, mean of the two galleries; the probes of one are the non-mated of the other."""
     probes = protocols.identification.probes
     probe_embeddings = template_embeddings(query, probes)
-    results = [
-        search(probe_embeddings, probes.identity, template_embeddings(gallery, each), each.identity)
-        for each in protocols.identification.galleries
-    ]
-    n_nonmated = min(len(each.nonmated_best) for each in results)
-    fpirs = [fpir for fpir in FPIRS if fpir * n_nonmated >= 1]
-    per_gallery = [identification_points(e.mate_score, e.mate_rank, e.nonmated_best, fpirs) for e in results]
-    rows = [
-        Measurement("identification" + variant, "TPIR@FPIR", fpir, 100 * np.mean([p.value for p in points]), n_nonmated)
-        for fpir, points in zip(fpirs, zip(*per_gallery, strict=True), strict=True)
-    ]
-    n_mated = sum(int(each.mated.sum()) for each in results)
-    shares = rank_k_over_galleries(results, list(RANKS))
-    return rows + [
-        Measurement("identification" + variant, "rank", rank, 100 * share, n_mated)
-        for rank, share in zip(RANKS, shares, strict=True)
+    results = {
+        name: search(probe_embeddings, probes.identity, template_embeddings(gallery, each), each.identity)
+        for name, each in zip(GALLERIES, protocols.identification.galleries, strict=True)
+    }
+    n_nonmated = min(len(each.nonmated_best) for each in results.values())
+    found = identification_rows(MODELS, results, _points(protocols, FPIRS, n_nonmated), RANKS, RULE)
+    protocol = "identification" + variant
+    return [
+        Measurement(protocol, "TPIR@FPIR", each.point, 100 * each.value, n_nonmated)
+        for each in found
+        if each.gallery == "mean"
+    ] + [
+        Measurement(protocol, "rank", each.point, 100 * each.value, each.n_positives)
+        for each in found
+        if each.metric == "rank"
     ]
 
 
 def strict(protocols: GlyphProtocols | IjbcProtocols, query: np.ndarray, gallery: np.ndarray) -> list[Measurement]:
     """Share of the constraints of Eq. 1 kept, over all pairs of templates of one side, embedded by both models.
 
-    Second templates of glyphs; of IJB-C the probes, because its galleries hold every subject once.
+    That side is the second, or the first where the second holds every identity once, as the galleries of IJB-C do.
     """
-    verification = protocols.verification
-    templates = verification.first if isinstance(protocols, IjbcProtocols) else verification.second
+    first, second = protocols.verification.first, protocols.verification.second
+    templates = second if len(np.unique(second.identity)) < second.size else first
     kept = strict_criterion(
         template_embeddings(query, templates), template_embeddings(gallery, templates), templates.identity
     )

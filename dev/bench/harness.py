@@ -136,7 +136,7 @@ class Bench:
     @cached_property
     def data(self) -> TrainingSet:
         """A generated set with as many identities as the scale trains on."""
-        classes = self.settings.n_train
+        classes = self.settings.source.n_train
         return generated_glyphs(max(classes * self.amount.images_per_class, self.images), classes, SIDE)
 
     def recipe(self, spec: ModelSpec) -> Recipe:

@@ -111,7 +111,7 @@ TARGET_SHARE = 0.5
 
 def loop(bench: Bench) -> None:
     """This loop beside the plain one, and where it falls short of the peak."""
-    recipe, classes = bench.recipe(MODELS["new*"]), bench.settings.n_train
+    recipe, classes = bench.recipe(MODELS["new*"]), bench.settings.source.n_train
     flops = flops_of(recipe, classes, (1, SIDE, SIDE))
     total = sum(flops.values())
     bench.table.heading(
@@ -150,7 +150,7 @@ def methods(bench: Bench) -> None:
     first: dict[str, ModelSpec] = {}
     for spec in (MODELS["new*"], *MODELS.values()):
         first.setdefault(spec.method, spec)
-    classes = bench.settings.n_train
+    classes = bench.settings.source.n_train
     data = generated_glyphs(max(8 * classes, bench.images), classes, SIDE)
     old = _old_model(bench, data)
     bench.table.heading(f"the methods; the old model knows half of the {classes:,} identities")

@@ -1,5 +1,8 @@
 """The paper's own data as the data of a scale: shares, recipes, protocols, measures, and what is said without them."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import ijbc_fixture
 import numpy as np
 import pytest
@@ -184,3 +187,25 @@ def test_a_plan_needs_no_data(tmp_path, monkeypatch, store_folder):
 def test_a_plan_counts_the_images_at_hand(root):
     assert plan(("new*",), "paper", [0])[0].estimated_s == pytest.approx(24 * 16 / 2000)
     assert "24 images (the data found)" in basis("paper")
+
+
+def test_every_source_times_a_model_on_its_own_images(root, monkeypatch):
+    model = SimpleNamespace(embed=lambda batch: batch.mean((2, 3)))
+    for task in ("faces", "persons"):
+        embed, n_images = Workbench("paper", 0, "cpu", task=task).data.embedding(model, 3, CPU)
+        assert n_images == 3 and embed().shape == (3, 3)
+    monkeypatch.setattr("companion.glyph_data.embed_images", lambda model, images, device: images)
+    data = Workbench("smoke", 0, "cpu").data
+    embed, n_images = data.embedding(model, 5, CPU)
+    assert n_images == 5 and np.array_equal(embed(), data.protocols().pool.images[:5])
+    embed, n_images = data.embedding(model, 10**9, CPU)
+    assert n_images == len(embed()) == data.protocols().pool.size
+
+
+def test_a_gallery_without_non_mated_searches_is_found_before_training(listed):
+    protocols = listed[0]
+    probes = protocols.meta.lists["probes"]
+    both = np.isin(probes[1], protocols.meta.lists["G1"][1])
+    lists = protocols.meta.lists | {"probes": tuple(each[both] for each in probes)}
+    with pytest.raises(BctError, match="all of the subjects of ijbc_1N_probe_mixed.csv are in ijbc_1N_gallery_G1"):
+        ijbc_protocols(replace(protocols.meta, lists=lists), protocols.pool)

@@ -89,7 +89,8 @@ def test_an_estimate_needs_no_glyphs_and_says_that_it_is_a_guess(nothing_here):
 
 def test_all_identities_are_used_and_the_old_network_is_the_shallower_one():
     settings = SETTINGS["gpu"]
-    assert settings.n_train + settings.n_validation + settings.n_test == 6355
+    source = settings.source
+    assert source.n_train + source.n_validation + source.n_test == 6355
     assert dict(settings.backbones) == {"base": "resnet18", "deep": "resnet50"}
 
 

@@ -150,11 +150,11 @@ def test_settings_of_each_scale_can_be_built():
 
 def test_the_paper_s_recipe():
     faces, persons = (scale_settings("paper", task) for task in ("faces", "persons"))
-    assert faces.backbones == {"base": "resnet101", "deep": "resnet152"} and faces.size == (112, 112)
+    assert faces.backbones == {"base": "resnet101", "deep": "resnet152"} and faces.source.size == (112, 112)
     assert (faces.head_scale, faces.margin, faces.schedule.batch, faces.schedule.weight_decay) == (32, 0.4, 320, 5e-4)
     rates = [learning_rate(faces.schedule, 10 * epoch, 160) for epoch in range(16)]
     assert rates == pytest.approx([0.1] * 8 + [0.01] * 4 + [0.001] * 2 + [0.0001] * 2)
-    assert persons.size == (256, 128)
+    assert persons.source.size == (256, 128)
     for settings in (faces, persons):
         ColourDistortion(**settings.distortion)
         assert set(settings.backbones.values()) <= set(BACKBONES)

@@ -21,7 +21,8 @@ from bctlib.base.errors import BctError
 from bctlib.base.files import digest_of
 from bctlib.data.paper.ijbc_text import read_images, read_integer_lines, read_list, read_points
 from bctlib.data.photos.parsed_cache import cached_arrays
-from bctlib.data.templates import TemplateSet, media_weights
+from bctlib.data.templates import TemplateSet, media_weights, template_embeddings
+from bctlib.metrics.verification import VerificationScores, pair_scores
 
 if TYPE_CHECKING:  # these load torch, which reading the metadata does not need
     from bctlib.data.photos.sets import ImageFilePool
@@ -78,6 +79,14 @@ class IjbcMeta:
             "genuine pairs": int(np.count_nonzero(self.pair_genuine)), **sizes,
             "probe templates": len(self.lists["probes"][0]),
         }  # fmt: skip
+
+    def check_searches(self) -> None:
+        """Raises BctError if a gallery has no mated or no non-mated searches: accuracies are then undefined."""
+        for gallery in GALLERIES:
+            mated = np.isin(self.lists["probes"][1], self.lists[gallery][1])
+            if mated.all() or not mated.any():
+                which = "all" if mated.all() else "none"
+                raise BctError(f"{which} of the subjects of {FILES['probes']} are in {FILES[gallery]}: expected some")
 
     def differs_from_published(self) -> str:
         """One sentence on the counts that are not those of the published IJB-C; "" where all are."""
@@ -195,10 +204,18 @@ class PairListProtocol:
         """Number of pairs of two identities."""
         return len(self.pair_genuine) - self.n_genuine
 
+    def scores(self, query: np.ndarray, gallery: np.ndarray, keep: float | None = None) -> VerificationScores:
+        """Cosines of the listed pairs, from image features [n, d] of two models. All are kept, whatever `keep` says."""
+        first, second = (template_embeddings(each, self.templates) for each in (query, gallery))
+        scores = pair_scores(first, self.pair_first, second, self.pair_second)
+        return VerificationScores(scores[self.pair_genuine], scores[~self.pair_genuine], self.n_impostor)
+
 
 @dataclass(frozen=True)
 class IjbcProtocols:
     """Both protocols over the pool of all images, whose order is that of the metadata. Identities are subjects."""
+
+    every_point = True  # the benchmark reports every operating point
 
     meta: IjbcMeta
     pool: "ImageFilePool"
@@ -225,10 +242,12 @@ class IjbcProtocols:
 def ijbc_protocols(meta: IjbcMeta, pool: "ImageFilePool") -> IjbcProtocols:
     """The protocols of the metadata over a pool of its images in their order (`ijbc_pool`).
 
-    A template that is in neither gallery nor among the probes has the identity -1: it occurs in pairs alone.
+    A template that is in neither gallery nor among the probes has the identity -1: it occurs in pairs alone. Raises
+    BctError as `IjbcMeta.check_searches` does.
     """
     from bctlib.data.protocols import IdentificationProtocol
 
+    meta.check_searches()
     identity = np.full(len(meta.template_id), -1, np.int64)
     for templates, subjects in meta.lists.values():
         identity[templates] = subjects

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bctlib.base.errors import BctError
 from bctlib.data.paper.ijbc import FILES, GALLERIES, IjbcMeta, read_ijbc_meta
 from bctlib.data.templates import templates_by_media
 from bctlib.metrics.identification import search
@@ -74,11 +73,7 @@ def evaluate_ijbc(
         if (features := open_features(name, source, len(meta.image_name), f"image of {FILES['images']}")) is not None
     }
     report.add_inputs(*opened.values())
-    for gallery in GALLERIES:
-        mated = np.isin(meta.lists["probes"][1], meta.lists[gallery][1])
-        if mated.all() or not mated.any():
-            which = "all" if mated.all() else "none"
-            raise BctError(f"{which} of the subjects of {FILES['probes']} are in {FILES[gallery]}: expected some")
+    meta.check_searches()
     with faults_named(*opened.values()):
         with report.timed("templates"):
             pooled = {

@@ -14,7 +14,7 @@ from bctlib.data.training_set import glyph_training_set
 from bctlib.models import MODELS, find_model
 from bctlib.training import store
 from bctlib.training.recipe import Schedule
-from bctlib.training.scales import SETTINGS, ScaleSettings
+from bctlib.training.scales import SETTINGS, GlyphSource, ScaleSettings
 from companion import glyph_data, workbench
 from companion.experiments import TABLES, TRADEOFF_PAIRS, find_experiment, find_table
 from companion.measure.run import plan, run_experiment
@@ -25,7 +25,7 @@ from companion.workbench import Workbench, with_ancestors
 
 BASELINES = ["old", "new*", "new-l2", "new-lwf", "new-bct", "new-bct-kd", "new-bct-sys"]
 MICRO = ScaleSettings(
-    folder="synthetic", n_train=16, n_validation=30, n_test=36,
+    GlyphSource(folder="synthetic", n_train=16, n_validation=30, n_test=36),
     backbones={"base": "glyphnet", "deep": "glyphnet-deep"},
     schedule=Schedule("one-cycle", epochs=2, batch=48, rate=0.1), head_scale=8.0, margin=0.2,
 )  # fmt: skip
