@@ -141,7 +141,7 @@ def bad(value, row=7):
         (None, pairs(59)[1], {}, "old has 59 rows: expected 60, one for each row of new"),
         (np.ones(60), None, {}, "new holds an array of shape (60,)"),
         (np.full((60, 3), "a"), None, {}, "expected real numbers"),
-        (None, None, {"kind": "rigde"}, "unknown kind of map 'rigde'; did you mean ridge?"),
+        (None, None, {"kind": "rigde"}, "unknown kind of map 'rigde'; did you mean 'ridge'?"),
         (None, None, {"kind": "midpoint", "of": "midpoint"}, "unknown kind of map 'midpoint'"),
         (None, None, {"kind": "midpoint", "weight": 1.5}, "the weight of a midpoint is 1.5"),
         (None, None, {"weight": 0.5}, "a map of kind ridge takes neither of nor weight"),
