@@ -42,13 +42,13 @@ ROW = 'FOLLOW_UPS: tuple[ModelSpec, ...] = (ModelSpec("new-toy", method="toy", o
 
 
 class Copy:
-    """The library with one file and one row more, beside the committed data, notebooks and results."""
+    """The library with one file and one row more, as a checkout with the committed data, notebooks and results."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         for name in ("bctlib", "companion", "dev"):
             shutil.copytree(locations.PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("data", "notebooks", "results"):
+        for name in ("data", "notebooks", "results", "pyproject.toml"):
             (folder / name).symlink_to(locations.PROJECT / name)
         (folder / "bctlib/methods/toy.py").write_text(FILE, encoding="utf-8")
         self.change("bctlib/models.py", EMPTY, ROW)
