@@ -53,6 +53,7 @@ def run_script(folder, text, **settings) -> subprocess.CompletedProcess:
     with subprocess.Popen(
         [sys.executable, "script.py"], cwd=folder, env=environment | settings, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in a background
     ) as process:  # fmt: skip
         try:
             output, errors = process.communicate(timeout=60)
