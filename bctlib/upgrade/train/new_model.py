@@ -254,10 +254,10 @@ def _check_numbers(**given: float | None) -> None:
         least = 0 if name in ("lam", "seed", "workers") else 1
         if value is None or name == "rate" and value > 0:
             continue
-        is_whole = name in ("rate", "lam") or isinstance(value, int)
-        if not is_whole or not least <= value < float("inf"):
+        is_fraction = name not in ("rate", "lam") and not isinstance(value, int)
+        if is_fraction or not least <= value < float("inf"):
             expected = "a number above 0" if name == "rate" else f"{least} or more"
-            expected += "" if is_whole else ", a whole number"
+            expected += ", a whole number" if is_fraction else ""
             raise UsageError(f"--{name} is {value}, expected {expected}")
 
 
