@@ -43,9 +43,11 @@ class GlobalAverage(nn.Module):
         return x.mean((2, 3))
 
 
-def _small_trunk(blocks: int, widths: tuple[int, ...] = (16, 32, 128), channels: int = 1) -> tuple[nn.Module, int]:
-    """A small residual net: a stem that halves the image, then a stage per width; all but the first halve it."""
-    stem = nn.Conv2d(channels, widths[0], 3, 2, 1, bias=False)
+def _small_trunk(
+    blocks: int, widths: tuple[int, ...] = (16, 32, 128), channels: int = 1, kernel: int = 3, stride: int = 2
+) -> tuple[nn.Module, int]:
+    """A small residual net: a stem (kernel, stride), then a stage of blocks per width; all but the first halve it."""
+    stem = nn.Conv2d(channels, widths[0], kernel, stride, (kernel - 1) // 2, bias=False)
     layers: list[nn.Module] = [stem, nn.BatchNorm2d(widths[0]), nn.ReLU()]
     width = widths[0]
     for stage, out in enumerate(widths):
@@ -67,6 +69,10 @@ def _torchvision_trunk(name: str) -> tuple[nn.Module, int]:
 BACKBONES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
     "glyphnet": lambda: _small_trunk(blocks=1),
     "glyphnet-deep": lambda: _small_trunk(blocks=2),
+    # Candidates of the recipe search: as many images a second, but wider layers on fewer pixels.
+    "glyphnet-stride3": lambda: _small_trunk(blocks=1, widths=(32, 64, 128), kernel=5, stride=3),
+    "glyphnet-stride4": lambda: _small_trunk(blocks=1, widths=(64, 128), kernel=7, stride=4),
+    "glyphnet-norm": lambda: _small_trunk(blocks=1),
     # For rehearsals of paper scale, whose photographs have three channels. Not narrower: with 4 or 8 channels the
     # bfloat16 convolutions of torch 2.13 corrupt memory in the backward pass on two CPU threads.
     "rehearsal-net": lambda: _small_trunk(blocks=1, widths=(16, 16, 32), channels=3),
@@ -81,14 +87,17 @@ BACKBONES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
 class EmbeddingNet(nn.Module):
     """phi: float32 images [N,C,S,S] to embeddings [N,dim].
 
-    trunk: images to a feature map of `width` channels. relu: the failing variant of Table 3.
+    trunk: images to a feature map of `width` channels. relu: the failing variant of Table 3. normalised: whether batch
+    normalisation follows the linear layer, as in common face networks.
     """
 
-    def __init__(self, trunk: nn.Module, width: int, dim: int, relu: bool = False):
+    def __init__(self, trunk: nn.Module, width: int, dim: int, relu: bool = False, normalised: bool = False):
         super().__init__()
         self.trunk = trunk
         self.pool = GlobalAverage()
         self.embed = nn.Linear(width, dim)
+        if normalised:
+            self.embed = nn.Sequential(self.embed, nn.BatchNorm1d(dim, affine=False))
         self.relu = relu
         first = next(m for m in trunk.modules() if isinstance(m, nn.Conv2d))
         self.channels = first.in_channels
@@ -110,7 +119,7 @@ def build_backbone(name: str, dim: int, relu: bool = False) -> nn.Module:
     plain, _ = split_size(name)
     if plain in BACKBONES:
         trunk, width = BACKBONES[plain]()
-        return EmbeddingNet(trunk, width, dim, relu)
+        return EmbeddingNet(trunk, width, dim, relu, normalised=plain.endswith("-norm"))
     if relu:
         raise BctError(f"unknown backbone {name!r} for an embedding with ReLU: expected one of {', '.join(BACKBONES)}")
     return build_custom(name, dim)

@@ -32,7 +32,7 @@ def _glyphs(folder: Path) -> GlyphSet:
 @lru_cache(maxsize=4)
 def _protocols(folder: Path, source: GlyphSource, part: str) -> GlyphProtocols:
     glyphs = _glyphs(folder)
-    return glyph_protocols(glyphs, getattr(_split(glyphs, source), part), seed=source.split_seed)
+    return glyph_protocols(glyphs, getattr(_split(glyphs, source), part), seed=source.seed)
 
 
 def _candidates() -> int:
@@ -41,9 +41,7 @@ def _candidates() -> int:
 
 
 def _split(glyphs: GlyphSet, source: GlyphSource) -> IdentitySplit:
-    return split_identities(
-        len(glyphs.characters), source.n_train, source.n_validation, source.n_test, source.split_seed
-    )
+    return split_identities(len(glyphs.characters), source.n_train, source.n_validation, source.n_test, source.seed)
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,9 @@ class GlyphData:
     @property
     def text(self) -> str:
         source = self.source
-        split = f"{source.n_train}/{source.n_validation}/{source.n_test} seed {source.split_seed}"
-        return f"glyphs {self.glyphs.version}, identities {split}"
+        split = f"{source.n_train}/{source.n_validation}/{source.n_test} seed {source.seed}"
+        typefaces = f", typefaces of at least {source.least_drawn:.0%}" if source.least_drawn else ""
+        return f"glyphs {self.glyphs.version}, identities {split}{typefaces}"
 
     @property
     def n_identities(self) -> int:
@@ -110,15 +109,15 @@ class GlyphData:
     def n_images(self, share: float) -> float:
         if not self.is_here:
             return self.source.n_train * share * TYPICALLY_HELD * _candidates()
-        held = self.glyphs.present[self.split.train].mean() * len(self.glyphs.typefaces)
-        return self.source.n_train * share * held
+        drawn_enough = self.glyphs.present.mean(axis=0) >= self.source.least_drawn
+        return share * self.glyphs.present[self.split.train][:, drawn_enough].sum()
 
     @property
     def distortion(self) -> Mapping[str, Any]:
         return asdict(TrainingDistortion(**self.settings.distortion))
 
     def training_set(self, share: float, seed: int) -> TrainingSet:
-        return glyph_training_set(self.glyphs, training_share(self.split, share, seed))
+        return glyph_training_set(self.glyphs, training_share(self.split, share, seed), self.source.least_drawn)
 
     def protocols(self, part: str = "test") -> GlyphProtocols:
         return _protocols(self.folder, self.source, part)
@@ -131,7 +130,7 @@ class GlyphData:
 
     def reid_protocol(self, part: str = "test") -> ReidProtocol:
         """A typeface is a camera."""
-        return reid_protocol(self.protocols(part).pool, self.source.split_seed)
+        return reid_protocol(self.protocols(part).pool, self.source.seed)
 
     def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
         return pool_features(model, self.protocols(part).pool, device)

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -97,9 +97,13 @@ DATA = {"glyphs": GlyphData, "faces": FaceData, "persons": PersonData}
 """The class of each kind of source (`ScaleSettings.source`); made from a scale's name and settings."""
 
 
-def scale_data(scale: str, task: str = "faces") -> ScaleData:
-    """The data of a scale; at paper scale those of the task. Raises UsageError for an unknown scale or task."""
+def scale_data(scale: str, task: str = "faces", seed: int = 0) -> ScaleData:
+    """The data of a scale, split by the seed; at paper scale those of the task, whose split is published.
+
+    Raises UsageError for an unknown scale or task.
+    """
     settings = scale_settings(scale, task)
+    settings = replace(settings, source=settings.source.drawn_by(seed))
     return DATA[settings.source.kind](scale, settings)
 
 
@@ -110,10 +114,10 @@ _COSINE_SETTINGS = {"cosine-margin": ("scale", "margin"), "norm-softmax": ("scal
 class Workbench:
     """Data, models and features of one seed at one scale.
 
-    The split and the protocols are the same for every seed; the seed draws the nested training shares and, through
-    each model's recipe, its initial weights, order and distortion. force: train again what the store holds. task:
-    "faces" or "persons"; the paper's own data differ by it, glyphs serve both. data: where everything comes from
-    (`companion.workbench`). Raises UsageError for an unknown scale, task or device.
+    The seed draws the split of the identities, the protocols, the nested training shares and, through each model's
+    recipe, its initial weights, order and distortion; the paper's own data have one split. force: train again what the
+    store holds. task: "faces" or "persons"; the paper's own data differ by it, glyphs serve both. data: where
+    everything comes from (`companion.workbench`). Raises UsageError for an unknown scale, task or device.
     """
 
     scale: str
@@ -125,7 +129,7 @@ class Workbench:
     _renewed: set[str] = field(default_factory=set, repr=False)
 
     def __post_init__(self):
-        self.data = scale_data(self.scale, self.task)
+        self.data = scale_data(self.scale, self.task, self.seed)
         self.settings = self.data.settings
         self.on = choose_device(self.device)
 

@@ -206,14 +206,15 @@ def _shading(images, magnitude, angle, _generator):
     return 1 - (1 - images) * (1 - depth[:, None])
 
 
+# Each range begins inside that of `TrainingDistortion` and ends beyond it; blur and shading are in no training image.
 CAPTURE_CONDITIONS: tuple[CaptureCondition, ...] = (
-    CaptureCondition("rotation", 7.0, 15.0, "degrees, either way", _rotation),
-    CaptureCondition("shear", 0.10, 0.25, "horizontal share of the height, either way", _shear),
+    CaptureCondition("rotation", 5.0, 15.0, "degrees, either way", _rotation),
+    CaptureCondition("shear", 0.05, 0.20, "horizontal share of the height, either way", _shear),
     CaptureCondition("blur", 0.020, 0.035, "standard deviation as a share of the side", _blur),
-    CaptureCondition("noise", 0.10, 0.20, "standard deviation as a share of the ink range", _grain),
+    CaptureCondition("noise", 0.04, 0.14, "standard deviation as a share of the ink range", _grain),
     CaptureCondition("shift", 0.05, 0.12, "share of the side, any direction", _shift),
-    CaptureCondition("scale", 0.70, 0.85, "factor", _scale),
-    CaptureCondition("contrast", 0.30, 0.60, "factor about mid-grey", _contrast),
+    CaptureCondition("scale", 0.75, 0.95, "factor", _scale),
+    CaptureCondition("contrast", 0.40, 0.80, "factor about mid-grey", _contrast),
     CaptureCondition("shading", 0.30, 0.60, "share of the light lost in the darkest corner", _shading),
 )
 

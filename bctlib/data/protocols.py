@@ -39,6 +39,7 @@ from bctlib.metrics.verification import VerificationScores, verification_scores
 TEMPLATE_SIZES = (4, 2, 1, 1)
 PROBE_SIZES = (3, 3, 2, 2, 2) + (1,) * 16
 GALLERY_SIZE = 4
+VALIDATION_SEED = 2020
 
 
 @dataclass(frozen=True)
@@ -288,9 +289,10 @@ class IdentitySplit:
 
 
 def split_identities(n_identities: int, n_train: int, n_validation: int, n_test: int, seed: int) -> IdentitySplit:
-    """Draw three disjoint sets out of `n_identities` at random by `seed`; what is left over is unused.
+    """Draw three disjoint sets out of `n_identities`; what is left over is unused.
 
-    Raises BctError when a count is negative or more identities are asked for than there are.
+    Every seed has the same validation identities, so none of them is ever tested on; the seed draws the others. Raises
+    BctError when a count is negative or more identities are asked for than there are.
     """
     counts = {"n_train": n_train, "n_validation": n_validation, "n_test": n_test}
     for name, count in counts.items():
@@ -301,8 +303,9 @@ def split_identities(n_identities: int, n_train: int, n_validation: int, n_test:
         raise BctError(
             f"split of identities: n_train + n_validation + n_test is {asked}, but there are only {n_identities}"
         )
-    order = np.random.default_rng(seed).permutation(n_identities).astype(np.int64)
-    train, validation, test = np.split(order[:asked], [n_train, n_train + n_validation])
+    validation = np.random.default_rng(VALIDATION_SEED).permutation(n_identities)[:n_validation].astype(np.int64)
+    others = np.setdiff1d(np.arange(n_identities, dtype=np.int64), validation)
+    train, test = np.split(np.random.default_rng(seed).permutation(others)[: n_train + n_test], [n_train])
     return IdentitySplit(np.sort(train), np.sort(validation), np.sort(test))
 
 

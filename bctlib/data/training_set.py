@@ -80,15 +80,19 @@ class TrainingSet:
             yield normalise(images), labels
 
 
-def glyph_training_set(glyphs: GlyphSet, identities: np.ndarray) -> TrainingSet:
+def glyph_training_set(glyphs: GlyphSet, identities: np.ndarray, least_drawn: float = 0.0) -> TrainingSet:
     """Every image of the given identities (indices into the glyph set); a typeface that lacks a kanji is skipped.
 
-    Raises BctError if no identity is given.
+    least_drawn: a typeface that draws a smaller share of all identities is left out. Raises BctError if no identity is
+    given, or no typeface is left.
     """
     if len(identities) == 0:
         raise BctError("the training set has no identity, expected at least 1")
     identities = np.array(sorted(identities, key=lambda i: glyphs.characters[i]))
-    held = glyphs.present[identities]
+    drawn_enough = glyphs.present.mean(axis=0) >= least_drawn
+    if not drawn_enough.any():
+        raise BctError(f"no typeface draws {least_drawn:.0%} of the identities")
+    held = glyphs.present[identities] & drawn_enough
     labels, typefaces = np.nonzero(held)
     images = glyphs.images[identities[labels], typefaces]
     classes = tuple(glyphs.characters[i] for i in identities)

@@ -14,6 +14,7 @@ from torch import nn
 
 from bctlib.base import progress
 from bctlib.base.errors import UsageError
+from bctlib.base.provenance import provenance
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -39,6 +40,15 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16", False))
+
+
+def training_provenance(device: torch.device) -> dict[str, str]:
+    """`provenance` of numbers made under `autocast` on `device`: its device text names the precision.
+
+    Results are keyed by that text, so that rows of both precisions never replace each other or share a mean.
+    """
+    origin = provenance(str(device))
+    return origin | {"device": f"{origin['device']}, {'bfloat16' if has_bf16(device) else 'float32'}"}
 
 
 def autocast(device: torch.device):

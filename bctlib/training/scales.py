@@ -48,16 +48,22 @@ def one_step(schedule: Schedule) -> Schedule:
 class GlyphSource:
     """Glyph identities, which serve every task.
 
-    folder: of the glyph set, inside the data folder. n_*: identities in each part of the split, which split_seed draws.
+    folder: of the glyph set, inside the data folder. n_*: identities in each part of the split. least_drawn: typefaces
+    that draw a smaller share of all identities are not trained on. seed: draws the split and the protocols, so that an
+    interval over seeds covers the choice of identities too.
     """
 
     folder: str
     n_train: int
     n_validation: int
     n_test: int
-    split_seed: int = 2020
+    least_drawn: float = 0.0
+    seed: int = 0
 
     kind: ClassVar[str] = "glyphs"
+
+    def drawn_by(self, seed: int) -> "GlyphSource":
+        return replace(self, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,10 @@ class PhotoSource:
 
     kind: str
     size: tuple[int, int]
+
+    def drawn_by(self, seed: int) -> "PhotoSource":
+        """The paper's data have a published split."""
+        return self
 
 
 @dataclass(frozen=True)

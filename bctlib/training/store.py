@@ -18,11 +18,11 @@ from filelock import FileLock, Timeout
 from bctlib.base import locations, progress
 from bctlib.base.errors import BctError, UsageError
 from bctlib.base.files import is_sealed, remove_leftovers, set_aside
-from bctlib.base.provenance import provenance
 from bctlib.data.training_set import TrainingData
 from bctlib.methods import OldModel
 from bctlib.training.artefact import Artefact, Training, load_artefact, save_artefact
 from bctlib.training.checkpoint import Checkpoint, remove_checkpoint
+from bctlib.training.devices import training_provenance
 from bctlib.training.loop import train
 from bctlib.training.processes import current_group
 from bctlib.training.recipe import Recipe
@@ -91,7 +91,7 @@ def train_and_save(
     BctError when `path` cannot be written.
     """
     processes = current_group()
-    origin = provenance(str(device))
+    origin = training_provenance(device)
     origin["device"] = processes.device_text(origin["device"])
     checkpoint = Checkpoint(checkpoint_path, recipe.key, origin["device"])
     trained = train(recipe, data, old, device, label, checkpoint)

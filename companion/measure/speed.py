@@ -12,10 +12,11 @@ import torch
 
 from bctlib.base import progress
 from bctlib.models import find_model, with_lambda
+from bctlib.training.devices import training_provenance
 from bctlib.upgrade.serve.latency import Latency, add_rate, recall, search_latency, seconds_of
 from companion.experiments import APPROXIMATE, FLAT, RECALL_1, RECALL_10, UPGRADE_PAIRS
 from companion.measure.upgrade import gallery_side, version
-from companion.results import provenance, save_rows
+from companion.results import save_rows
 from companion.workbench import Workbench
 
 SPEED_TABLE = "upgrade_speed"
@@ -40,7 +41,7 @@ def save_speed(bench: Workbench, lam: float = 1.0) -> None:
     kinds, rows = (FLAT, *APPROXIMATE), []
     torch.set_num_threads(1)
     try:
-        about |= provenance("cpu")
+        about |= training_provenance(torch.device("cpu"))
         with progress.task(f"speed seed {bench.seed}", total=1 + 2 * len(kinds), unit="part") as task:
             rows += _embedding(bench, query)
             task.step(1)

@@ -26,7 +26,6 @@ from pathlib import Path
 import pandas as pd
 
 from bctlib.base.errors import BctError
-from bctlib.base.provenance import provenance
 from bctlib.metrics import is_compatible
 from bctlib.models import MODELS, find_model, with_lambda
 from companion.experiments import find_experiment, made_by, own_lambdas
@@ -86,9 +85,9 @@ class View:
     @classmethod
     def here(cls, table: str, scale: str, device: str = "auto", lam: float = 1.0) -> "View":
         """Results of this machine if the table has rows of it, otherwise of the device with the most seeds."""
-        from bctlib.training.devices import choose_device  # loads torch
+        from bctlib.training.devices import choose_device, training_provenance  # loads torch
 
-        here, path = provenance(str(choose_device(device)))["device"], readable_file(scale, table)
+        here, path = training_provenance(choose_device(device))["device"], readable_file(scale, table)
         found = path and here in set(pd.read_csv(path, usecols=["device"])["device"])
         return cls(scale, here if found else None, lam)
 

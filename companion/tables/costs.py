@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from bctlib.base.provenance import provenance
+from bctlib.training.devices import training_provenance
 from bctlib.upgrade.serve.costs import Cost, Throughput, upgrade_costs
 from bctlib.upgrade.serve.kinds import KINDS
 from bctlib.upgrade.serve.live_index import REBUILD_AT
@@ -76,8 +76,8 @@ def backfill_cost_table(seconds_per_image: float) -> pd.DataFrame:
 
 
 def machine(bench: Workbench) -> str:
-    """The device of the bench's models, with the number of threads."""
-    return provenance(str(bench.on))["device"]
+    """The device of the bench's models, with the number of threads and the precision."""
+    return training_provenance(bench.on)["device"]
 
 
 _UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
