@@ -21,8 +21,8 @@ G1 and G2 as in IJB-C. By default an identity has 21 probes: 2 of three images, 
 identities these are 13,650 non-mated searches per gallery, so 13 decide FPIR = 1e-3, and 10 after
 `GlyphProtocols.without` has removed a fifth of the identities (look-alikes, `bctlib.data.variants`).
 
-Splits. Training, validation and test share no identity (open set, `split_identities`). Old models are trained on nested
-shares of 25, 50 or 90 % of the training identities (Sec. 3.4 to 3.6, `training_share`).
+Splits. Training, validation and test share no identity (open set, `split_identities`). Old models train on nested shares
+of 25, 50 or 90 % of the training identities (Sec. 3.4 to 3.6, `training_share`).
 """
 
 from collections.abc import Sequence
@@ -38,8 +38,7 @@ from bctlib.metrics.verification import VerificationScores, verification_scores
 
 TEMPLATE_SIZES = (4, 2, 1, 1)
 PROBE_SIZES = (3, 3, 2, 2, 2) + (1,) * 16
-GALLERY_SIZE = 4
-VALIDATION_SEED = 2020
+GALLERY_SIZE, VALIDATION_SEED = 4, 2020
 
 
 @dataclass(frozen=True)
@@ -291,13 +290,12 @@ class IdentitySplit:
 def split_identities(n_identities: int, n_train: int, n_validation: int, n_test: int, seed: int) -> IdentitySplit:
     """Draw three disjoint sets out of `n_identities`; what is left over is unused.
 
-    Every seed has the same validation identities, so none of them is ever tested on; the seed draws the others. Raises
-    BctError when a count is negative or more identities are asked for than there are.
+    Validation identities are the same for every seed, so none is ever tested on; the seed draws the others. Raises
+    BctError for a negative count, and when more identities are asked for than there are.
     """
     counts = {"n_train": n_train, "n_validation": n_validation, "n_test": n_test}
-    for name, count in counts.items():
-        if count < 0:
-            raise BctError(f"split of identities: {name} is {count}, expected 0 or more")
+    if negative := [name for name, count in counts.items() if count < 0]:
+        raise BctError(f"split of identities: {negative[0]} is {counts[negative[0]]}, expected 0 or more")
     asked = sum(counts.values())
     if asked > n_identities:
         raise BctError(
