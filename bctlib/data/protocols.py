@@ -21,8 +21,8 @@ G1 and G2 as in IJB-C. By default an identity has 21 probes: 2 of three images, 
 identities these are 13,650 non-mated searches per gallery, so 13 decide FPIR = 1e-3, and 10 after
 `GlyphProtocols.without` has removed a fifth of the identities (look-alikes, `bctlib.data.variants`).
 
-Splits. Training, validation and test share no identity (open set, `split_identities`). Old models train on nested shares
-of 25, 50 or 90 % of the training identities (Sec. 3.4 to 3.6, `training_share`).
+Splits. Training, validation and test share no identity (open set, `split_identities`). Old models train on nested
+shares of 25, 50 or 90 % of the training identities (Sec. 3.4 to 3.6, `training_share`).
 """
 
 from collections.abc import Sequence

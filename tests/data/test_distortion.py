@@ -155,9 +155,10 @@ def test_each_condition_does_what_its_name_says():
         return capture(image, np.array([names.index(name)]), seed=3)[0].astype(float)
 
     assert math.hypot(*centre_of_ink(after("shift"))) > 1
-    assert after("scale").sum() < 0.8 * disc.sum()
+    rule = {each.name: each for each in CAPTURE_CONDITIONS}
+    assert rule["scale"].least**2 * 0.95 < after("scale").sum() / disc.sum() < rule["scale"].most**2 * 1.05
     assert after("blur").sum() == pytest.approx(disc.sum(), rel=0.02) and 100 < after("blur").max() <= 255
-    assert np.ptp(after("contrast")) < 0.65 * 255
+    assert rule["contrast"].least * 255 - 1 <= np.ptp(after("contrast")) <= rule["contrast"].most * 255 + 1
     assert after("noise").std() > disc.std() * 0.8 and len(np.unique(after("noise"))) > 50
     shaded = after("shading")
     assert shaded[shaded < 255].max() > 50 and (shaded[disc[0] == 255] == 255).all()
@@ -166,7 +167,9 @@ def test_each_condition_does_what_its_name_says():
         bar[0, 4:24, 12:16] = 255
         top, bottom = after(name, bar)[5:8], after(name, bar)[20:23]
         columns = np.arange(28)
-        assert abs((top.sum(0) @ columns) / top.sum() - (bottom.sum(0) @ columns) / bottom.sum()) > 1
+        across = abs((top.sum(0) @ columns) / top.sum() - (bottom.sum(0) @ columns) / bottom.sum())
+        slope = {"rotation": math.tan(math.radians(rule["rotation"].least)), "shear": rule["shear"].least}[name]
+        assert across > 0.95 * 15 * slope  # the two parts are 15 rows apart
 
 
 @pytest.mark.parametrize("condition", [np.array([0]), np.array([0, 8]), np.array([0, -1]), np.array([0.0, 1.0])])
