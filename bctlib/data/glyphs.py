@@ -1,6 +1,7 @@
 """The glyph set in memory, loaded from a folder of sprite sheets and verified against its manifest.
 
-A sprite sheet is one 4-bit grey PNG with all glyphs of one typeface, dark ink on white paper.
+A sprite sheet is one 4-bit grey PNG with all glyphs of one block of identities in one typeface, dark ink on white
+paper. A typeface has sheets of the blocks that it draws.
 """
 
 import hashlib
@@ -46,18 +47,18 @@ def read_sheet(path: Path, n_glyphs: int, size: int, columns: int) -> np.ndarray
     return cells[:n_glyphs]
 
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 IDENTITIES = "identities.tsv"
 _FILE_ENTRY = {"bytes": int, "sha256": str}
-IDENTITY_COLUMNS = ("index", "character", "code_point", "row_cell", "level")
+_BLOCK_ENTRY = {"name": str, "n_identities": int, "columns": int}
+_FACE_ENTRY = {"name": str, "sheets": list, "missing": str}
+IDENTITY_COLUMNS = ("index", "character", "code_point", "row_cell", "block")
 _FIELDS = {
     "schema": int,
     "set": str,
     "size": int,
-    "columns": int,
-    "n_identities": int,
-    "n_typefaces": int,
+    "blocks": list,
     "typefaces": list,
     "files": dict,
 }
@@ -68,11 +69,11 @@ _INK = 17  # 15 levels of ink onto 0 to 255
 
 @dataclass(frozen=True)
 class GlyphSet:
-    """Every kanji in every typeface.
+    """Every character in every typeface.
 
-    characters: the identities, one kanji each; typefaces: their names.
+    characters: the identities, one character each; typefaces: their names.
     images: uint8 [n_identities, n_typefaces, S, S], 0 = paper, 255 = ink, in steps of 17.
-    present: bool [n_identities, n_typefaces], False where the typeface lacks the kanji (its picture is then empty).
+    present: bool [n_identities, n_typefaces], False where the typeface lacks the character (its picture is then empty).
     version: 12 hexadecimal digits that change with any picture or identity, but not with the wording of licences;
     names the data in results and store keys.
     """
@@ -82,6 +83,10 @@ class GlyphSet:
     images: np.ndarray
     present: np.ndarray
     version: str
+
+
+def _has_fields(entry: object, fields: dict[str, type]) -> bool:
+    return isinstance(entry, dict) and {key: type(value) for key, value in entry.items()} == fields
 
 
 def _read_manifest(folder: Path) -> dict:
@@ -101,17 +106,24 @@ def _read_manifest(folder: Path) -> dict:
         if type(value) is not kind or (kind is int and not 0 < value <= LARGEST):
             limits = f" from 1 to {LARGEST}" if kind is int else ""
             raise BctError(f"{path}: expected the field '{field}' of type {kind.__name__}{limits}.")
+        if kind is list and not 0 < len(value) <= LARGEST:
+            raise BctError(f"{path}: expected at least one entry and at most {LARGEST} in '{field}'.")
     if manifest["schema"] != SCHEMA:
         raise BctError(f"{path}: expected schema {SCHEMA}, found {manifest['schema']}.")
+    for entry in manifest["blocks"]:
+        if not _has_fields(entry, _BLOCK_ENTRY) or not all(
+            0 < entry[field] <= LARGEST for field in ("n_identities", "columns")
+        ):
+            raise BctError(f"{path}: each entry of 'blocks' needs name, n_identities and columns (1 to {LARGEST}).")
     for entry in manifest["typefaces"]:
-        named = isinstance(entry, dict) and set(entry) == {"name", "sheet", "missing"}
-        named = named and all(isinstance(text, str) for text in entry.values())
-        if not named or entry["sheet"] not in manifest["files"]:
-            raise BctError(f"{path}: each entry of 'typefaces' needs name, sheet (a listed file) and missing.")
-    if len(manifest["typefaces"]) != manifest["n_typefaces"]:
-        raise BctError(f"{path}: expected {manifest['n_typefaces']} typefaces, found {len(manifest['typefaces'])}.")
+        if not _has_fields(entry, _FACE_ENTRY) or len(entry["sheets"]) != len(manifest["blocks"]):
+            raise BctError(f"{path}: each entry of 'typefaces' needs name, sheets (one per block) and missing.")
+        if any(
+            not isinstance(sheet, str | None) or sheet not in {None, *manifest["files"]} for sheet in entry["sheets"]
+        ):
+            raise BctError(f"{path}: each of the sheets of {entry['name']!r} must be a listed file or null.")
     for name, entry in manifest["files"].items():
-        if not isinstance(entry, dict) or {key: type(value) for key, value in entry.items()} != _FILE_ENTRY:
+        if not _has_fields(entry, _FILE_ENTRY):
             raise BctError(f"{path}: expected bytes (a number) and sha256 (a text) for {name!r}.")
         if name in ("", ".", "..") or not name.isprintable() or "/" in name or "\\" in name:
             raise BctError(f"{path}: lists the file {name!r}, expected the name of one in this folder.")
@@ -148,15 +160,28 @@ def _read_characters(folder: Path, expected: int) -> tuple[str, ...]:
     return tuple(cells[1] for cells in rows)
 
 
-def _sheets(folder: Path, manifest: dict) -> Iterator[np.ndarray]:
-    for entry in manifest["typefaces"]:
-        yield read_sheet(folder / entry["sheet"], manifest["n_identities"], manifest["size"], manifest["columns"])
+def _sheets(folder: Path, manifest: dict) -> Iterator[tuple[int, slice, np.ndarray]]:
+    """Every sheet as the number of its typeface, the rows of its block, and its ink levels."""
+    for face, entry in enumerate(manifest["typefaces"]):
+        start = 0
+        for block, sheet in zip(manifest["blocks"], entry["sheets"], strict=True):
+            rows = slice(start, start + block["n_identities"])
+            start = rows.stop
+            if sheet is not None:
+                levels = read_sheet(folder / sheet, block["n_identities"], manifest["size"], block["columns"])
+                yield face, rows, levels
 
 
 def _version(manifest: dict) -> str:
     """Digest of what decides the pictures: the files' digests, their order, and which glyphs are missing."""
     pictures = {name: entry["sha256"] for name, entry in manifest["files"].items() if name.endswith(".png")}
-    decisive = [manifest["size"], manifest["typefaces"], pictures, manifest["files"][IDENTITIES]["sha256"]]
+    decisive = [
+        manifest["size"],
+        manifest["blocks"],
+        manifest["typefaces"],
+        pictures,
+        manifest["files"][IDENTITIES]["sha256"],
+    ]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -168,16 +193,16 @@ def load_glyphs(folder: Path | None = None) -> GlyphSet:
     folder = Path(folder) if folder is not None else locations.data_dir() / "glyphs"
     manifest = _read_manifest(folder)
     verify_files(folder, manifest["files"])
-    characters = _read_characters(folder, manifest["n_identities"])
-    size, n_faces = manifest["size"], manifest["n_typefaces"]
-    images = np.empty(0, np.uint8)
-    present = np.ones((len(characters), n_faces), bool)
-    for face, levels in enumerate(_sheets(folder, manifest)):
-        if face == 0:  # now a sheet has shown that the size is what the manifest says
-            images = np.empty((len(characters), n_faces, size, size), np.uint8)
-        np.multiply(levels, _INK, out=images[:, face])
+    characters = _read_characters(folder, sum(block["n_identities"] for block in manifest["blocks"]))
+    size, names = manifest["size"], tuple(entry["name"] for entry in manifest["typefaces"])
+    images = np.zeros(0, np.uint8)
+    present = np.zeros((len(characters), len(names)), bool)
+    for face, rows, levels in _sheets(folder, manifest):
+        if not images.size:  # now a sheet has shown that the size is what the manifest says
+            images = np.zeros((len(characters), len(names), size, size), np.uint8)
+        np.multiply(levels, _INK, out=images[rows, face])
         missing = set(manifest["typefaces"][face]["missing"])
-        if missing:
-            present[:, face] = [character not in missing for character in characters]
-    names = tuple(entry["name"] for entry in manifest["typefaces"])
+        present[rows, face] = [character not in missing for character in characters[rows]]
+    if not images.size:
+        raise BctError(f"{folder / MANIFEST}: expected at least one sheet among its typefaces.")
     return GlyphSet(characters, names, images, present, _version(manifest))

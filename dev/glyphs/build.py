@@ -1,14 +1,14 @@
 """Builds a glyph folder from Debian font packages: `python -m dev.glyphs.build --fonts DIR`.
 
-The committed set (`--set desk`) is the 2,965 kanji of JIS X 0208 level 1 in the typefaces marked `desk` in
-`typefaces.csv`; `--set full` is all 6,355 kanji of both levels in every candidate typeface. The typefaces of the
-committed set were chosen for diversity: among those that draw at least 97 % of level 1, greedily the one farthest in
+The committed set (`--set desk`) is the 6,355 kanji of JIS X 0208 in the typefaces that the column `desk` of
+`typefaces.csv` marks for each level; `--set full` is the same kanji in every candidate typeface. The typefaces of the
+committed set were chosen for diversity: among those that draw at least 97 % of a level, greedily the one farthest in
 design from those already taken, without near-duplicates (`dev.glyphs.choose_typefaces` states and runs the rule).
 
-A folder holds one sprite sheet a typeface, `identities.tsv`, `typefaces.csv` (attribution), `LICENSES.txt` (the
-packages' copyright files), `manifest.json` with the sha256 of each of these, and `README.md`. It is written beside its
-destination and renamed when complete. With the locked versions of Pillow and fontTools and the package versions of the
-attribution table a rebuild gives the same bytes.
+A folder holds one sprite sheet per typeface and block (level) that it draws, `identities.tsv`, `typefaces.csv`
+(attribution), `LICENSES.txt` (the packages' copyright files), `manifest.json` with the sha256 of each of these, and
+`README.md`. It is written beside its destination and renamed when complete. With the locked versions of Pillow and
+fontTools and the package versions of the attribution table a rebuild gives the same bytes.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,52 +28,13 @@ import numpy as np
 from bctlib.base import locations
 from bctlib.base.errors import BctError, UsageError
 from bctlib.data.glyphs import IDENTITIES, IDENTITY_COLUMNS, MANIFEST, SCHEMA
-from dev.glyphs.choose_typefaces import sample_kanji
+from dev.glyphs.blocks import BLOCKS, FIRST, Block, columns_of
 from dev.glyphs.fonts import FontFile, Typeface, download_packages, find_font, pick_typefaces
-from dev.glyphs.rendering import Kanji, level_one, level_two, render_typeface, write_sheet
-
-_TEXT = """# Glyph identities ({set_name} set)
-
-{n_identities:,} kanji of JIS X 0208 ({levels}) drawn in {n_faces} free typefaces of Debian. A kanji is an identity,
-its picture in one typeface is an image of it.
-
-- `NAME.png`: one sprite sheet a typeface, 4-bit grey, {size} x {size} px a glyph, {columns} glyphs a row, in the
-  order of `identities.tsv`. A kanji that the typeface lacks, or draws exactly like another kanji, is left blank;
-  `manifest.json` lists those.
-- `identities.tsv`: index, character, code point, row and cell in JIS X 0208, level.
-- `typefaces.csv`: style, Debian package and version, font file, its licence and sha256, number of kanji drawn.
-- `LICENSES.txt`: the copyright file of each package. All fonts are free and may be redistributed; the sheets are
-  pictures drawn with them and hold no font program. Where a text points to Debian's common licences, the GNU General
-  Public License is at <https://www.gnu.org/licenses/> and the Apache License at <https://www.apache.org/licenses/>.
-- `manifest.json`: size, counts, and sha256 and length of the files above; verified whenever the data are loaded.
-
-How the typefaces of the desk set were chosen: among the candidates of `dev/glyphs/typefaces.csv` that draw at least
-97 % of level 1, greedily the one whose design is farthest from those already chosen. The distance of two typefaces is
-one minus the mean correlation of their slightly blurred pictures of the same kanji, over every 25th kanji of level 1;
-the first is the most ordinary one. No model and no result was used. `python -m dev.glyphs.choose_typefaces` runs the
-rule.
-
-How a glyph is drawn: one size a typeface, at which the 90th percentile of its glyphs' extents is 82 % of the cell;
-centred by its ink's bounding box; four times supersampled; 16 levels of grey (the lightest and darkest fifteenth of
-the scale count as paper and ink).
-
-To rebuild, with the package versions in `typefaces.csv` (another version may give other pictures):
-
-    python -m dev.glyphs.build --fonts DIR --download --set {set_name} --size {size}
-"""
-
-
-def readme(set_name: str, size: int, columns: int, n_identities: int, faces: list[Typeface]) -> str:
-    """The README.md of a glyph folder of `n_identities` kanji in these typefaces."""
-    levels = "level 1" if set_name == "desk" else "levels 1 and 2"
-    return _TEXT.format(
-        set_name=set_name, size=size, columns=columns, n_identities=n_identities, n_faces=len(faces), levels=levels
-    )
-
+from dev.glyphs.readme import readme
+from dev.glyphs.rendering import render_typeface, write_sheet
 
 SIZES = range(8, 257)
-# Grid columns: about as many as rows, so that a sheet is square and opens well in a viewer.
-COLUMNS = {"desk": 55, "full": 80}
+SETS = ("desk", "full")
 ATTRIBUTION = "typefaces.csv"
 ATTRIBUTION_COLUMNS = (
     "typeface",
@@ -83,16 +45,17 @@ ATTRIBUTION_COLUMNS = (
     "index",
     "licence",
     "font_sha256",
-    "kanji",
+    "glyphs",
 )
 LICENSES = "LICENSES.txt"
 _RULE = "=" * 100
 
 
-def _write_identities(path: Path, identities: list[Kanji]) -> None:
+def _write_identities(path: Path, blocks: Sequence[Block]) -> None:
     lines = ["\t".join(IDENTITY_COLUMNS)]
-    for i, kanji in enumerate(identities):
-        lines.append(f"{i}\t{kanji.character}\t{kanji.code_point}\t{kanji.row}-{kanji.cell}\t{kanji.level}")
+    every = ((identity, block.name) for block in blocks for identity in block.identities)
+    for i, (identity, name) in enumerate(every):
+        lines.append(f"{i}\t{identity.character}\t{identity.code_point}\t{identity.row_cell}\t{name}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -127,16 +90,33 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _write_manifest(folder: Path, set_name: str, size: int, n_identities: int, entries: list[dict]) -> None:
+def _draw(face: Typeface, font: FontFile, set_name: str, size: int, folder: Path) -> tuple[dict, int, int]:
+    """Write the sheets of one typeface; its entry of the manifest, and of how many identities it draws how many."""
+    blocks, sheets, missing, n_drawn = face.blocks(set_name), dict.fromkeys(BLOCKS), "", 0
+    for block, (levels, present) in zip(blocks, render_typeface(font.path, face.index, blocks, size), strict=True):
+        suffix = "" if block is FIRST else f"-{block.name}"
+        sheets[block.name] = f"{face.name}{suffix}.png"
+        write_sheet(folder / sheets[block.name], levels, columns_of(len(levels)))
+        missing += "".join(np.array(block.characters)[~present])
+        n_drawn += int(present.sum())
+    entry = {"name": face.name, "sheets": list(sheets.values()), "missing": missing}
+    return entry, n_drawn, sum(len(block.identities) for block in blocks)
+
+
+def block_entry(block: Block) -> dict:
+    """The manifest's entry of a block."""
+    n = len(block.identities)
+    return {"name": block.name, "n_identities": n, "columns": columns_of(n)}
+
+
+def _write_manifest(folder: Path, set_name: str, size: int, blocks: list[dict], typefaces: list[dict]) -> None:
     files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(folder.iterdir())}
     manifest = {
         "schema": SCHEMA,
         "set": set_name,
         "size": size,
-        "columns": COLUMNS[set_name],
-        "n_identities": n_identities,
-        "n_typefaces": len(entries),
-        "typefaces": entries,
+        "blocks": blocks,
+        "typefaces": typefaces,
         "files": files,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -172,7 +152,7 @@ def build_glyphs(
     Raises BctError when a package, a font or a tool is missing, or `out` holds something else; UsageError for an
     unknown set, size or typeface name. `out` changes only when the build is complete.
     """
-    if set_name not in COLUMNS:
+    if set_name not in SETS:
         raise UsageError(f"--set: expected desk or full, found {set_name}.")
     if size not in SIZES:
         raise UsageError(f"--size: expected {SIZES.start} to {SIZES.stop - 1} pixels, found {size}.")
@@ -182,8 +162,6 @@ def build_glyphs(
         download_packages(sorted({face.package for face in faces}), fonts)
     if not fonts.is_dir():
         raise BctError(f"--fonts {fonts} is not a folder; expected one with .deb packages or unpacked trees.")
-    identities = level_one() + (level_two() if set_name == "full" else [])
-    characters = [kanji.character for kanji in identities]
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-building-", dir=out.parent) as scratch:
         # All fonts are located before any is drawn, so a missing package shows at once.
@@ -192,23 +170,20 @@ def build_glyphs(
         (folder := Path(scratch) / "glyphs").mkdir()
         entries, drawn, start = [], [], time.monotonic()
         for i, (face, font) in enumerate(zip(faces, found, strict=True)):
-            levels, present = render_typeface(font.path, face.index, characters, sample_kanji(), size)
-            write_sheet(folder / f"{face.name}.png", levels, COLUMNS[set_name])
-            missing = "".join(np.array(characters)[~present])
-            entries.append({"name": face.name, "sheet": f"{face.name}.png", "missing": missing})
-            drawn.append(int(present.sum()))
+            entry, n_drawn, of = _draw(face, font, set_name, size, folder)
+            entries.append(entry)
+            drawn.append(n_drawn)
             left = (time.monotonic() - start) / (i + 1) * (len(faces) - i - 1)
-            echo(f"{i + 1}/{len(faces)} {face.name}: {drawn[-1]} of {len(characters)} kanji, about {left:.0f} s left")
-        _write_identities(folder / IDENTITIES, identities)
+            echo(f"{i + 1}/{len(faces)} {face.name}: {n_drawn} of {of} kanji, about {left:.0f} s left")
+        _write_identities(folder / IDENTITIES, list(BLOCKS.values()))
         _write_attribution(folder / ATTRIBUTION, faces, found, drawn)
         _write_licences(folder / LICENSES, faces, found)
-        _write_manifest(folder, set_name, size, len(identities), entries)
+        _write_manifest(folder, set_name, size, [block_entry(block) for block in BLOCKS.values()], entries)
         # After the manifest, so that a better wording is not another version of the data.
-        text = readme(set_name, size, COLUMNS[set_name], len(identities), faces)
-        (folder / "README.md").write_text(text, encoding="utf-8")
+        (folder / "README.md").write_text(readme(set_name, size, faces), encoding="utf-8")
         _replace(folder, out)
     total = sum(path.stat().st_size for path in out.iterdir())
-    echo(f"{out}: {len(faces)} typefaces x {len(characters)} kanji at {size} x {size} px, {total / 1e6:.1f} MB")
+    echo(f"{out}: {sum(drawn)} pictures of {size} x {size} px in {len(faces)} typefaces, {total / 1e6:.1f} MB")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,8 +3,8 @@
 Packages are .deb files, unpacked trees, or downloaded by apt-get (no root). Columns of `typefaces.csv`: `name` (also
 the sheet's file name), `package` (Debian), `file` (base name of the font inside the package), `index` (face in a
 collection, else 0), `style`, `licence` (of the font, read by a person in the package's copyright file), `rank` (place
-in the farthest-point order of `dev.glyphs.choose_typefaces`, empty if not eligible) and `subset` (`desk` for the
-committed ones).
+in the farthest-point order of `dev.glyphs.choose_typefaces`, empty if not eligible) and `desk` (the blocks that the
+committed set has in this typeface, separated by blanks).
 """
 
 import csv
@@ -17,9 +17,10 @@ from pathlib import Path
 
 from bctlib.base.errors import BctError, UsageError
 from bctlib.base.text_lines import rows_of_text
+from dev.glyphs.blocks import BLOCKS, Block
 
 CANDIDATES = Path(__file__).with_name("typefaces.csv")
-COLUMNS = ("name", "package", "file", "index", "style", "licence", "rank", "subset")
+COLUMNS = ("name", "package", "file", "index", "style", "licence", "rank", "desk")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,12 @@ class Typeface:
     style: str
     licence: str
     rank: int | None
-    subset: str
+    desk: str
+
+    def blocks(self, set_name: str) -> list[Block]:
+        """The blocks that a set (`desk` or `full`) has in this typeface."""
+        names = BLOCKS if set_name == "full" else self.desk.split()
+        return [BLOCKS[name] for name in names]
 
 
 def read_typefaces(path: Path = CANDIDATES) -> list[Typeface]:
@@ -58,21 +64,26 @@ def _typeface(row: dict, where: str) -> Typeface:
         if None in row.values():
             raise ValueError
         rank = int(row["rank"]) if row["rank"] else None
+        if not set(row["desk"].split()) <= set(BLOCKS):
+            raise ValueError
         return Typeface(**{**row, "index": int(row["index"]), "rank": rank})
     except (TypeError, ValueError) as error:
-        expected = f"expected {len(COLUMNS)} fields with whole numbers as index and rank."
+        expected = f"expected {len(COLUMNS)} fields: index and rank whole numbers, desk of {', '.join(BLOCKS)}."
         raise BctError(f"{where}: {expected}") from error
 
 
-def pick_typefaces(names: list[str] | None, subset: str) -> list[Typeface]:
+def pick_typefaces(names: list[str] | None, set_name: str) -> list[Typeface]:
     """The typefaces of a set (`desk` or `full`), or those named, in the order of `read_typefaces`."""
     faces = read_typefaces()
     if names:
         unknown = [name for name in names if name not in {face.name for face in faces}]
         if unknown:
             raise UsageError(f"--typefaces: {unknown[0]} is not a name in {CANDIDATES.name}.")
-        return [face for face in faces if face.name in names]
-    return faces if subset == "full" else [face for face in faces if face.subset == subset]
+    faces = [face for face in faces if face.blocks(set_name)]
+    outside = set(names or ()) - {face.name for face in faces}
+    if outside:
+        raise UsageError(f"--typefaces: {min(outside)} is not in the {set_name} set.")
+    return [face for face in faces if face.name in names] if names else faces
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,10 @@ than a large one. A glyph is centred by the bounding box of its ink; the few tha
 Glyphs are drawn four times as large and averaged down, which removes all traces of hinting and of bitmaps in the font,
 then rounded to 16 levels. The lightest and the darkest fifteenth of the grey scale count as paper and as ink, which is
 invisible and makes the sheets a twentieth smaller.
-
-The identities are the kanji of JIS X 0208, from Python's own codec.
 """
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bctlib.base.errors import BctError
 from bctlib.data.glyphs import LEVELS, sheet_shape
+from dev.glyphs.blocks import Block
 
 SUPERSAMPLING = 4
 FILL = 0.82  # share of the cell's side that a typical large glyph spans; 23 of 28 pixels
@@ -89,30 +87,30 @@ def _draw(font: ImageFont.FreeTypeFont, character: str, size: int) -> np.ndarray
     return ((grey * (LEVELS - 1) + span // 2) // span).astype(np.uint8)
 
 
-def render_typeface(
-    path: Path, index: int, characters: list[str], sample: list[str], size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw `characters` in one face.
+def render_typeface(path: Path, index: int, blocks: list[Block], size: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw the identities of `blocks` in one face.
 
-    Returns ink levels, uint8 [n, S, S] in 0 (paper) to 15 (ink), and `present`, bool [n]: False, with an empty picture,
-    where the character map lacks the kanji, the drawing is empty, or another kanji of `characters` has the very same
-    picture (a placeholder, or one form drawn for two kanji), which therefore shows no identity.
-    `sample` is the fixed list of kanji that sets the drawing size.
+    Returns of each block ink levels, uint8 [n, S, S] in 0 (paper) to 15 (ink), and `present`, bool [n]: False, with an
+    empty picture, where the character map lacks the character, the drawing is empty, or another character of the block
+    or of an earlier one has the very same picture (a placeholder, or one form drawn for two characters), which
+    therefore shows no identity.
     """
     covered = covered_code_points(path, index)
+    earlier: set[bytes] = set()
     try:
-        return _render(path, index, covered, characters, sample, size)
+        return [_render(path, index, covered, block, size, earlier) for block in blocks]
     except OSError as error:  # a font that FreeType cannot open or draw
         raise BctError(f"{path} (face {index}) cannot be drawn by FreeType ({error}).") from error
 
 
 def _render(
-    path: Path, index: int, covered: set[int], characters: list[str], sample: list[str], size: int
+    path: Path, index: int, covered: set[int], block: Block, size: int, earlier: set[bytes]
 ) -> tuple[np.ndarray, np.ndarray]:
-    pixels = fitting_pixels(path, index, [character for character in sample if ord(character) in covered], size)
+    """One block; its pictures are added to `earlier`."""
+    pixels = fitting_pixels(path, index, [character for character in block.sample if ord(character) in covered], size)
     font = _font(path, index, pixels)
-    levels = np.zeros((len(characters), size, size), np.uint8)
-    for i, character in enumerate(characters):
+    levels = np.zeros((len(block.identities), size, size), np.uint8)
+    for i, character in enumerate(block.characters):
         if ord(character) not in covered:
             continue
         drawn = _draw(font, character, size)
@@ -122,55 +120,12 @@ def _render(
             drawn = _draw(_font(path, index, round(4 * shrunk) / 4), character, size)
         levels[i] = drawn
     pictures = [picture.tobytes() for picture in levels]
-    shared = Counter(pictures)
-    present = levels.any(axis=(1, 2)) & np.array([shared[picture] == 1 for picture in pictures])
+    times = Counter(pictures)
+    alone = np.array([times[picture] == 1 and picture not in earlier for picture in pictures])
+    present = levels.any(axis=(1, 2)) & alone
+    earlier.update(pictures)
     levels[~present] = 0
     return levels, present
-
-
-LEVEL_ONE_ROWS = range(16, 48)
-LEVEL_TWO_ROWS = range(48, 85)
-
-
-@dataclass(frozen=True)
-class Kanji:
-    """One kanji with its place in JIS X 0208 (row and cell count from 1)."""
-
-    character: str
-    row: int
-    cell: int
-
-    @property
-    def code_point(self) -> str:
-        """Unicode code point as `U+4E9C`."""
-        return f"U+{ord(self.character):04X}"
-
-    @property
-    def level(self) -> int:
-        """1 for the common kanji (rows 16 to 47), 2 for the rarer ones (rows 48 to 84)."""
-        return 1 if self.row in LEVEL_ONE_ROWS else 2
-
-
-def _rows(rows: range) -> list[Kanji]:
-    found = []
-    for row in rows:
-        for cell in range(1, 95):
-            try:
-                character = bytes([0xA0 + row, 0xA0 + cell]).decode("euc_jp")
-            except UnicodeDecodeError:  # the last row of each level is not full
-                continue
-            found.append(Kanji(character, row, cell))
-    return found
-
-
-def level_one() -> list[Kanji]:
-    """The 2,965 kanji of level 1, in the standard's order."""
-    return _rows(LEVEL_ONE_ROWS)
-
-
-def level_two() -> list[Kanji]:
-    """The 3,390 kanji of level 2, in the standard's order."""
-    return _rows(LEVEL_TWO_ROWS)
 
 
 def write_sheet(path: Path, levels: np.ndarray, columns: int) -> None:

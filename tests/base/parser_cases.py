@@ -35,8 +35,9 @@ from bctlib.upgrade.train.plain_weights import read_classifier, read_weights
 from companion.launcher.command_line import COMMANDS, PASSED_ON, parse, parse_value, read_defaults
 from companion.launcher.targets import TARGETS
 from companion.results import load_rows, results_file, save_rows
-from dev.glyphs import fonts, rendering
-from dev.glyphs.build import _write_identities, _write_manifest
+from dev.glyphs import fonts
+from dev.glyphs.blocks import FIRST, Block
+from dev.glyphs.build import _write_identities, _write_manifest, block_entry
 from dev.glyphs.rendering import write_sheet
 
 
@@ -254,12 +255,14 @@ def results(folder: Path) -> Case:
 
 
 def glyph_manifest(folder: Path) -> Case:
-    chosen, levels = rendering.level_one()[:5], np.random.default_rng(0).integers(0, 16, (2, 5, 8, 8), dtype=np.uint8)
+    block = Block("level-1", FIRST.identities[:5], ())
+    levels = np.random.default_rng(0).integers(0, 16, (2, 5, 8, 8), dtype=np.uint8)
     for name, pictures in zip("ab", levels, strict=True):
-        write_sheet(folder / f"{name}.png", pictures, 55)
-    _write_identities(folder / IDENTITIES, chosen)
-    missing = {"a": "", "b": chosen[1].character}
-    _write_manifest(folder, "desk", 8, 5, [{"name": n, "sheet": f"{n}.png", "missing": m} for n, m in missing.items()])
+        write_sheet(folder / f"{name}.png", pictures, block_entry(block)["columns"])
+    _write_identities(folder / IDENTITIES, [block])
+    missing = {"a": "", "b": block.characters[1]}
+    entries = [{"name": name, "sheets": [f"{name}.png"], "missing": text} for name, text in missing.items()]
+    _write_manifest(folder, "desk", 8, [block_entry(block)], entries)
     manifest, names = json.loads((folder / MANIFEST).read_bytes()), (folder / IDENTITIES).read_bytes()
 
     def read(given: tuple[bytes, bytes | None]) -> object:

@@ -20,7 +20,8 @@ from bctlib.upgrade.evaluate.inputs import read_identities, read_pairs
 from bctlib.upgrade.images import images_to_embed
 from bctlib.upgrade.report.inputs import _read_images
 from companion.results import load_rows, results_file, save_rows
-from dev.glyphs import fonts, rendering
+from dev.glyphs import fonts
+from dev.glyphs.blocks import FIRST, Block
 from dev.glyphs.build import _write_identities
 
 Reader = tuple[Path, Callable[[Path], Any]]
@@ -57,7 +58,7 @@ def text_readers(folder: Path) -> dict[str, Reader]:
     readers["IMDB-Face"] = write_imdb_csv(folder / "IMDb-Face.csv", 2, 2), lambda path: list(read_rows(path))
     save_rows([row(), row(seed=1)], "smoke", "table1")
     readers["results"] = results_file("smoke", "table1"), lambda _: load_rows("smoke", "table1").to_dict()
-    _write_identities(folder / IDENTITIES, rendering.level_one()[:5])
+    _write_identities(folder / IDENTITIES, [Block("level-1", FIRST.identities[:5], ())])
     readers["glyphs"] = folder / IDENTITIES, lambda path: _read_characters(path.parent, 5)
     (folder / "fonts.csv").write_bytes(b"".join(fonts.CANDIDATES.read_bytes().splitlines(keepends=True)[:6]))
     readers["typefaces"] = folder / "fonts.csv", fonts.read_typefaces

@@ -7,37 +7,43 @@ import pytest
 from bctlib.base.errors import BctError
 from bctlib.data import glyphs as glyph_set
 from bctlib.data.glyphs import load_glyphs, read_sheet
-from dev.glyphs import rendering
-from dev.glyphs.build import _write_identities, _write_manifest
+from dev.glyphs.blocks import BLOCKS, Block
+from dev.glyphs.build import _write_identities, _write_manifest, block_entry
 from dev.glyphs.rendering import write_sheet
 
-SIZE, COLUMNS = 8, 55
+SIZE = 8
+LARGE, SMALL = (
+    Block(name, BLOCKS[name].identities[:n], ()) for name, n in (("level-1", 60), ("level-2", 5))
+)  # eight rows and two rows of a sheet
+COLUMNS = block_entry(LARGE)["columns"]
 
 
 @pytest.fixture
 def tiny(tmp_path):
-    """A glyph folder of 60 kanji (two rows of a sheet) and two typefaces, with its ink levels."""
-    identities = rendering.level_one()[:60]
-    levels = np.random.default_rng(0).integers(0, 16, (2, 60, SIZE, SIZE), dtype=np.uint8)
-    levels[1, 7] = 0
+    """A glyph folder of two blocks and two typefaces, of which one lacks the small block; and its ink levels."""
+    levels = np.random.default_rng(0).integers(0, 16, (2, 65, SIZE, SIZE), dtype=np.uint8)
+    levels[1, 7] = levels[0, 62] = levels[1, 60:] = 0
     folder = tmp_path / "glyphs"
     folder.mkdir()
     entries = []
-    for name, pictures, missing in zip("ab", levels, ("", identities[7].character), strict=True):
-        write_sheet(folder / f"{name}.png", pictures, COLUMNS)
-        entries.append({"name": name, "sheet": f"{name}.png", "missing": missing})
-    _write_identities(folder / glyph_set.IDENTITIES, identities)
-    _write_manifest(folder, "desk", SIZE, 60, entries)
+    for name, pictures in zip("ab", levels, strict=True):
+        write_sheet(folder / f"{name}.png", pictures[:60], COLUMNS)
+    write_sheet(folder / "a-small.png", levels[0, 60:], block_entry(SMALL)["columns"])
+    entries.append({"name": "a", "sheets": ["a.png", "a-small.png"], "missing": SMALL.characters[2]})
+    entries.append({"name": "b", "sheets": ["b.png", None], "missing": LARGE.characters[7]})
+    _write_identities(folder / glyph_set.IDENTITIES, [LARGE, SMALL])
+    _write_manifest(folder, "desk", SIZE, [block_entry(LARGE), block_entry(SMALL)], entries)
     return folder, levels
 
 
 def test_kanji_lists_are_the_standard_ones():
-    one, two = rendering.level_one(), rendering.level_two()
-    assert (len(one), len(two)) == (2965, 3390)
-    assert len({k.character for k in one + two}) == 6355
-    first, last = one[0], two[-1]
-    assert (first.character, first.code_point, first.row, first.cell, first.level) == ("亜", "U+4E9C", 16, 1, 1)
-    assert (last.character, last.row, last.cell, last.level) == ("熙", 84, 6, 2)
+    one, two = BLOCKS["level-1"], BLOCKS["level-2"]
+    assert (len(one.identities), len(two.identities)) == (2965, 3390)
+    assert len({*one.characters, *two.characters}) == 6355
+    first, last = one.identities[0], two.identities[-1]
+    assert (first.character, first.code_point, first.row_cell) == ("亜", "U+4E9C", "16-1")
+    assert (last.character, last.row_cell) == ("熙", "84-6")
+    assert one.sample == two.sample == tuple(one.characters[::25])
 
 
 def test_sheet_is_four_bit_dark_on_white_and_comes_back(tmp_path):
@@ -58,10 +64,12 @@ def test_sheet_is_four_bit_dark_on_white_and_comes_back(tmp_path):
 def test_load_gives_ink_255_presence_and_version(tiny):
     folder, levels = tiny
     glyphs = load_glyphs(folder)
-    assert glyphs.images.dtype == np.uint8 and glyphs.images.shape == (60, 2, SIZE, SIZE)
+    assert glyphs.images.dtype == np.uint8 and glyphs.images.shape == (65, 2, SIZE, SIZE)
     assert np.array_equal(glyphs.images, 17 * levels.swapaxes(0, 1))
     assert glyphs.characters[:2] == ("亜", "唖") and glyphs.typefaces == ("a", "b")
-    assert glyphs.present.dtype == bool and glyphs.present.sum() == 119 and not glyphs.present[7, 1]
+    assert glyphs.present.dtype == bool
+    absent = {(7, 1), (62, 0), *((i, 1) for i in range(60, 65))}
+    assert set(zip(*np.nonzero(~glyphs.present), strict=True)) == absent
     assert len(glyphs.version) == 12 and int(glyphs.version, 16) >= 0
 
 
@@ -69,14 +77,14 @@ def test_version_follows_the_content(tiny):
     folder, levels = tiny
     before = load_glyphs(folder).version
     assert load_glyphs(folder).version == before
-    write_sheet(folder / "a.png", 15 - levels[0], COLUMNS)
-    entries = json.loads((folder / glyph_set.MANIFEST).read_text())["typefaces"]
+    write_sheet(folder / "a.png", 15 - levels[0, :60], COLUMNS)
+    manifest = json.loads((folder / glyph_set.MANIFEST).read_text())
     (folder / glyph_set.MANIFEST).unlink()
-    _write_manifest(folder, "desk", SIZE, 60, entries)
+    _write_manifest(folder, "desk", SIZE, manifest["blocks"], manifest["typefaces"])
     assert load_glyphs(folder).version != before
 
 
-@pytest.mark.parametrize("name", ["a.png", "b.png", "identities.tsv"])
+@pytest.mark.parametrize("name", ["a.png", "a-small.png", "b.png", "identities.tsv"])
 @pytest.mark.parametrize("place", [0, 0.5, -1])
 def test_one_flipped_byte_is_found(tiny, name, place):
     path = tiny[0] / name
@@ -120,9 +128,17 @@ def test_cut_manifest_is_named(tiny):
         ("files", {}),
         ("files", {"identities.tsv": {}}),
         ("files", 3),
-        ("n_identities", 61),
-        ("columns", 54),
         ("size", 0),
+        ("blocks", []),
+        ("blocks", [block_entry(LARGE)]),
+        ("blocks", [block_entry(LARGE), block_entry(SMALL) | {"n_identities": 6}]),
+        ("blocks", [block_entry(LARGE), block_entry(SMALL) | {"n_identities": 0}]),
+        ("blocks", [block_entry(LARGE), block_entry(SMALL) | {"columns": 4}]),
+        ("blocks", [block_entry(LARGE), block_entry(SMALL) | {"columns": "3"}]),
+        ("typefaces", [{"name": "a", "sheets": ["a.png"], "missing": ""}]),
+        ("typefaces", [{"name": "a", "sheets": ["a.png", "elsewhere.png"], "missing": ""}]),
+        ("typefaces", [{"name": "a", "sheets": ["a.png", 3], "missing": ""}]),
+        ("typefaces", [{"name": "a", "sheets": [None, None], "missing": ""}]),
     ],
 )
 def test_wrong_manifest_fields_are_one_sentence(tiny, field, value):
@@ -149,9 +165,13 @@ def test_default_folder_follows_bct_data(tiny, monkeypatch, tmp_path):
 
 def test_committed_set_is_what_the_documents_say():
     glyphs = load_glyphs()
-    assert glyphs.images.shape == (2965, 32, 28, 28)
-    assert glyphs.characters == tuple(k.character for k in rendering.level_one())
-    assert glyphs.present.mean(axis=0).min() >= 0.97
+    assert glyphs.images.shape == (6355, 32, 28, 28)
+    assert glyphs.characters == (*BLOCKS["level-1"].characters, *BLOCKS["level-2"].characters)
+    one, two = glyphs.present[:2965], glyphs.present[2965:]
+    assert one.mean(axis=0).min() >= 0.97
+    drawn = two.any(axis=0)
+    assert drawn.sum() == 19 and two[:, drawn].mean(axis=0).min() >= 0.97
+    assert one.sum(axis=1).min() >= 29 and two.sum(axis=1).min() >= 17
     inked = glyphs.images.any(axis=(2, 3))
     assert np.array_equal(inked, glyphs.present)  # every present glyph has ink, every absent one has none
 
@@ -160,7 +180,7 @@ def test_committed_set_is_small_enough_and_attributed():
     from bctlib.base import locations
 
     folder = locations.data_dir() / "glyphs"
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 16_000_000
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 26_000_000
     lines = (folder / "typefaces.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 33
     licences = (folder / "LICENSES.txt").read_text(encoding="utf-8")

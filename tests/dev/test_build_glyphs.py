@@ -11,14 +11,26 @@ from bctlib.base.errors import BctError
 from bctlib.data.glyphs import load_glyphs
 from dev.glyphs import build as builder
 from dev.glyphs import choose_typefaces
+from dev.glyphs.blocks import BLOCKS, Block, Identity
 from dev.glyphs.choose_typefaces import distances, farthest_point_order
 from dev.glyphs.fonts import COLUMNS, Typeface, pick_typefaces, read_typefaces
+from dev.glyphs.readme import readme
 from dev.glyphs.rendering import render_typeface
 
 pytest.importorskip("fontTools", reason="fontTools (dev group) draws no glyphs here")
 
 # A made-up font: kanji drawn as rectangles (width, height of a 1000-unit em), 娃 like 阿 on purpose, 哀 empty.
-BOXES = {"亜": (900, 900), "唖": (400, 900), "娃": (900, 300), "阿": (900, 300), "哀": None, "愛": (900, 2000)}
+# 弌 (level 2) like 亜, 丐 (level 2) like nothing else.
+BOXES = {
+    "亜": (900, 900),
+    "唖": (400, 900),
+    "娃": (900, 300),
+    "阿": (900, 300),
+    "哀": None,
+    "愛": (900, 2000),
+    "弌": (900, 900),
+    "丐": (200, 900),
+}
 
 
 @pytest.fixture
@@ -60,13 +72,16 @@ def box_font(tmp_path):
 
 @pytest.fixture
 def box_candidates(monkeypatch):
-    face = Typeface("boxes", "fonts-boxes", "boxes.ttf", 0, "test", "free", 1, "desk")
+    face = Typeface("boxes", "fonts-boxes", "boxes.ttf", 0, "test", "free", 1, "level-1 level-2")
     monkeypatch.setattr(builder, "pick_typefaces", lambda names, subset: [face])
 
 
+def _block(name: str, characters: str) -> Block:
+    return Block(name, tuple(Identity(character, "") for character in characters), ("亜", "唖"))
+
+
 def test_glyphs_are_centred_fitted_and_masked(box_font):
-    characters = [*BOXES, "挨"]
-    levels, present = render_typeface(box_font, 0, characters, ["亜", "唖"], 28)
+    ((levels, present),) = render_typeface(box_font, 0, [_block("level-1", "亜唖娃阿哀愛挨")], 28)
     # 娃 and 阿 share a picture, 哀 is empty, 挨 is not in the character map (its .notdef box is not drawn).
     assert present.tolist() == [True, True, False, False, False, True, False]
     assert levels.dtype == np.uint8 and levels.max() == 15 and not levels[~present].any()
@@ -78,25 +93,32 @@ def test_glyphs_are_centred_fitted_and_masked(box_font):
     assert 26 <= len(tall_rows) <= 28 and len(tall_columns) < 15  # drawn smaller, with its own proportions
 
 
+def test_a_picture_that_an_earlier_block_has_is_left_out(box_font):
+    one, two = render_typeface(box_font, 0, [_block("level-1", "亜唖"), _block("level-2", "弌丐")], 28)
+    assert one[1].tolist() == [True, True]  # the earlier block does not depend on the later one
+    assert two[1].tolist() == [False, True] and not two[0][0].any()
+
+
 def test_file_that_is_no_font_is_named(tmp_path):
     path = tmp_path / "broken.ttf"
     path.write_bytes(b"no font")
     with pytest.raises(BctError, match=r"broken\.ttf is not a font"):
-        render_typeface(path, 0, ["亜"], ["亜"], 28)
+        render_typeface(path, 0, [_block("level-1", "亜")], 28)
 
 
 def test_build_writes_a_folder_that_loads(box_font, box_candidates, tmp_path, capsys):
     out = tmp_path / "out" / "glyphs"
     builder.build_glyphs(tmp_path / "fonts", out, size=16)
     glyphs = load_glyphs(out)
-    assert glyphs.images.shape == (2965, 1, 16, 16) and glyphs.present.sum() == 3
+    assert glyphs.images.shape == (6355, 1, 16, 16) and glyphs.present[:2965].sum() == 3
+    assert [glyphs.characters[i] for i in np.flatnonzero(glyphs.present[:, 0])] == ["亜", "唖", "愛", "丐"]
     assert "fonts-boxes,1:2.0-3,boxes.ttf" in (out / "typefaces.csv").read_text()
     assert "License: free" in (out / "LICENSES.txt").read_text()
     assert [path.name for path in out.parent.iterdir()] == ["glyphs"]
     first = {path.name: path.read_bytes() for path in out.iterdir()}
     builder.build_glyphs(tmp_path / "fonts", out, size=16)  # over an earlier build
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
-    assert "1/1 boxes: 3 of 2965 kanji" in capsys.readouterr().out
+    assert "1/1 boxes: 4 of 6355 kanji" in capsys.readouterr().out
 
 
 def test_interrupted_build_leaves_the_earlier_one(box_font, box_candidates, tmp_path, monkeypatch):
@@ -132,6 +154,7 @@ def test_foreign_folder_is_not_overwritten(box_font, box_candidates, tmp_path):
         (["--set", "half"], 2, "--set: expected desk or full"),
         (["--size", "4"], 2, "--size: expected 8 to 256"),
         (["--typefaces", "helvetica"], 2, "helvetica is not a name in typefaces.csv"),
+        (["--typefaces", "ipaex-gothic"], 2, "ipaex-gothic is not in the desk set"),
         (["--typefaces", "train"], 1, "holds neither fonts-train_"),
     ],
 )
@@ -154,6 +177,8 @@ def test_candidates_are_ranked_and_the_desk_set_is_the_head():
     ranks = [face.rank for face in faces if face.rank is not None]
     assert ranks == list(range(1, len(ranks) + 1))
     assert [face.rank for face in pick_typefaces(None, "desk")] == list(range(1, 33))
+    second = [face for face in faces if BLOCKS["level-2"] in face.blocks("desk")]
+    assert len(second) == 19 and all(BLOCKS["level-1"] in face.blocks("desk") for face in second)
     assert 55 <= len(pick_typefaces(None, "full")) <= 70
     assert [face.name for face in pick_typefaces(["klee-regular", "train"], "full")] == ["train", "klee-regular"]
     assert tuple(
@@ -164,8 +189,11 @@ def test_candidates_are_ranked_and_the_desk_set_is_the_head():
 
 def test_broken_candidate_list_names_the_line(tmp_path):
     path = tmp_path / "typefaces.csv"
-    path.write_text(",".join(COLUMNS) + "\na,b,c,0,d,e,1,desk\na2,b,c,zero,d,e,2,desk\n")
+    path.write_text(",".join(COLUMNS) + "\na,b,c,0,d,e,1,level-1\na2,b,c,zero,d,e,2,level-1\n")
     with pytest.raises(BctError, match="line 3"):
+        read_typefaces(path)
+    path.write_text(",".join(COLUMNS) + "\na,b,c,0,d,e,1,level-9\n")
+    with pytest.raises(BctError, match="line 2: .*desk of level-1, level-2"):
         read_typefaces(path)
     path.write_text("name\n")
     with pytest.raises(BctError, match="line 1: expected the columns"):
@@ -209,15 +237,15 @@ def test_rebuilt_typeface_has_the_committed_bytes(tmp_path, name):
         pytest.skip(str(error))
     if row not in (tmp_path / "glyphs/typefaces.csv").read_text():
         pytest.skip(f"{face.package} is here in another version than the committed sheets were drawn with")
-    assert (tmp_path / f"glyphs/{name}.png").read_bytes() == (committed / f"{name}.png").read_bytes()
+    for sheet in (f"{name}.png", f"{name}-level-2.png"):
+        assert (tmp_path / "glyphs" / sheet).read_bytes() == (committed / sheet).read_bytes()
 
 
 def test_the_committed_readme_is_what_a_build_writes():
     folder = locations.PROJECT / "data/glyphs"
     manifest = json.loads((folder / "manifest.json").read_bytes())
     faces = pick_typefaces(None, manifest["set"])
-    text = builder.readme(manifest["set"], manifest["size"], manifest["columns"], manifest["n_identities"], faces)
-    assert (folder / "README.md").read_text(encoding="utf-8") == text
+    assert (folder / "README.md").read_text(encoding="utf-8") == readme(manifest["set"], manifest["size"], faces)
 
 
 def test_both_commands_explain_themselves_and_refuse_a_missing_folder(tmp_path, capsys):

@@ -24,8 +24,9 @@ from companion.launcher import main, watched_process
 from companion.measure.run import basis, plan, require_data, run_experiment
 from companion.results import load_rows
 from companion.workbench import Workbench
-from dev.glyphs.build import COLUMNS, _write_identities, _write_manifest
-from dev.glyphs.rendering import level_one, write_sheet
+from dev.glyphs.blocks import FIRST, Block
+from dev.glyphs.build import _write_identities, _write_manifest, block_entry
+from dev.glyphs.rendering import write_sheet
 
 CPU, NOWHERE = torch.device("cpu"), torch.device("meta")
 
@@ -34,13 +35,13 @@ def write_full_set(data: Path) -> Path:
     """DATA/glyphs-full as the builder lays it out: 72 identities in 12 generated typefaces of 28 x 28 pixels."""
     glyphs = synthetic_glyphs(n_identities=72, n_typefaces=12, side=28)
     (folder := data / "glyphs-full").mkdir(parents=True)
-    identities, entries = level_one()[:72], []
+    block, entries = Block("level-1", FIRST.identities[:72], ()), []
     for number, face in enumerate(glyphs.typefaces):
-        write_sheet(folder / f"{face}.png", glyphs.images[:, number] // 17, COLUMNS["full"])
-        missing = "".join(identities[i].character for i in np.flatnonzero(~glyphs.present[:, number]))
-        entries.append({"name": face, "sheet": f"{face}.png", "missing": missing})
-    _write_identities(folder / IDENTITIES, identities)
-    _write_manifest(folder, "full", 28, 72, entries)
+        write_sheet(folder / f"{face}.png", glyphs.images[:, number] // 17, block_entry(block)["columns"])
+        missing = "".join(block.characters[i] for i in np.flatnonzero(~glyphs.present[:, number]))
+        entries.append({"name": face, "sheets": [f"{face}.png"], "missing": missing})
+    _write_identities(folder / IDENTITIES, [block])
+    _write_manifest(folder, "full", 28, [block_entry(block)], entries)
     return folder
 
 
