@@ -38,7 +38,7 @@ def _network(name: str) -> Mapping[str, str]:
 CANDIDATES: dict[str, ScaleSettings] = {
     "base": BASE,
     "half the typefaces": replace(
-        BASE, source=replace(SOURCE, least_drawn=0.9), schedule=replace(BASE.schedule, epochs=12)
+        BASE, source=replace(SOURCE, least_drawn=0.9), schedule=replace(BASE.schedule, epochs=10)
     ),
     "scale 24": replace(BASE, head_scale=24.0),
     "margin 0.3": replace(BASE, margin=0.3),
