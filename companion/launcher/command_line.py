@@ -117,7 +117,7 @@ def seeds_of(text: str) -> list[int]:
 
 # The options that each command takes; targets take all but --yes.
 COMMANDS = {"list": (), "plan": ("scale", "seeds", "force", "p"), "figures": (), "clean": ("yes",)}
-PASSED_ON = ("test", "lab", "data", "bench")  # all further words go to pytest, JupyterLab, the check or a benchmark
+PASSED_ON = ("test", "lab", "data", "bench", "recipe")  # all further words go to what the command runs
 ALL = "all"
 TARGET_OPTIONS = ("scale", "seeds", "device", "processes", "force", "p")
 
@@ -136,6 +136,7 @@ usage: ./reproduce.sh COMMAND [OPTIONS]
   bench evaluation   time the metrics on generated features of real size, beside other libraries (more: --help)
   bench training     images/s beside a plain loop, share of matrix peak, cost of each method (more: --help)
   bench heads        time and memory of the loss with 10^5 and 10^6 classes, for a batch and parts of it
+  recipe [run]       the search for the desk recipe; `run` does what of it is missing (docs/recipe.md)
   clean [--yes]      remove trained models and executed notebooks; never results or figures
 
 options of a target (and --scale, --seeds, --force, -p of plan):

@@ -94,6 +94,8 @@ def _do(request: Request) -> int:
         return _data(request.words)
     elif request.command == "bench":
         return _bench(request.words)
+    elif request.command == "recipe":
+        return _recipe(request.words)
     elif request.command == "lab":
         from companion.launcher.lab import open_lab
 
@@ -122,6 +124,18 @@ def _data(words: tuple[str, ...]) -> int:
 def _bench(words: tuple[str, ...]) -> int:
     """In a process of its own, because companion does not import dev."""
     return subprocess.run([sys.executable, "-P", "-m", "dev.bench", *words]).returncode
+
+
+def _recipe(words: tuple[str, ...]) -> int:
+    if words not in ((), ("run",)):
+        raise UsageError("recipe takes the word run, or nothing: ./reproduce.sh recipe run")
+    from companion.measure.recipe_search import run_candidate
+    from companion.tables.recipe import next_runs, recipe_table
+
+    while words and (runs := next_runs()):
+        run_candidate(*runs[0])
+    print(recipe_table().to_string())
+    return 0
 
 
 def _figures() -> int:
