@@ -11,6 +11,7 @@ Where the old head lacks a class, `class_means` gives its synthesised row: the m
 NumPy only and can be copied.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -67,6 +68,13 @@ class Head(nn.Module):
         with torch.no_grad():
             extended.weight.copy_(torch.cat([self.weight, rows.to(self.weight)]))
         return extended.to(self.weight.device).requires_grad_(False)
+
+    def with_only(self, classes: torch.Tensor) -> "Head":
+        """A frozen copy with the rows of `classes` (int64 [K]) alone, in their order."""
+        part = copy.deepcopy(self)
+        for name, parameter in self.named_parameters():  # each has one row per class
+            setattr(part, name, nn.Parameter(parameter.detach()[classes], requires_grad=False))
+        return part
 
 
 class SoftMax(Head):

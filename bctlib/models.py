@@ -84,7 +84,58 @@ LONG_CHAIN = tuple(
 )
 """Beyond the paper: six versions, each made compatible with the one before it."""
 
-MODELS = {spec.name: spec for spec in (*TABLE_1A, *TABLE_3A, *REMEDIES, *TABLE_4A, *LONG_CHAIN, *FOLLOW_UPS)}
+IDENTITY_SHARES = (0.105, 0.21, 0.42, 1.0)
+"""Shares of the training identities: about 500, 1,000, 2,000 and all of the desk set's 4,755."""
+
+
+def on_share(name: str, share: float) -> str:
+    """The name of a model of Table 1a in the series that has that share of the identities: `new*-of-21%`."""
+    return name if share == 1 else f"{name}-of-{100 * share:g}%"
+
+
+def _series(share: float) -> tuple[ModelSpec, ...]:
+    old = on_share("old", share)
+    return (
+        ModelSpec(old, share=share / 2),
+        ModelSpec(on_share("new*", share), share=share),
+        ModelSpec(on_share("new-bct", share), share=share, method="bct", old=old),
+        ModelSpec(on_share("new-bct-sys", share), share=share, method="bct-sys", old=old),
+    )
+
+
+FEWER_IDENTITIES = tuple(spec for share in IDENTITY_SHARES[:-1] for spec in _series(share))
+"""Beyond the paper: Table 1a on fewer identities. The old model has half of a series' identities, as in Table 1a.
+
+With all identities the series is Table 1a itself. Half of 21 % is 10.5 %, half of 42 % is 21 %: `old-of-21%` has the
+recipe of `new*-of-10.5%`, `old-of-42%` that of `new*-of-21%`.
+"""
+
+PARTS = (0.1, 0.2, 0.4)
+"""Shares of the old classes, about as many classes as the old models of the series above have."""
+
+
+def on_part(kind: str, part: float) -> str:
+    """The name of a model whose influence loss takes a part of the old classes: `new-bct-rows-20%`."""
+    return f"new-bct-{kind}-{100 * part:g}%"
+
+
+PART_OF_OLD = tuple(
+    ModelSpec(on_part(kind, part), method="bct", old="old", options={"part": part, **rows})
+    for part in PARTS
+    for kind, rows in (("images", {}), ("rows", {"part_rows": True}))
+)
+"""Beyond the paper: classes or images? Both models of a part see the same images in the influence loss.
+
+`images`: against all rows of the old head. `rows`: against the rows of the part's own classes. They differ in nothing
+but the number of old classes that compete.
+"""
+
+MODELS = {
+    spec.name: spec
+    for spec in (
+        *TABLE_1A, *TABLE_3A, *REMEDIES, *TABLE_4A, *LONG_CHAIN, *FEWER_IDENTITIES, *PART_OF_OLD, *FOLLOW_UPS,
+    )
+}  # fmt: skip
 
 
 def find_model(name: str) -> ModelSpec:

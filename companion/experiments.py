@@ -21,6 +21,8 @@ from companion.pairs import (
     CHAIN_MATRIX,
     CHAIN_PAIRS,
     CHAIN_PARAGONS,
+    IDENTITY_PAIRS,
+    IDENTITY_PARAGONS,
     LONG_CHAIN_MATRIX,
     LOWER_BOUND,
     OWN_PAIRS,
@@ -57,6 +59,8 @@ ORDERS = {
 
 IMAGES = "images backfilled"
 """Metric: per cent of the gallery's images that are embedded again; n_behind is the number of all images."""
+CLASSES = "classes"
+"""Metric: classes of the gallery model in the query model's influence loss; of a model with itself, all its classes."""
 STRICT_FPIR = 0.01
 STRICT, LOOSE = "TPIR@FPIR=0.01", "TPIR@FPIR=0.1"
 """Metrics of a curve, whose operating point is the per cent of classes backfilled."""
@@ -189,6 +193,12 @@ TABLES = (
     TableSpec(
         "stronger", "BCT bound more strongly, where it fails at lambda 1 (not in the paper), %", STRONGER_PAIRS,
         ALL_POINTS,
+    ),
+    TableSpec(
+        "identities", "How many identities does BCT need? (not in the paper)", IDENTITY_PAIRS,
+        ALL_POINTS | {CLASSES: ("",)}, measure="companion.measure.old_classes:compare_and_count",
+        shown="companion.tables.old_classes:gain_tables", figure="companion.figures.dots:plot_old_classes",
+        paragons=IDENTITY_PARAGONS,
     ),
     TableSpec(
         "table4", "Table 4", CHAIN_PAIRS + CHAIN_PARAGONS, MAIN_POINTS, **_CHAIN, **_COMPATIBILITY,

@@ -6,7 +6,7 @@ galleries (paper Sec. 3.3).
 
 from collections.abc import Iterable
 
-from bctlib.models import BASELINES, LONG_CHAIN, with_lambda
+from bctlib.models import BASELINES, IDENTITY_SHARES, LONG_CHAIN, PART_OF_OLD, on_share, with_lambda
 
 Pair = tuple[str, str]
 
@@ -72,6 +72,20 @@ STRONGER_PAIRS: tuple[Pair, ...] = (
 
 (old-25, old-25) is (phi1, phi1).
 """
+
+IDENTITY_PAIRS: tuple[Pair, ...] = (
+    *(
+        (on_share(query, share), on_share(gallery, share))
+        for share in IDENTITY_SHARES
+        for query, gallery in (LOWER_BOUND, ("new-bct", "old"), ("new-bct-sys", "old"), PARAGON)
+    ),
+    *((spec.name, "old") for spec in PART_OF_OLD),
+)
+"""Table 1 with fewer identities, and models that are bound to a part of the old classes."""
+IDENTITY_PARAGONS = {
+    on_share(query, share): on_share("new*", share) for share in IDENTITY_SHARES for query in ("new-bct", "new-bct-sys")
+}
+"""The paragon of a model is the independent model on the same identities."""
 
 CHAIN_PAIRS: tuple[Pair, ...] = (
     ("phi1", "phi1"),

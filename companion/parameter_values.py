@@ -34,6 +34,7 @@ PARAMETERS = {
     "force": TRUTH,
     "tradeoff": TRUTH,
     "stronger": TRUTH,
+    "identities": TRUTH,
     "long_chain": TRUTH,
     "timings": TRUTH,
     "n_queries": _whole(1, 16),

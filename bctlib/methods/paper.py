@@ -8,12 +8,15 @@ Backward-compatible training adds the influence loss through the frozen old head
     L_BCT = L(w_c, w_phi; T_new) + lambda * L(w_c old, w_phi; T_BCT)
 
 `BCT`, `BCTDistilled` and `BCTSynthesised` differ in T_BCT and in how they treat classes that the old head lacks.
+`BCT` also takes a part of T_old, for an experiment that separates the number of old classes from that of their images.
 `BCTLinearMap` replaces the first d_old elements of a wider embedding by a trained linear map (Sec. 3.6), with which the
 paper reports no success.
 """
 
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -51,13 +54,11 @@ def distillation(batch: Batch, chosen: torch.Tensor) -> torch.Tensor:
     return distillation_loss(new, old, batch.old.head, len(batch.labels))
 
 
-class BCT(Method):
-    """phi_new-beta: the influence loss on T_old (Eq. 8 with T_BCT = T_old).
+class InfluenceLoss(Method):
+    """What all forms of BCT share: the influence loss of the frozen old head (Eq. 8), here on T_old.
 
     lam: lambda. old_margin: whether the influence loss uses the old head's margin.
     """
-
-    name = "bct"
 
     def __init__(self, lam: float = 1.0, old_margin: bool = True):
         self.lam, self.old_margin = lam, old_margin
@@ -70,7 +71,52 @@ class BCT(Method):
         return self.lam * self.influence(batch, batch.old.head, batch.old_labels)
 
 
-class BCTDistilled(BCT):
+def part_of(classes: Sequence[str], share: float) -> torch.Tensor:
+    """A share of the classes, drawn at random: sorted indices, int64 [K] with K at least 1.
+
+    The draw depends on the names alone, not on the state of a generator, so that each process and each resumed run
+    has the same one. A smaller share lies inside a larger one.
+    """
+    order = np.random.default_rng(zlib.crc32("\n".join(classes).encode())).permutation(len(classes))
+    return torch.from_numpy(np.sort(order[: max(1, round(share * len(classes)))]).astype(np.int64))
+
+
+class BCT(InfluenceLoss):
+    """phi_new-beta: the influence loss on T_old (Eq. 8 with T_BCT = T_old).
+
+    lam, old_margin: as for all forms. part, part_rows: not in the paper. With a part below 1, T_BCT holds only the
+    images of that share of the old classes (`part_of`); the sum over them is divided by the size of the whole batch, as
+    before. All rows of the old head compete, or with part_rows only those of the chosen classes. Raises ValueError
+    for a part that is not above 0 and at most 1, and for part_rows without a part.
+    """
+
+    name = "bct"
+
+    def __init__(self, lam: float = 1.0, old_margin: bool = True, part: float = 1.0, part_rows: bool = False):
+        super().__init__(lam, old_margin)
+        if not isinstance(part, int | float) or not 0 < part <= 1:
+            raise ValueError(f"part is {part!r}, expected a share of the old classes, above 0 and at most 1")
+        if part_rows and part == 1:
+            raise ValueError("part_rows leaves out the rows of the other old classes: expected a part below 1 with it")
+        self.part, self.part_rows = part, part_rows
+
+    def prepare(self, preparation: Preparation) -> None:
+        if self.part == 1:
+            return
+        old, chosen = preparation.old, part_of(preparation.old.classes, self.part).to(preparation.device)
+        self.head = old.head.with_only(chosen) if self.part_rows else old.head
+        # One entry more than there are old classes: index -1, a class that the old model never saw, finds its -1.
+        row = torch.full((len(old.classes) + 1,), -1, device=preparation.device)
+        row[chosen] = torch.arange(len(chosen), device=preparation.device) if self.part_rows else chosen
+        self.new_to_row = row[preparation.new_to_old]
+
+    def compatibility(self, batch: Batch) -> torch.Tensor:
+        if self.part == 1:
+            return super().compatibility(batch)
+        return self.lam * self.influence(batch, self.head, self.new_to_row[batch.labels])
+
+
+class BCTDistilled(InfluenceLoss):
     """phi_new-beta-kd: BCT on T_old; on new classes the old head's softmax of phi_old is the target (App. A)."""
 
     name = "bct-kd"
@@ -85,7 +131,7 @@ class BCTDistilled(BCT):
         return self.lam * (influence + distillation(batch, ~batch.seen))
 
 
-class BCTSynthesised(BCT):
+class BCTSynthesised(InfluenceLoss):
     """phi_new-beta-sys: T_BCT = T_new; each new class gets a synthesised row in the old head (Sec. 2.5).
 
     The row is the mean of the class's unit old embeddings; a cosine head normalises it. The rows are computed once,
@@ -138,7 +184,7 @@ class LearningWithoutForgetting(Method):
         return self.lam * distillation(batch, ~batch.seen)
 
 
-class BCTLinearMap(BCT):
+class BCTLinearMap(InfluenceLoss):
     """Eq. 8 on T_old, where the old head takes A phi_new(x) + b instead of the first d_old elements.
 
     A [d_old, d_new] and b are trained together with phi_new. They map new queries that search an old gallery.

@@ -1,6 +1,6 @@
-"""Figures of dots with intervals: Tables 1 and 2, the lambda trade-off, Table 5, and Tables 3 and 7.
+"""Figures of dots with intervals: Tables 1 and 2, the lambda trade-off, Table 5, Tables 3 and 7, and old classes.
 
-Each shows one row per model or pair, ours next to the paper's.
+Those of the paper's tables show one row per model or pair, ours next to the paper's.
 """
 
 import math
@@ -23,6 +23,7 @@ from companion.pairs import (
     Pair,
 )
 from companion.tables.cells import HEADLINE, PROTOCOLS, Cell, View, pair_text, paper_value, power
+from companion.tables.old_classes import FORMS, KINDS, Gain, parts, series
 from companion.tables.reid import TABLE, reid_cells
 
 
@@ -212,3 +213,38 @@ def _mark(ax, row: float, gain: Cell, marker: str, colour) -> None:
     else:
         bar = None if math.isnan(gain.half_width) else gain.half_width
         draw_interval(ax, row, gain.mean, bar, colour, marker, filled=filled)
+
+
+def plot_old_classes(view: View) -> Figure:
+    """Update gain (Eq. 9) against the number of old classes, log axis, mean over seeds with its 95 % interval.
+
+    Lines: old and new model on fewer identities. Open markers: all identities, but the influence loss takes the images
+    of that many old classes only, against all rows of the old head or against these classes' rows. Eq. 2 holds above
+    the dashed line. A model whose training diverged, or whose paragon does not beat the old model, has no point.
+    """
+    cells = view.cells("identities")
+    with drawn(view.scale, "identities", height=2.9, ncols=2) as (figure, axes):
+        for ax, (protocol, (short, metric)) in zip(axes, PROTOCOLS.items(), strict=True):
+            curves = {form: series(cells, protocol, form) for form in FORMS}
+            for form, curve in curves.items():
+                _gains(ax, curve, form, color=COLOURS[form], marker="o")
+            for (kind, rule), marker, shift in zip(KINDS.items(), "sv", (0.94, 1.06), strict=True):
+                label = f"new-bct, all identities, images of some old classes, {rule}"
+                _gains(ax, parts(cells, protocol, kind), label, shift, color="0.3", marker=marker, linestyle="none",
+                       markerfacecolor="none")  # fmt: skip
+            ax.axhline(0, color="0.4", linestyle="--", linewidth=1)
+            counts = sorted({gain.classes for curve in curves.values() for gain in curve})
+            ax.set(xscale="log", title=short, xlabel="old classes")
+            ax.set_xticks(counts, [f"{count:,}" for count in counts])
+            ax.set_xticks([], minor=True)
+            ax.set_ylabel(f"update gain in {metric}={power(HEADLINE[metric])} (%)")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _gains(ax, curve: list[Gain], label: str, shift: float = 1.0, **style) -> None:
+    """shift: factor of x, so that intervals at the same number stand side by side."""
+    curve = [gain for gain in curve if not math.isnan(gain.cell.mean)]
+    halves = [0.0 if math.isnan(gain.cell.half_width) else gain.cell.half_width for gain in curve]
+    ax.errorbar([shift * gain.classes for gain in curve], [gain.cell.mean for gain in curve], yerr=halves,
+                label=label, markersize=4, capsize=2, linewidth=1, elinewidth=1, **style)  # fmt: skip

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def print_targets() -> None:
     """Print every target with its notebook, its part of the paper, and cost and models at each scale for one seed."""
     for target in TARGETS:
-        print(f"{target.name:<10}{target.paper}")
-        print(f"{'':<10}notebooks/{target.notebook}; gives {', '.join(target.yields)}")
+        print(f"{target.name:<12}{target.paper}")
+        print(f"{'':<12}notebooks/{target.notebook}; gives {', '.join(target.yields)}")
         for scale in SCALES:
-            print(f"{'':<10}{scale:<7}{_cost(target, scale)}")
+            print(f"{'':<12}{scale:<7}{_cost(target, scale)}")
         print()
     print("Costs are for one seed, training only. `plan TARGET` lists the models to train.")
 

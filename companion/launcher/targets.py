@@ -132,6 +132,15 @@ TARGETS = (
         in_all=False,
     ),
     Target(
+        "identities",
+        _ROBUSTNESS,
+        "not in the paper: how many identities BCT needs, and whether classes or images matter",
+        ("update gain against the number of old classes", "figure identities"),
+        parameters=MappingProxyType({"identities": True}),
+        optional=True,
+        in_all=False,
+    ),
+    Target(
         "table4",
         _CHAIN,
         "Table 4: three versions, each compatible with the one before",

@@ -26,9 +26,14 @@ def provenance_text(table: str, view: View) -> str:
     )
 
 
+def is_measured(table: str, scale: str) -> bool:
+    """Whether there are results of the table at this scale."""
+    return readable_file(scale, table) is not None
+
+
 def measured_scale(table: str, scale: str) -> str:
     """The scale itself if the table was measured at it, else `desk`, because its results are committed."""
-    return scale if readable_file(scale, table) else "desk"
+    return scale if is_measured(table, scale) else "desk"
 
 
 def tables_of(table: str, view: View, variant: str = "") -> list[tuple[str, pd.DataFrame]]:

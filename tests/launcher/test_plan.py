@@ -48,6 +48,7 @@ def test_a_run_says_before_it_begins_what_it_will_train(trained_at_lambda_1, cap
         ("table2 -p tradeoff true", {"new-l2", "new-l2@0.1"}),
         ("tradeoff -p lam 0.5", {"new-l2", "new-l2@0.5", "new-bct-kd@0.5", "new-l2@10"}),
         ("stronger", {"new-deep", "new-bct", "new-bct@10"}),
+        ("identities -p lam 2", {"new-deep@2", "old-of-10.5%", "new-bct-of-10.5%@2", "new-bct-rows-20%@2"}),
         ("long_chain -p lam 2", {"phi3@2", "chain6@2"}),
     ],
 )
