@@ -127,7 +127,7 @@ BACKFILL_ORDER_PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("new-bct", "old"), ("new
 UPGRADE_PAIRS: tuple[Pair, ...] = (("new-bct-sys", "old"), ("new-deep-256d", "old"), ("new*", "old"))
 """(new model, old model): two that are compatible, one of them wider, and one that is not."""
 
-LAMBDAS = ("0.1", "1", "10")
+LAMBDAS = ("0.1", "0.3", "1", "3", "10")
 """Weights of the term that binds new to old, for the comparison of own and cross accuracy."""
 
 

@@ -46,6 +46,7 @@ CANDIDATES: dict[str, ScaleSettings] = {
     "stride 3": replace(BASE, backbones=_network("glyphnet-stride3")),
     "stride 4": replace(BASE, backbones=_network("glyphnet-stride4")),
     "normalised embedding": replace(BASE, backbones=_network("glyphnet-norm")),
+    "combined": replace(BASE, backbones=_network("glyphnet-norm"), head_scale=24.0),
 }
 
 
