@@ -69,10 +69,11 @@ def _torchvision_trunk(name: str) -> tuple[nn.Module, int]:
 BACKBONES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
     "glyphnet": lambda: _small_trunk(blocks=1),
     "glyphnet-deep": lambda: _small_trunk(blocks=2),
-    # Candidates of the recipe search: as many images a second, but wider layers on fewer pixels.
+    "glyphnet-norm": lambda: _small_trunk(blocks=1),
+    "glyphnet-deep-norm": lambda: _small_trunk(blocks=2),
+    # Other candidates of the recipe search: as many images a second, but wider layers on fewer pixels.
     "glyphnet-stride3": lambda: _small_trunk(blocks=1, widths=(32, 64, 128), kernel=5, stride=3),
     "glyphnet-stride4": lambda: _small_trunk(blocks=1, widths=(64, 128), kernel=7, stride=4),
-    "glyphnet-norm": lambda: _small_trunk(blocks=1),
     # For rehearsals of paper scale, whose photographs have three channels. Not narrower: with 4 or 8 channels the
     # bfloat16 convolutions of torch 2.13 corrupt memory in the backward pass on two CPU threads.
     "rehearsal-net": lambda: _small_trunk(blocks=1, widths=(16, 16, 32), channels=3),

@@ -175,7 +175,7 @@ TABLES = (
     ),
     TableSpec(
         "table8", "Table 8: all operating points, ours (paper), %", BASELINE_PAIRS, ALL_POINTS, experiment="baselines",
-        figure="companion.figures.claims:plot_claims",
+        figure="companion.figures.drawn.claims:plot_claims",
     ),
     TableSpec(
         "tradeoff", "Own and cross accuracy over lambda (not in the paper), %", TRADEOFF_PAIRS, MAIN_POINTS,
@@ -197,12 +197,12 @@ TABLES = (
     TableSpec(
         "identities", "How many identities does BCT need? (not in the paper)", IDENTITY_PAIRS,
         ALL_POINTS | {CLASSES: ("",)}, measure="companion.measure.old_classes:compare_and_count",
-        shown="companion.tables.old_classes:gain_tables", figure="companion.figures.dots:plot_old_classes",
+        shown="companion.tables.shown.old_classes:gain_tables", figure="companion.figures.dots:plot_old_classes",
         paragons=IDENTITY_PARAGONS,
     ),
     TableSpec(
         "table4", "Table 4", CHAIN_PAIRS + CHAIN_PARAGONS, MAIN_POINTS, **_CHAIN, **_COMPATIBILITY,
-        figure="companion.figures.chain:plot_fig2",
+        figure="companion.figures.drawn.chain:plot_fig2",
     ),
     TableSpec(
         "table9", "Table 9: all operating points of the chain, ours (paper), %", CHAIN_PAIRS + CHAIN_PARAGONS,
@@ -211,25 +211,26 @@ TABLES = (
     TableSpec("chain_matrix", "Versions of Table 4", CHAIN_MATRIX, MAIN_POINTS, **_CHAIN, **_MATRIX, target="table4"),
     TableSpec(
         "long_chain", "Chain of six versions (not in the paper)", LONG_CHAIN_MATRIX, LONG_CHAIN_POINTS, **_MATRIX,
-        figure="companion.figures.chain:plot_long_chain",
+        figure="companion.figures.drawn.chain:plot_long_chain",
     ),
     TableSpec(
         "table5", "Table 5", REID_PAIRS, REID_POINTS, experiment="reid", task="persons",
-        measure="companion.measure.reid:compare_reid", shown="companion.tables.reid:reid_tables",
+        measure="companion.measure.reid:compare_reid", shown="companion.tables.shown.reid:reid_tables",
         figure="companion.figures.dots:plot_reid",
     ),
     TableSpec(
         "fig3", "Figure 3", BACKFILL_PAIRS, BACKFILL_POINTS, measure="companion.measure.backfill:compare_backfill",
-        shown="companion.tables.backfill:fig3_tables", figure="companion.figures.backfill:plot_backfill",
+        shown="companion.tables.shown.backfill:fig3_tables", figure="companion.figures.drawn.backfill:plot_backfill",
     ),
     TableSpec(
         "backfill_orders", "Orders of backfill", BACKFILL_ORDER_PAIRS, BACKFILL_ORDER_POINTS, target="fig3",
-        measure="companion.measure.backfill:compare_backfill_orders", shown="companion.tables.backfill:order_tables",
-        figure="companion.figures.backfill:plot_orders",
+        measure="companion.measure.backfill:compare_backfill_orders",
+        shown="companion.tables.shown.backfill:order_tables", figure="companion.figures.drawn.backfill:plot_orders",
     ),
     TableSpec(
         "upgrade", "Live upgrade", UPGRADE_PAIRS, UPGRADE_POINTS, measure="companion.measure.upgrade:compare_upgrade",
-        shown="companion.tables.upgrade:upgrade_tables", figure="companion.figures.upgrade:plot_live_upgrade",
+        shown="companion.tables.shown.upgrade:upgrade_tables",
+        figure="companion.figures.drawn.upgrade:plot_live_upgrade",
     ),
 )  # fmt: skip
 
@@ -244,11 +245,11 @@ class FigureData:
 
 
 FIGURE_DATA = (
-    FigureData("score_distributions", "table1", "companion.figures.scores:plot_scores"),
-    FigureData("failure_scores", "table3", "companion.figures.scores:plot_failure_scores"),
-    FigureData("coordinates", "table3", "companion.figures.scores:plot_coordinates"),
-    FigureData("reid_hits", "table5", "companion.figures.hits:redraw_reid_hits"),
-    FigureData("tour", "tour", "companion.figures.hits:plot_retrieval"),
+    FigureData("score_distributions", "table1", "companion.figures.drawn.scores:plot_scores"),
+    FigureData("failure_scores", "table3", "companion.figures.drawn.scores:plot_failure_scores"),
+    FigureData("coordinates", "table3", "companion.figures.drawn.scores:plot_coordinates"),
+    FigureData("reid_hits", "table5", "companion.figures.drawn.hits:redraw_reid_hits"),
+    FigureData("tour", "tour", "companion.figures.drawn.hits:plot_retrieval"),
     FigureData("upgrade_speed", "upgrade"),
 )
 

@@ -45,8 +45,9 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         var = _SumOverProcesses.apply(local_count * (local_var + (local_mean - mean).square())) / count
         self._update(mean.detach(), var.detach() * (count / (count - 1)))
         shape = [1, -1] + [1] * (x.dim() - 2)
-        gain = self.weight * torch.rsqrt(var + self.eps)
-        normalised = (values - mean.view(shape)) * gain.view(shape) + self.bias.view(shape)
+        normalised = (values - mean.view(shape)) * torch.rsqrt(var + self.eps).view(shape)
+        if self.affine:
+            normalised = normalised * self.weight.view(shape) + self.bias.view(shape)
         return normalised.to(x.dtype)
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
@@ -65,9 +66,9 @@ def with_synchronised_norms(network: nn.Module, device: torch.device) -> nn.Modu
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer = SynchronisedBatchNorm(child.num_features, child.eps, child.momentum)
+            layer = SynchronisedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
             layer.load_state_dict(child.state_dict())
-            setattr(network, name, layer.to(child.weight).train(child.training))
+            setattr(network, name, layer.to(child.running_mean).train(child.training))
         else:
             with_synchronised_norms(child, device)
     return network

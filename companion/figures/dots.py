@@ -23,8 +23,8 @@ from companion.pairs import (
     Pair,
 )
 from companion.tables.cells import HEADLINE, PROTOCOLS, Cell, View, pair_text, paper_value, power
-from companion.tables.old_classes import FORMS, KINDS, Gain, parts, series
-from companion.tables.reid import TABLE, reid_cells
+from companion.tables.shown.old_classes import FORMS, KINDS, Gain, parts, series
+from companion.tables.shown.reid import TABLE, reid_cells
 
 
 def _bar(cell: Cell, lower: Cell) -> float:

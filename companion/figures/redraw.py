@@ -7,8 +7,8 @@ from bctlib.base import progress
 from bctlib.training.scales import SCALES
 from companion.experiments import FIGURE_DATA, TABLES
 from companion.figures.data import plot_distortions, plot_identities, plot_templates
-from companion.figures.diagrams import plot_influence_loss, plot_update
-from companion.figures.hits import plot_gallery
+from companion.figures.drawn.diagrams import plot_influence_loss, plot_update
+from companion.figures.drawn.hits import plot_gallery
 from companion.results import readable_file
 from companion.tables.cells import NotMeasured, View
 from companion.workbench import Workbench

@@ -130,7 +130,7 @@ def _recipe(words: tuple[str, ...]) -> int:
     if words not in ((), ("run",)):
         raise UsageError("recipe takes the word run, or nothing: ./reproduce.sh recipe run")
     from companion.measure.recipe_search import run_candidate
-    from companion.tables.recipe import next_runs, recipe_table
+    from companion.tables.shown.recipe import next_runs, recipe_table
 
     while words and (runs := next_runs()):
         run_candidate(*runs[0])

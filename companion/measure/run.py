@@ -92,7 +92,7 @@ def _rows(table: str, bench: Workbench, measured: dict, lam: float) -> Iterator[
 # Training images per second: measured on 2 cores of a 2023 server CPU with bfloat16 for the glyph nets; for the
 # ResNets a guess for one recent GPU at 112 x 112, because these scales have not been run on a GPU yet.
 IMAGES_PER_S = {
-    "glyphnet": 4300, "glyphnet-deep": 2600,
+    "glyphnet": 4300, "glyphnet-deep": 2600, "glyphnet-norm": 4300, "glyphnet-deep-norm": 2600,
     "rehearsal-net": 4300, "rehearsal-net-deep": 2600,
     "resnet18": 12000, "resnet50": 4000, "resnet101": 2000, "resnet152": 1400,
 }  # fmt: skip

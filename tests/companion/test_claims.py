@@ -10,7 +10,7 @@ import pytest
 from bctlib.base.errors import BctError
 from companion import experiments
 from companion.experiments import find_table
-from companion.figures import claims
+from companion.figures.drawn import claims
 from companion.measure import templates
 from companion.results import save_rows
 from companion.tables.cells import View
@@ -226,5 +226,5 @@ def test_the_figure_is_drawn_from_whatever_is_measured(results):
 
 
 def test_the_ledger_needs_no_torch():
-    code = "import sys, companion.figures.claims; sys.exit('torch' in sys.modules)"
+    code = "import sys, companion.figures.drawn.claims; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

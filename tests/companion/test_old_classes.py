@@ -13,8 +13,9 @@ from companion.figures import dots
 from companion.launcher.targets import TARGETS, find_target
 from companion.measure import old_classes as measure
 from companion.results import save_rows
-from companion.tables import old_classes, tables
+from companion.tables import tables
 from companion.tables.cells import Cell, NotMeasured, View
+from companion.tables.shown import old_classes
 
 TRAINING_IDENTITIES = 1000
 ABOUT = {"method": "bct", "device": "cpu: test, 1 thread", "versions": "v", "commit": "c", "seconds": 1.0}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bctlib.models import CHAIN_LENGTH, LONG_CHAIN, TABLE_4A, find_model
 from companion.experiments import find_table
-from companion.figures import chain, dots
+from companion.figures import dots
+from companion.figures.drawn import chain
 from companion.measure.scores import best_non_negative_cosine, unit_rows
 from companion.results import save_rows
 from companion.tables import cells, pairs

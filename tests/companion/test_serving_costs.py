@@ -7,7 +7,7 @@ from bctlib.upgrade.serve.costs import Throughput, upgrade_costs
 from bctlib.upgrade.serve.live_index import LiveIndex
 from companion.measure.speed import ADDED_PER_S, ALL, BYTES_PER_VECTOR, EMBEDDING, IMAGES_PER_S, POOL, SPEED_TABLE
 from companion.results import save_rows
-from companion.tables import costs as live_upgrade_costs
+from companion.tables.shown import costs as live_upgrade_costs
 
 OF = Throughput(images_per_s=1000, added_per_s=10_000, bytes_per_vector=500)
 

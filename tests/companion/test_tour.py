@@ -9,12 +9,12 @@ from synthetic_glyphs import synthetic_glyphs
 
 from bctlib.base.errors import BctError
 from bctlib.data.protocols import GlyphProtocols, glyph_protocols
-from companion.figures import diagrams, hits
+from companion.figures.drawn import diagrams, hits
 from companion.measure import examples
 from companion.measure.backfill import backfill_seconds
 from companion.results import load_rows
-from companion.tables import costs
 from companion.tables.cells import View
+from companion.tables.shown import costs
 from companion.workbench import Workbench
 
 

@@ -156,7 +156,7 @@ def test_each_condition_does_what_its_name_says():
 
     assert math.hypot(*centre_of_ink(after("shift"))) > 1
     rule = {each.name: each for each in CAPTURE_CONDITIONS}
-    assert rule["scale"].least**2 * 0.95 < after("scale").sum() / disc.sum() < rule["scale"].most**2 * 1.05
+    assert rule["scale"].least ** 2 * 0.95 < after("scale").sum() / disc.sum() < rule["scale"].most ** 2 * 1.05
     assert after("blur").sum() == pytest.approx(disc.sum(), rel=0.02) and 100 < after("blur").max() <= 255
     assert rule["contrast"].least * 255 - 1 <= np.ptp(after("contrast")) <= rule["contrast"].most * 255 + 1
     assert after("noise").std() > disc.std() * 0.8 and len(np.unique(after("noise"))) > 50

@@ -41,9 +41,9 @@ from companion.experiments import (
 from companion.measure.backfill import compare_backfill, compare_backfill_orders
 from companion.measure.templates import identification
 from companion.results import save_rows
-from companion.tables import backfill as backfill_tables
 from companion.tables import tables
 from companion.tables.cells import View
+from companion.tables.shown import backfill as backfill_tables
 
 
 class Bench:

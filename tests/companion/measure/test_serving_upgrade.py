@@ -22,8 +22,8 @@ from companion.measure import speed
 from companion.measure import upgrade as live_upgrade
 from companion.measure.upgrade import gallery_side, is_added
 from companion.results import load_rows, save_rows
-from companion.tables import upgrade as live_upgrade_tables
 from companion.tables.cells import View
+from companion.tables.shown import upgrade as live_upgrade_tables
 from companion.tables.tables import tables_of
 from companion.workbench import Workbench
 

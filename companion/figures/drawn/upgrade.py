@@ -8,7 +8,7 @@ from bctlib.upgrade.serve.steps import ALL_DIMENSIONS, STEPS
 from companion.experiments import APPROXIMATE, BYTES, FLAT, LOOSE, RANDOM, RECALL_10, STRICT, upgrade_name
 from companion.figures.drawing import drawn
 from companion.tables.cells import View
-from companion.tables.upgrade import Line, line, pairs, practices
+from companion.tables.shown.upgrade import Line, line, pairs, practices
 
 _COLOURS = {"new*": COLOURS["new*"], "new-bct-sys": COLOURS["new-bct-sys"], "new-deep-256d": COLOURS["new-bct-kd"]}
 _KIND_MARKS = {"ivf": ("s", "-"), "hnsw": ("^", "--")}

@@ -16,8 +16,8 @@ from companion.experiments import (
     TWO_THRESHOLDS,
 )
 from companion.figures.drawing import drawn
-from companion.tables.backfill import ORDER_NAMES, RULES, Cells, load_curve, own_accuracy
 from companion.tables.cells import View
+from companion.tables.shown.backfill import ORDER_NAMES, RULES, Cells, load_curve, own_accuracy
 
 ORDER_COLOURS = {"random": COLOURS["new*"], LARGEST: COLOURS["new-l2"], LEAST_CERTAIN: COLOURS["new-bct"]}
 PANELS = {STRICT: "TPIR@FPIR=1e-2 (%)", LOOSE: "TPIR@FPIR=1e-1 (%)"}

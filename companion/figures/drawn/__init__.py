@@ -1,0 +1,1 @@
+"""The figures, a file per subject; what they share is one folder up."""

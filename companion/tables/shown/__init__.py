@@ -1,0 +1,1 @@
+"""How each kind of table is laid out: a file per kind."""
