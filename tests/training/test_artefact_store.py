@@ -212,7 +212,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, target, name: str, call: int) -> 
     [
         (loop, "learning_rate", 0),
         (loop, "learning_rate", 3),
-        (store, "provenance", 0),
+        (store, "training_provenance", 0),
         (safetensors.torch, "save_file", 0),
         (safetensors.torch, "save_file", 2),  # the model, after two checkpoints
         (os, "replace", 0),
