@@ -7,6 +7,7 @@ Columns: table, scale, seed, method, query_model, gallery_model, protocol, metri
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,7 @@ COLUMNS = {
 MEASURED = ("value", "n_behind", "versions", "commit", "seconds")
 KEY = [name for name in COLUMNS if name not in MEASURED]
 GROUP = [name for name in KEY if name not in ("seed", "device")]
+PRECISIONS = ("bfloat16", "float32")
 MAY_BE_EMPTY = ("operating_point",)  # mean average precision has none
 
 DISTINCT = " (no look-alikes)"
@@ -116,13 +118,14 @@ def _alone_with(path: Path) -> Iterator[None]:
 
 
 def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame:
-    """The measurements of one table at one scale on one device.
+    """The measurements of one table at one scale, of seeds that may share a mean.
 
-    device: the exact text of the device column; None chooses the device with the most seeds, and a message names it if
-    the file has several. Rows that this device's seeds lack are taken from other devices, because a store may hold
-    models that were trained on several (a run started on a GPU and finished without one); the device column then names
-    all of them. Types: seed, n_behind int64; value, seconds float64; the others str (`operating_point` too, as
-    `point_text` writes it). Raises BctError naming file and line for a damaged file, or if nothing was measured.
+    device: the exact text of the device column, or what `arithmetic` returns; None chooses the arithmetic with the most
+    seeds, and a message names its devices if the file has several. A seed's rows are those of the device that has most
+    of them; what it lacks is taken from others, because a store may hold models that were trained on several (a run
+    started on a GPU and finished without one). The device column then names all. Types: seed, n_behind int64; value,
+    seconds float64; the others str (`operating_point` too, as `point_text` writes it). Raises BctError naming file and
+    line for a damaged file, or if nothing was measured.
     """
     path = readable_file(scale, table)
     if path is None:
@@ -131,27 +134,49 @@ def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame
     records = _read(path, scale, table)
     seeds: dict[str, set] = {}
     for row in records:
-        seeds.setdefault(row["device"], set()).add(row["seed"])
+        for name in {row["device"], arithmetic(row["device"])}:
+            seeds.setdefault(name, set()).add(row["seed"])
+    chosen = device
     if device is None:
         if not seeds:
             raise BctError(f"{path} holds no rows: run `./reproduce.sh {made_by(table)} --scale {scale}` first")
-        device = max(sorted(seeds), key=lambda name: len(seeds[name]))
-        if len(seeds) > 1:
-            progress.say(f"{path.name} ({scale}) was measured on {len(seeds)} devices; showing {device}")
+        chosen = max(sorted({arithmetic(row["device"]) for row in records}), key=lambda name: len(seeds[name]))
     elif device not in seeds:
-        raise BctError(f"{path} has no rows of device {device!r}, only of: {'; '.join(sorted(seeds))}")
-    return _frame(_completed(records, device, seeds[device]))
+        known = "; ".join(sorted({row["device"] for row in records}))
+        raise BctError(f"{path} has no rows of device {device!r}, only of: {known}")
+    rows = _completed(records, chosen, seeds[chosen])
+    kinds = {arithmetic(row["device"]) for row in records}
+    if device is None and len(kinds) > 1:
+        progress.say(f"{path.name} ({scale}) was measured on {len(kinds)} kinds of device; showing {rows[0]['device']}")
+    return _frame(rows)
+
+
+def arithmetic(device: str) -> str:
+    """What numbers must have in common to share a mean: `cpu, bfloat16` of any processor, or the text of a GPU.
+
+    device: as the column has it. Processors differ in the order of sums alone, precisions in the accuracy that a
+    training reaches.
+    """
+    kind, _, precision = device.rpartition(", ")
+    if not device.startswith("cpu"):
+        return device
+    return f"cpu, {precision}" if kind and precision in PRECISIONS else "cpu"
 
 
 def _completed(records: list[Row], device: str, seeds: set[int]) -> list[Row]:
-    """The device's rows, and those rows of its seeds that only other devices have."""
-    chosen: dict[tuple, Row] = {}
-    for row in records:
+    """The rows of these seeds: the device's where it has them, then those of the device with most rows of the seed."""
+    counts = Counter((row["seed"], row["device"]) for row in records)
+
+    def preference(row: Row) -> tuple:
+        return (row["device"] == device, arithmetic(row["device"]) == device, counts[row["seed"], row["device"]])
+
+    best: dict[tuple, Row] = {}
+    for row in (row for row in records if row["seed"] in seeds):
         quantity = (row["seed"], *(row[name] for name in GROUP))
-        if row["seed"] in seeds and (quantity not in chosen or row["device"] == device):
-            chosen[quantity] = row
-    origin = " and ".join(sorted({row["device"] for row in chosen.values()}))
-    return [row | {"device": origin} for row in chosen.values()]
+        if quantity not in best or preference(row) > preference(best[quantity]):
+            best[quantity] = row
+    origin = " and ".join(sorted({row["device"] for row in best.values()}))
+    return [row | {"device": origin} for row in best.values()]
 
 
 def mean_and_half_width(values: Sequence[float]) -> tuple[float, float]:

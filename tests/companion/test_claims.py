@@ -135,7 +135,7 @@ def test_tables_are_compared_on_one_device_only(results):
     assert Results("smoke").judge(deep, VERIFICATION).verdict == NOT_MEASURED
     save_rows(rows(("new-deep", "old"), by_seed(2, 2, 2)), "smoke", "table7")
     judged = Results("smoke").judge(deep, VERIFICATION)
-    assert (judged.verdict, judged.device, judged.effect.mean) == (HOLDS, CPU, 1)
+    assert (judged.verdict, judged.device, judged.effect.mean) == (HOLDS, "cpu", 1)
 
 
 def test_every_operating_point_has_its_verdict(results):

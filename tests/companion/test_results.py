@@ -123,7 +123,7 @@ def test_missing_results_say_how_to_get_them():
 def test_the_device_with_most_seeds_is_taken_and_said(capsys):
     save_rows([row(device="GPU"), row(), row(seed=1)], "smoke", "table1")
     assert set(load_rows("smoke", "table1")["device"]) == {"cpu: X, 2 threads"}
-    assert "2 devices; showing cpu: X" in capsys.readouterr().err
+    assert "2 kinds of device; showing cpu: X" in capsys.readouterr().err
     assert set(load_rows("smoke", "table1", device="GPU")["device"]) == {"GPU"}
     with pytest.raises(BctError, match="no rows of device 'TPU'"):
         load_rows("smoke", "table1", device="TPU")
@@ -171,6 +171,27 @@ def test_what_a_device_lacks_is_taken_from_another_and_both_are_named():
     rows = load_rows("smoke", "table1", device="CPU")
     there = rows[["query_model", "seed", "value"]].values.tolist()
     assert sorted(there) == [["new-bct", 0, 3], ["old", 0, 1], ["old", 2, 4]]
+
+
+def test_seeds_of_processors_of_one_precision_share_a_mean_and_precisions_never_do(capsys):
+    amd, intel, laptop = (
+        f"cpu: {name}" for name in ("A, 1 thread, bfloat16", "I, 2 threads, bfloat16", "L, 8 threads, float32")
+    )
+    save_rows([row(device=amd, value=1), row(device=intel, seed=1, value=2)], "smoke", "table1")
+    save_rows([row(device=laptop, seed=seed, value=9) for seed in (0, 2)], "smoke", "table1")
+    rows = load_rows("smoke", "table1")
+    assert rows["value"].tolist() == [1, 2] and set(rows["device"]) == {f"{amd} and {intel}"}
+    assert "2 kinds of device; showing cpu: A" in capsys.readouterr().err
+    assert load_rows("smoke", "table1", "cpu, float32")["value"].tolist() == [9, 9]
+    assert load_rows("smoke", "table1", intel)["value"].tolist() == [2]
+
+
+def test_a_seed_is_of_the_device_that_measured_most_of_it():
+    whole, rerun = "cpu: A, 1 thread, bfloat16", "cpu: I, 1 thread, bfloat16"
+    pairs = [{"query_model": name} for name in ("old", "new-bct")]
+    save_rows([row(**pair, device=whole, value=1) for pair in pairs], "smoke", "table1")
+    save_rows([row(**pairs[0], device=rerun, value=5)], "smoke", "table1")
+    assert load_rows("smoke", "table1")["value"].tolist() == [1, 1]
 
 
 def test_provenance_names_device_versions_and_commit(tmp_path, monkeypatch):

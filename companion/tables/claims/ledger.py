@@ -15,7 +15,7 @@ import pandas as pd
 
 from bctlib.base.errors import BctError
 from bctlib.training.scales import SCALES, check_scale
-from companion.results import load_rows, mean_and_half_width, readable_file
+from companion.results import arithmetic, load_rows, mean_and_half_width, readable_file
 from companion.tables.cells import DASH, Cell
 from companion.tables.claims.claim_list import CLAIMS, SECTIONS, Claim
 from companion.tables.claims.quantities import BySeed, Cells, Comparison, Point
@@ -61,11 +61,11 @@ class Results:
         check_scale(self.scale)
 
     def devices(self, table: str) -> tuple[str, ...]:
-        """The devices on which a table was measured; empty if it was not measured."""
+        """The kinds of device on which a table was measured; empty if it was not measured."""
         if table not in self._devices:
             path = readable_file(self.scale, table)
             found = pd.read_csv(path, usecols=["device"])["device"].unique() if path else ()
-            self._devices[table] = tuple(sorted(found))
+            self._devices[table] = tuple(sorted(set(map(arithmetic, found))))
         return self._devices[table]
 
     def cells(self, table: str, device: str) -> Cells:

@@ -38,7 +38,8 @@ def test_candidates_see_about_as_many_images_as_the_base():
         assert 1 <= candidate.schedule.epochs / BASE.schedule.epochs <= 1.25, name
 
 
-def test_the_participation_ratio_counts_directions(rng=np.random.default_rng(0)):
+def test_the_participation_ratio_counts_directions():
+    rng = np.random.default_rng(0)
     assert participation_ratio(rng.normal(size=(20_000, 16))) == pytest.approx(16, rel=0.02)
     line = np.outer(rng.choice([-1.0, 1.0], 100), np.ones(16))
     assert participation_ratio(line) == pytest.approx(1)
