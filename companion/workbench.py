@@ -182,7 +182,7 @@ class Workbench:
         )
 
     def model(self, name: str) -> Artefact:
-        """The trained model, from the store or trained now; its old model first, if it has one.
+        """The trained model, from the store, from the checkout or trained now; its old model first, if it has one.
 
         Before a first training everything that it will be measured on is looked for as well.
         """
@@ -196,7 +196,7 @@ class Workbench:
             old = self.model(spec.old) if spec.old else None
             label = f"{name} seed {self.seed}"
             self._models[name] = store.fetch(
-                recipe, lambda: self.data.training_set(spec.share, self.seed), old, self.on, label
+                recipe, lambda: self.data.training_set(spec.share, self.seed), old, self.on, label, not self.force
             )
         return self._models[name]
 

@@ -47,6 +47,11 @@ def store_dir() -> Path:
     return _folder("BCT_STORE", "store")
 
 
+def shipped_models_dir() -> Path:
+    """Trained models that come with a checkout; an installed copy has no such folder."""
+    return PROJECT / "models"
+
+
 def results_dir() -> Path:
     """Tidy result tables (`BCT_RESULTS`, default `results/`)."""
     return _folder("BCT_RESULTS", "results")

@@ -40,11 +40,15 @@ class Training:
 
 @dataclass(frozen=True)
 class Artefact:
-    """A trained model. transform: None, or maps new embeddings for comparison with old ones."""
+    """A trained model.
+
+    head: None in a file that was made smaller for models that nothing is trained against. transform: None, or maps new
+    embeddings for comparison with old ones.
+    """
 
     recipe: Recipe
     backbone: nn.Module
-    head: Head
+    head: Head | None
     classes: tuple[str, ...]
     training: Training
     transform: nn.Linear | None = None
@@ -66,7 +70,12 @@ class Artefact:
         return self
 
     def as_old(self) -> OldModel:
-        """This model as the old one: frozen backbone, head with scale and margin, class names."""
+        """This model as the old one: frozen backbone, head with scale and margin, class names.
+
+        Raises BctError if it has no head.
+        """
+        if self.head is None:
+            raise BctError(f"the model {self.recipe.key} has no head, which a new model needs: train it with --force")
         return OldModel(self.backbone, self.head, self.classes)
 
     @torch.no_grad()
@@ -83,14 +92,16 @@ def save_artefact(path: Path, artefact: Artefact) -> None:
     Raises BctError when it cannot be written.
     """
     head = artefact.head
-    tensors = _named("backbone", artefact.backbone) | _named("head", head)
+    tensors = _named("backbone", artefact.backbone)
+    if head is not None:
+        tensors |= _named("head", head)
     if artefact.transform is not None:
         tensors |= _named("transform", artefact.transform)
     about = {
         "format": FORMAT,
         "recipe": artefact.recipe.text(),
         "classes": list(artefact.classes),
-        "head": {"kind": head.kind, "classes": head.classes, "dim": head.dim, "settings": head.settings()},
+        "head": _form(head),
         "training": asdict(artefact.training),
     }
     write_tensors(path, tensors, as_text(about))
@@ -120,7 +131,7 @@ def load_artefact(path: Path, custom_network: str | None = None) -> Artefact:
         _check_network(path, recipe, custom_network)
         form = about["head"]
         _check_sizes(recipe, form, tensors)
-        head = build_head(form["kind"], form["classes"], form["dim"], **form["settings"])
+        head = build_head(form["kind"], form["classes"], form["dim"], **form["settings"]) if form else None
         backbone = build_backbone(recipe.backbone, recipe.dim, recipe.relu)
         if recipe.code and recipe.code != code_of(recipe.backbone):
             network = split_size(recipe.backbone)[0]
@@ -144,12 +155,20 @@ def load_artefact(path: Path, custom_network: str | None = None) -> Artefact:
     return Artefact(recipe, backbone, head, classes, training, transform)
 
 
-def _check_sizes(recipe: Recipe, form: dict, tensors: dict[str, torch.Tensor]) -> None:
+def _form(head: Head | None) -> dict | None:
+    """What rebuilds the head."""
+    if head is None:
+        return None
+    return {"kind": head.kind, "classes": head.classes, "dim": head.dim, "settings": head.settings()}
+
+
+def _check_sizes(recipe: Recipe, form: dict | None, tensors: dict[str, torch.Tensor]) -> None:
     """Check claimed sizes before anything of that size is allocated."""
-    expected = (form["classes"], form["dim"])
-    found = tuple(tensors["head.weight"].shape)
-    if found != expected:
-        raise BctError(f"the weight of its head is {found}, expected {expected}")
+    if form:
+        expected = (form["classes"], form["dim"])
+        found = tuple(tensors["head.weight"].shape)
+        if found != expected:
+            raise BctError(f"the weight of its head is {found}, expected {expected}")
     widest = max(max(tensor.shape, default=0) for tensor in tensors.values())
     if not 0 < recipe.dim <= widest:
         raise BctError(f"its embeddings have {recipe.dim} elements, but no weight has more than {widest} rows")

@@ -42,9 +42,15 @@ def checkpoint_file(key: str) -> Path:
     return model_folder(key) / "checkpoint.safetensors"
 
 
+def shipped_file(recipe: Recipe) -> Path | None:
+    """The model of that recipe that comes with the checkout, if any does: `models/<scale>/<name>.<key>.safetensors`."""
+    found = locations.shipped_models_dir().glob(f"*/*.{recipe.key}.safetensors") if locations.in_checkout() else ()
+    return next(iter(found), None)
+
+
 def is_trained(recipe: Recipe) -> bool:
-    """Whether the store holds the finished model."""
-    return is_sealed(model_file(recipe.key))
+    """Whether the store holds the finished model, or the checkout ships it."""
+    return is_sealed(model_file(recipe.key)) or shipped_file(recipe) is not None
 
 
 def forget(recipe: Recipe) -> None:
@@ -55,17 +61,27 @@ def forget(recipe: Recipe) -> None:
 
 
 def fetch(
-    recipe: Recipe, data: Callable[[], TrainingData], old: Artefact | None, device: torch.device, label: str = "model"
+    recipe: Recipe,
+    data: Callable[[], TrainingData],
+    old: Artefact | None,
+    device: torch.device,
+    label: str = "model",
+    shipped: bool = True,
 ) -> Artefact:
-    """The trained model of a recipe, on `device`: from the store, or trained now and stored.
+    """The trained model of a recipe, on `device`: from the store, from the checkout, or trained now and stored.
 
-    data: called only if the model must be trained. Raises BctError when the store cannot be written, when the stored
-    model is damaged, naming the file (which is set aside, so that the next call trains), and when `old` is not the
-    model that the recipe names. Of several processes that train together rank 0 looks, locks and writes.
+    data: called only if the model must be trained. shipped: whether a model that comes with the checkout will do.
+    Raises BctError when the store cannot be written, when the model found is damaged, naming the file (one of the store
+    is set aside, so that the next call trains), and when `old` is not the model that the recipe names. Of several
+    processes that train together rank 0 looks, locks and writes.
     """
     path, processes = model_file(recipe.key), current_group()
     if processes.of_first(is_sealed(path)):
         return _load(path, recipe).to(device)
+    if shipped and (file := shipped_file(recipe)):
+        if processes.first:
+            progress.say(f"{label}: comes with the project ({file.name}); --force trains it anew")
+        return load_artefact(file).to(device)
     if recipe.old != (old.recipe.key if old else None):
         raise BctError(f"{label}: its recipe names the old model {recipe.old}, which is not the one that was given")
     with exclusive(recipe.key, label):
