@@ -245,6 +245,7 @@ class FigureData:
 
 
 FIGURE_DATA = (
+    FigureData("diagnostics", "table1", "companion.figures.drawn.diagnostics:plot_diagnostics"),
     FigureData("score_distributions", "table1", "companion.figures.drawn.scores:plot_scores"),
     FigureData("failure_scores", "table3", "companion.figures.drawn.scores:plot_failure_scores"),
     FigureData("coordinates", "table3", "companion.figures.drawn.scores:plot_coordinates"),

@@ -8,12 +8,11 @@ that no cross accuracy exists when the choice is made.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from bctlib.metrics.blocks import unit_rows
+from bctlib.metrics.spectrum import participation_ratio
 from bctlib.training.recipe import Schedule
 from bctlib.training.scales import GlyphSource, ScaleSettings
 from companion.glyph_data import GlyphData
+from companion.measure.diagnostics import RATIO
 from companion.measure.templates import Measurement, identification, verification
 from companion.results import save_rows
 from companion.workbench import Workbench
@@ -22,7 +21,6 @@ TABLE = "recipe"
 MODELS = ("old", "new*")
 CRITERION = {"TAR@FAR": "0.0001", "TPIR@FPIR": "0.01"}
 """The strict points whose mean over both models and both protocols decides."""
-RATIO, TIME = "participation ratio", "training seconds"
 
 SOURCE = GlyphSource(folder="glyphs", n_train=4755, n_validation=300, n_test=1300)
 BASE = ScaleSettings(
@@ -61,12 +59,6 @@ class CandidateBench(Workbench):
         settings = CANDIDATES[self.candidate]
         self.settings = replace(settings, source=settings.source.drawn_by(self.seed))
         self.data = GlyphData(self.scale, self.settings)
-
-
-def participation_ratio(embeddings: np.ndarray) -> float:
-    """(sum of eigenvalues)^2 / sum of their squares, of the covariance of unit embeddings [n,d]: 1 to d."""
-    eigenvalues = np.linalg.eigvalsh(np.cov(unit_rows(embeddings), rowvar=False))
-    return float(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
 
 
 def run_candidate(candidate: str, seed: int, device: str = "auto") -> None:

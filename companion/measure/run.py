@@ -15,6 +15,7 @@ from bctlib.methods import METHODS
 from bctlib.models import find_model, with_lambda
 from bctlib.training import store
 from companion.experiments import Experiment, find_experiment, find_table
+from companion.measure.diagnostics import save_diagnostics
 from companion.measure.templates import Measurement
 from companion.pairs import Pair
 from companion.results import point_text, save_rows
@@ -36,10 +37,12 @@ def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -
     if lam != 1 and experiment.has_own_lambdas:
         raise UsageError(f"{table} has lambdas of its own, expected lam 1, got {lam}")
     for bench in (each.for_task(experiment.task) for each in benches):
-        diverged = train_missing(bench, experiment.models_at(lam))
+        names = experiment.models_at(lam)
+        diverged = train_missing(bench, names)
         measured = _measure(experiment, bench, lam, diverged)
         for each in experiment.tables:
             save_rows(_rows(each, bench, measured, lam), bench.scale, each)
+        save_diagnostics(bench, [name for name in names if name not in diverged])
 
 
 def train_missing(bench: Workbench, names: tuple[str, ...]) -> set[str]:

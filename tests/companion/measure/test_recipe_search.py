@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from bctlib.training.scales import SETTINGS
-from companion.measure.recipe_search import BASE, CANDIDATES, CRITERION, MODELS, participation_ratio
+from companion.measure.recipe_search import BASE, CANDIDATES, CRITERION, MODELS
 from companion.results import load_rows
 from companion.tables.shown.recipe import next_runs, recipe_scores, recipe_table
 
@@ -36,10 +35,3 @@ def test_candidates_see_about_as_many_images_as_the_base():
     for name, candidate in CANDIDATES.items():
         assert candidate.source.n_train == BASE.source.n_train
         assert 1 <= candidate.schedule.epochs / BASE.schedule.epochs <= 1.25, name
-
-
-def test_the_participation_ratio_counts_directions():
-    rng = np.random.default_rng(0)
-    assert participation_ratio(rng.normal(size=(20_000, 16))) == pytest.approx(16, rel=0.02)
-    line = np.outer(rng.choice([-1.0, 1.0], 100), np.ones(16))
-    assert participation_ratio(line) == pytest.approx(1)
