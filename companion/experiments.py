@@ -237,7 +237,10 @@ TABLES = (
 
 @dataclass(frozen=True)
 class FigureData:
-    """Results saved only for a figure, `results/<scale>/<name>.csv`. target, figure: as in `TableSpec`."""
+    """Results saved only for a figure, or a second figure of a table: `results/<scale>/<name>.csv`.
+
+    target, figure: as in `TableSpec`.
+    """
 
     name: str
     target: str
@@ -246,6 +249,7 @@ class FigureData:
 
 FIGURE_DATA = (
     FigureData("diagnostics", "table1", "companion.figures.drawn.diagnostics:plot_diagnostics"),
+    FigureData("table8", "table8", "companion.figures.drawn.gains:plot_update_gains"),
     FigureData("score_distributions", "table1", "companion.figures.drawn.scores:plot_scores"),
     FigureData("failure_scores", "table3", "companion.figures.drawn.scores:plot_failure_scores"),
     FigureData("coordinates", "table3", "companion.figures.drawn.scores:plot_coordinates"),

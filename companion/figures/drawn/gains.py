@@ -1,0 +1,46 @@
+"""Figure of the update gain against the operating point."""
+
+from matplotlib.figure import Figure
+
+from companion.figures.drawing import drawn
+from companion.figures.model_colours import colour_of
+from companion.tables.cells import PROTOCOLS, View, power
+from companion.tables.shown.gains import BOUND, gain, paper_gain, points
+
+
+def plot_update_gains(view: View) -> Figure:
+    """Update gain (Eq. 9) of the models bound by BCT, from loose to strict operating points, one panel per protocol.
+
+    Filled and solid: ours, of the means over seeds; small dots are single seeds. Open and dashed: the paper's. Below
+    zero Eq. 2 fails; at 100 % nothing is left for a backfill to bring. Raises as `View.cells` does.
+    """
+    with drawn(view.scale, "update_gains", height=3.0, ncols=2, sharey=True) as (figure, axes):
+        for ax, (protocol, (name, metric)) in zip(axes, PROTOCOLS.items(), strict=True):
+            at = points(protocol)
+            for query in BOUND:
+                colour = colour_of(query)
+                ours = {x: cell for x, point in enumerate(at) if (cell := gain(query, protocol, point, view))}
+                paper = [paper_gain(query, protocol, point) for point in at]
+                ax.plot(
+                    list(ours),
+                    [cell.mean for cell in ours.values()],
+                    "o-",
+                    color=colour,
+                    label=view.name(query) if ax is axes[0] else None,
+                )
+                ax.plot(
+                    [float("nan") if value is None else value for value in paper],
+                    "o--",
+                    color=colour,
+                    markerfacecolor="none",
+                )
+                for x, cell in ours.items():
+                    ax.plot([x] * len(cell.values), cell.values, ".", color=colour, markersize=2, alpha=0.6)
+            ax.axhline(0, color="0.4", linestyle="--", linewidth=1)
+            ax.axhline(100, color="0.4", linewidth=0.5)
+            ax.set_xticks(range(len(at)), map(power, at))
+            ax.set(title=name, xlabel=f"{metric.partition('@')[2]}, loose to strict", ylim=(-120, 140))
+        axes[0].set_ylabel("update gain (%)")
+        axes[0].plot([], [], "o--", color="0.3", markerfacecolor="none", label="the paper")
+        figure.legend(loc="outside lower center", ncols=4)
+    return figure
