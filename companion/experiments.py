@@ -3,8 +3,6 @@
 Functions are named by path ("package.module:function") and imported when they are called, so that this module loads
 neither torch nor matplotlib. To add a table, add a row to TABLES, with a figure function if it is drawn; the word of
 `./reproduce.sh` that makes it is a target of `companion.launcher.targets`.
-
-The module also holds the names that the results use for curves of partial backfill and steps of a live upgrade.
 """
 
 from collections.abc import Mapping
@@ -13,14 +11,26 @@ from functools import cache
 
 from bctlib.base.errors import UsageError
 from bctlib.models import with_lambda
-from bctlib.upgrade.serve.steps import STEPS
+from companion.curves import (
+    CLASSES,
+    EARLY,
+    IMAGES,
+    LOOSE,
+    PER_CENT,
+    STRICT,
+    TENTHS,
+    TWO_THRESHOLDS,
+    UPGRADE_POINTS,
+)
 from companion.pairs import (
     BACKFILL_ORDER_PAIRS,
     BACKFILL_PAIRS,
     BASELINE_PAIRS,
+    CHAIN_FILTER_PAIRS,
     CHAIN_MATRIX,
     CHAIN_PAIRS,
     CHAIN_PARAGONS,
+    FILTER_PAIRS,
     IDENTITY_PAIRS,
     IDENTITY_PARAGONS,
     LONG_CHAIN_MATRIX,
@@ -36,75 +46,6 @@ from companion.pairs import (
     UPGRADE_PAIRS,
     Pair,
 )
-
-POINTS = 51
-"""Every 2 %, as in the paper (Fig. 3)."""
-PER_CENT = tuple(str(2 * point) for point in range(POINTS))
-TENTHS = PER_CENT[::5]
-EARLY = PER_CENT[:11] + TENTHS[3:]
-"""Every 2 % up to 20, where the orders of backfill differ most, then every 10 %."""
-
-RANDOM_ORDERS = ("random order 1", "random order 2", "random order 3")
-LARGEST, LEAST_CERTAIN = "largest first", "least certain first"
-
-STANDARD, LONG_TAILED = "partial backfill", "partial backfill, long-tailed"
-SEARCHED_BY_SIZE = "partial backfill, long-tailed, searched by size"
-"""As LONG_TAILED, but a class with k images is searched k times as often."""
-ORDERS = {
-    STANDARD: (*RANDOM_ORDERS, LEAST_CERTAIN),
-    LONG_TAILED: (*RANDOM_ORDERS, LARGEST, LEAST_CERTAIN),
-    SEARCHED_BY_SIZE: (*RANDOM_ORDERS, LARGEST, LEAST_CERTAIN),
-}
-"""The orders of backfill for each kind of gallery."""
-
-IMAGES = "images backfilled"
-"""Metric: per cent of the gallery's images that are embedded again; n_behind is the number of all images."""
-CLASSES = "classes"
-"""Metric: classes of the gallery model in the query model's influence loss; of a model with itself, all its classes."""
-STRICT_FPIR = 0.01
-STRICT, LOOSE = "TPIR@FPIR=0.01", "TPIR@FPIR=0.1"
-"""Metrics of a curve, whose operating point is the per cent of classes backfilled."""
-TWO_THRESHOLDS = "TPIR@FPIR=0.01, a threshold per model"
-"""Not in the paper: as STRICT, but old and new templates have separate thresholds."""
-
-
-def curve_name(galleries: str, order: str) -> str:
-    """The protocol of a curve in the results."""
-    return f"{galleries}, {order}"
-
-
-def tpir_name(fpir: float) -> str:
-    """The metric of a curve in the results."""
-    return f"TPIR@FPIR={fpir:g}"
-
-
-RANDOM = RANDOM_ORDERS[0]
-FLAT, APPROXIMATE = "flat", ("ivf", "hnsw")
-
-RANK = "rank 1"
-ADDED = ", added classes"
-"""Suffix of the metric's name for searches for the classes that were added after the new model arrived."""
-ACCURACIES = (STRICT, LOOSE, TWO_THRESHOLDS, RANK)
-RECALL_1, RECALL_10 = "recall@1 of the flat index", "recall@10 of the flat index"
-BYTES, EMBEDDED, INSERTED, TOMBSTONES = "bytes of the indexes", "images embedded", "vectors inserted", "tombstones"
-TEMPERATURE = "temperature of the attention"
-
-AVERAGE, ATTENTION = "prototypes by average", "prototypes by attention"
-
-UPGRADE_POINTS = {
-    metric: STEPS
-    for metric in (
-        *ACCURACIES, *(metric + ADDED for metric in ACCURACIES), RECALL_1, RECALL_10,
-        BYTES, EMBEDDED, INSERTED, TOMBSTONES, TEMPERATURE,
-    )
-}  # fmt: skip
-"""The operating points of each metric: the steps of the upgrade."""
-
-
-def upgrade_name(kind: str, order: str) -> str:
-    """The protocol in the results of a kind of index and an order of backfill."""
-    return curve_name(f"live upgrade, {kind}", order)
-
 
 MAIN_POINTS = {"TAR@FAR": ("0.0001",), "TPIR@FPIR": ("0.01",)}
 ALL_POINTS = {
@@ -155,6 +96,11 @@ class TableSpec:
 
 
 _COMPATIBILITY = {"shown": "companion.tables.pairs:compatibility_tables"}
+_FILTER_POINTS = ALL_POINTS | {"strength of the filter": ("",)}
+_FILTER = {
+    "measure": "companion.measure.query_filter:compare_filtered",
+    "shown": "companion.tables.shown.query_filter:filter_tables",
+}
 _MATRIX = {"shown": "companion.tables.pairs:matrix_tables"}
 _ROBUSTNESS = {"experiment": "robustness"}
 _CHAIN = {
@@ -176,6 +122,10 @@ TABLES = (
     TableSpec(
         "table8", "Table 8: all operating points, ours (paper), %", BASELINE_PAIRS, ALL_POINTS, experiment="baselines",
         figure="companion.figures.drawn.claims:plot_claims",
+    ),
+    TableSpec(
+        "filtered", "Filtered queries of models bound by BCT (ours, not in the paper), %", FILTER_PAIRS,
+        _FILTER_POINTS, target="table1", **_FILTER,
     ),
     TableSpec(
         "tradeoff", "Own and cross accuracy over lambda (not in the paper), %", TRADEOFF_PAIRS, MAIN_POINTS,
@@ -209,6 +159,10 @@ TABLES = (
         ALL_POINTS, **_CHAIN,
     ),
     TableSpec("chain_matrix", "Versions of Table 4", CHAIN_MATRIX, MAIN_POINTS, **_CHAIN, **_MATRIX, target="table4"),
+    TableSpec(
+        "filtered_chain", "Filtered queries of the chain (ours, not in the paper), %", CHAIN_FILTER_PAIRS,
+        _FILTER_POINTS, target="table4", **_FILTER,
+    ),
     TableSpec(
         "long_chain", "Chain of six versions (not in the paper)", LONG_CHAIN_MATRIX, LONG_CHAIN_POINTS, **_MATRIX,
         figure="companion.figures.drawn.chain:plot_long_chain",

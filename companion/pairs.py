@@ -21,6 +21,9 @@ OWN_PAIRS: tuple[Pair, ...] = (
     PARAGON,
 )
 
+FILTER_PAIRS: tuple[Pair, ...] = tuple((name, "old") for name in ("new-bct", "new-bct-kd", "new-bct-sys"))
+"""Models bound by BCT, whose queries are filtered before they search the old gallery (ours)."""
+
 DIMENSION_PAIRS: tuple[Pair, ...] = (("new-256d", "old"), ("new-256d-map", "old"))
 """256 dimensions on the unchanged network, by the prefix and by the linear map that the paper tried in vain."""
 ROBUSTNESS_PAIRS: tuple[Pair, ...] = (
@@ -95,6 +98,7 @@ CHAIN_PAIRS: tuple[Pair, ...] = (
     ("phi3", "phi2"),
     ("phi3", "phi3"),
 )
+CHAIN_FILTER_PAIRS: tuple[Pair, ...] = (("phi2", "phi1"), ("phi3", "phi1"), ("phi3", "phi2"))
 CHAIN_PARAGONS: tuple[Pair, ...] = (("phi2*", "phi2*"), ("phi3*", "phi3*"))
 CHAIN_MATRIX: tuple[Pair, ...] = tuple(
     (query, gallery) for query in ("phi1", "phi2", "phi3") for gallery in ("phi1", "phi2", "phi3")

@@ -22,8 +22,8 @@ from bctlib.training.devices import choose_device
 from bctlib.training.features import comparable
 from bctlib.training.recipe import Recipe
 from bctlib.training.scales import ScaleSettings, scale_settings
-from companion.glyph_data import GlyphData
-from companion.paper_data import FaceData, PersonData, Photographs
+from companion.sources.glyph_data import GlyphData
+from companion.sources.paper_data import FaceData, PersonData, Photographs
 
 
 class ScaleData(Protocol):

@@ -17,7 +17,7 @@ from bctlib.data.protocols import GlyphProtocols
 from bctlib.data.templates import TemplateSet
 from bctlib.data.training_set import glyph_training_set
 from companion.figures.drawing import drawn
-from companion.paper_data import Photographs
+from companion.sources.paper_data import Photographs
 from companion.workbench import Workbench
 
 _PHOTOGRAPH_GAP = 3

@@ -24,7 +24,7 @@ from bctlib.metrics.backfill import (
     tpir_along,
     tpir_along_two_thresholds,
 )
-from companion.experiments import (
+from companion.curves import (
     IMAGES,
     LARGEST,
     LEAST_CERTAIN,

@@ -1,7 +1,7 @@
 """Measures of a pair of models with the number of old classes to which the new model is bound."""
 
 from bctlib.methods.paper import part_of
-from companion.experiments import CLASSES
+from companion.curves import CLASSES
 from companion.measure.templates import Measurement, compare
 from companion.workbench import Workbench
 

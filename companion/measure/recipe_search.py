@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from bctlib.metrics.spectrum import participation_ratio
 from bctlib.training.recipe import Schedule
 from bctlib.training.scales import GlyphSource, ScaleSettings
-from companion.glyph_data import GlyphData
 from companion.measure.diagnostics import RATIO
 from companion.measure.templates import Measurement, identification, verification
 from companion.results import save_rows
+from companion.sources.glyph_data import GlyphData
 from companion.workbench import Workbench
 
 TABLE = "recipe"

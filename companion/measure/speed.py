@@ -14,7 +14,8 @@ from bctlib.base import progress
 from bctlib.models import find_model, with_lambda
 from bctlib.training.devices import training_provenance
 from bctlib.upgrade.serve.latency import Latency, add_rate, recall, search_latency, seconds_of
-from companion.experiments import APPROXIMATE, FLAT, RECALL_1, RECALL_10, UPGRADE_PAIRS
+from companion.curves import APPROXIMATE, FLAT, RECALL_1, RECALL_10
+from companion.experiments import UPGRADE_PAIRS
 from companion.measure.upgrade import gallery_side, version
 from companion.results import save_rows
 from companion.workbench import Workbench

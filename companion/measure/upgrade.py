@@ -36,7 +36,7 @@ from bctlib.upgrade.serve.latency import one_thread, recall
 from bctlib.upgrade.serve.live_index import Hits
 from bctlib.upgrade.serve.steps import BACKFILL, DAY_0, END, NEW_ITEMS, STEPS
 from bctlib.upgrade.serve.upgrade import Step, Upgrade, dual_write, one_index
-from companion.experiments import (
+from companion.curves import (
     ADDED,
     APPROXIMATE,
     ATTENTION,

@@ -12,6 +12,7 @@ from bctlib.base.locations import PROJECT
 from companion.tables.cells import PROTOCOLS, View
 from companion.tables.claims.ledger import highlights_section, ledger_section
 from companion.tables.pairs import compatibility_table
+from companion.tables.shown.recipe import predictions_section, search_section
 from companion.tables.tables import markdown, provenance_text
 
 
@@ -45,6 +46,7 @@ HIGHLIGHTS = (
 SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"results": results_section, "claims": lambda: highlights_section(HIGHLIGHTS)},
     "docs/claims.md": {"ledger": ledger_section},
+    "docs/recipe.md": {"search": search_section, "predictions": predictions_section},
 }
 """For each page the functions that generate the text between its pairs of marks."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bctlib.base.errors import BctError
-from companion import experiments
+from companion import curves
 from companion.experiments import find_table
 from companion.figures.drawn import claims
 from companion.measure import templates
@@ -94,13 +94,13 @@ def test_the_highest_is_taken_seed_by_seed():
     assert Highest((NEW, OLD)).by_seed(lookup.get, VERIFICATION) == {0: 3, 1: 5}
 
 
-def curve_lookup(curves):
-    """curves: for each seed three arrays of 51 values, one per random order."""
+def curve_lookup(by_seed):
+    """by_seed: for each seed three arrays of 51 values, one per random order."""
     point = BACKFILL[0]
     cells = {
-        ("new-bct", "old", f"{point.protocol}, {order}", point.metric, x): {s: c[i][j] for s, c in curves.items()}
-        for i, order in enumerate(experiments.RANDOM_ORDERS)
-        for j, x in enumerate(experiments.PER_CENT)
+        ("new-bct", "old", f"{point.protocol}, {order}", point.metric, x): {s: c[i][j] for s, c in by_seed.items()}
+        for i, order in enumerate(curves.RANDOM_ORDERS)
+        for j, x in enumerate(curves.PER_CENT)
     }
     return {"fig3": cells}.get
 
@@ -172,7 +172,7 @@ def test_a_claim_names_pairs_and_points_that_the_tables_have(claim):
         assert (accuracy.query, accuracy.gallery) in spec.pairs
         for point in claim.at:
             if isinstance(claim.test.left, OfCurve):
-                assert spec.points[point.metric] == experiments.PER_CENT
+                assert spec.points[point.metric] == curves.PER_CENT
             else:
                 assert point.operating_point in spec.points[point.metric]
 

@@ -23,12 +23,12 @@ def measured(query: str, gallery: str, values: list[float], point: float = 1e-4)
     save_rows(rows, "smoke", "table8")
 
 
-def test_a_gain_is_of_the_means_and_its_values_are_of_seeds():
+def test_a_gain_is_of_the_means():
     measured("old", "old", [50, 60])
     measured("new*", "new*", [60, 80])
     measured("new-bct", "old", [55, 58])
     found = gain("new-bct", "verification", "0.0001", View("smoke"))
-    assert found.mean == pytest.approx(100 * 1.5 / 15) and found.values == pytest.approx((50, -10))
+    assert found.mean == pytest.approx(100 * 1.5 / 15)
     assert gain("new-bct-sys", "verification", "0.0001", View("smoke")) is None
     assert gains_table(View("smoke")).loc["(new-bct, old)", "1:1 FAR=1e-4"] == "10 (26)"
     plot_update_gains(View("smoke"))

@@ -194,7 +194,7 @@ def test_every_source_times_a_model_on_its_own_images(root, monkeypatch):
     for task in ("faces", "persons"):
         embed, n_images = Workbench("paper", 0, "cpu", task=task).data.embedding(model, 3, CPU)
         assert n_images == 3 and embed().shape == (3, 3)
-    monkeypatch.setattr("companion.glyph_data.embed_images", lambda model, images, device: images)
+    monkeypatch.setattr("companion.sources.glyph_data.embed_images", lambda model, images, device: images)
     data = Workbench("smoke", 0, "cpu").data
     embed, n_images = data.embedding(model, 5, CPU)
     assert n_images == 5 and np.array_equal(embed(), data.protocols().pool.images[:5])

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from bctlib.base.style import COLOURS
-from companion.experiments import (
+from companion.curves import (
     IMAGES,
     LARGEST,
     LEAST_CERTAIN,

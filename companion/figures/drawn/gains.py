@@ -1,5 +1,7 @@
 """Figure of the update gain against the operating point."""
 
+import math
+
 from matplotlib.figure import Figure
 
 from companion.figures.drawing import drawn
@@ -11,7 +13,7 @@ from companion.tables.shown.gains import BOUND, gain, paper_gain, points
 def plot_update_gains(view: View) -> Figure:
     """Update gain (Eq. 9) of the models bound by BCT, from loose to strict operating points, one panel per protocol.
 
-    Filled and solid: ours, of the means over seeds; small dots are single seeds. Open and dashed: the paper's. Below
+    Filled and solid: ours, of the means over seeds, with 95 % intervals. Open and dashed: the paper's. Below
     zero Eq. 2 fails; at 100 % nothing is left for a backfill to bring. Raises as `View.cells` does.
     """
     with drawn(view.scale, "update_gains", height=3.0, ncols=2, sharey=True) as (figure, axes):
@@ -21,21 +23,11 @@ def plot_update_gains(view: View) -> Figure:
                 colour = colour_of(query)
                 ours = {x: cell for x, point in enumerate(at) if (cell := gain(query, protocol, point, view))}
                 paper = [paper_gain(query, protocol, point) for point in at]
-                ax.plot(
-                    list(ours),
-                    [cell.mean for cell in ours.values()],
-                    "o-",
-                    color=colour,
-                    label=view.name(query) if ax is axes[0] else None,
-                )
-                ax.plot(
-                    [float("nan") if value is None else value for value in paper],
-                    "o--",
-                    color=colour,
-                    markerfacecolor="none",
-                )
-                for x, cell in ours.items():
-                    ax.plot([x] * len(cell.values), cell.values, ".", color=colour, markersize=2, alpha=0.6)
+                paper = [math.nan if value is None else value for value in paper]
+                label = view.name(query) if ax is axes[0] else None
+                means, bars = ([getattr(cell, name) for cell in ours.values()] for name in ("mean", "half_width"))
+                ax.errorbar(list(ours), means, bars, fmt="o-", color=colour, capsize=2, label=label)
+                ax.plot(paper, "o--", color=colour, markerfacecolor="none")
             ax.axhline(0, color="0.4", linestyle="--", linewidth=1)
             ax.axhline(100, color="0.4", linewidth=0.5)
             ax.set_xticks(range(len(at)), map(power, at))

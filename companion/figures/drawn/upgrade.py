@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from bctlib.base.style import COLOURS
 from bctlib.upgrade.serve.steps import ALL_DIMENSIONS, STEPS
-from companion.experiments import APPROXIMATE, BYTES, FLAT, LOOSE, RANDOM, RECALL_10, STRICT, upgrade_name
+from companion.curves import APPROXIMATE, BYTES, FLAT, LOOSE, RANDOM, RECALL_10, STRICT, upgrade_name
 from companion.figures.drawing import drawn
 from companion.tables.cells import View
 from companion.tables.shown.upgrade import Line, line, pairs, practices

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from companion import experiments
+from companion import curves
 from companion.experiments import find_table
 from companion.results import DISTINCT
 from companion.tables.cells import HEADLINE, PROTOCOLS, pair_text, paper_value, power
@@ -55,7 +55,7 @@ IDENTIFICATION = Point("identification", "TPIR@FPIR", HEADLINE["TPIR@FPIR"])
 BOTH = (VERIFICATION, IDENTIFICATION)
 REID = (Point("reid", "mAP", ""),)
 STRICT = tuple(Point("strict criterion", "constraints kept", kind) for kind in ("different", "same"))
-BACKFILL = (Point(experiments.STANDARD, experiments.STRICT, "curve"),)
+BACKFILL = (Point(curves.STANDARD, curves.STRICT, "curve"),)
 
 Cells = Mapping[tuple[str, ...], BySeed]
 """Values by seed of one table, by (query model, gallery model, protocol, metric, operating point)."""
@@ -140,8 +140,8 @@ class OfCurve:
         return (self.accuracy,)
 
     def by_seed(self, lookup: Lookup, point: Point) -> BySeed:
-        curves = [experiments.curve_name(point.protocol, order) for order in experiments.RANDOM_ORDERS]
-        points = [[Point(curve, point.metric, x) for x in experiments.PER_CENT] for curve in curves]
+        names = [curves.curve_name(point.protocol, order) for order in curves.RANDOM_ORDERS]
+        points = [[Point(curve, point.metric, x) for x in curves.PER_CENT] for curve in names]
         values = [[self.accuracy.by_seed(lookup, each) for each in order] for order in points]
         seeds = set.intersection(*(set(each) for order in values for each in order))
         return {

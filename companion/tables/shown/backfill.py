@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from companion.experiments import (
+from companion.curves import (
     IMAGES,
     LARGEST,
     LEAST_CERTAIN,
@@ -20,10 +20,9 @@ from companion.experiments import (
     STANDARD,
     STRICT,
     TWO_THRESHOLDS,
-    TableSpec,
     curve_name,
-    find_table,
 )
+from companion.experiments import TableSpec, find_table
 from companion.results import mean_and_half_width
 from companion.tables.cells import DASH, Cell, View
 

@@ -8,7 +8,7 @@ from bctlib.upgrade.serve.costs import Cost, Throughput, upgrade_costs
 from bctlib.upgrade.serve.kinds import KINDS
 from bctlib.upgrade.serve.live_index import REBUILD_AT
 from bctlib.upgrade.serve.steps import STEPS
-from companion.experiments import APPROXIMATE, FLAT, RECALL_1, RECALL_10
+from companion.curves import APPROXIMATE, FLAT, RECALL_1, RECALL_10
 from companion.measure.backfill import GALLERY_SIZES, backfill_seconds
 from companion.measure.examples import PAIRS, SMALL_GALLERY, TABLE, WHOLE, load_retrievals, mate_ranks
 from companion.measure.speed import (

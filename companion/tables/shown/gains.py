@@ -6,8 +6,8 @@ import pandas as pd
 
 from companion.experiments import find_table
 from companion.pairs import LOWER_BOUND, PARAGON
-from companion.results import mean_and_half_width
 from companion.tables.cells import DASH, PROTOCOLS, Cell, View, paper_value, power
+from companion.tables.shown.old_classes import gain_with_interval
 
 TABLE = "table8"
 BOUND = ("new-bct", "new-bct-kd", "new-bct-sys")
@@ -21,25 +21,14 @@ def points(protocol: str) -> tuple[str, ...]:
 def gain(query: str, protocol: str, point: str, view: View) -> Cell | None:
     """Update gain of (query, old) in per cent, of the means over seeds, negative where Eq. 2 fails.
 
-    The values and the interval are those of single seeds, which scatter widely where the paragon gains little. None
-    where nothing was measured or the paragon does not beat the old model. Raises as `View.cells` does.
+    None where nothing was measured or the paragon does not beat the old model. Raises as `View.cells` does.
     """
     cells, at = view.cells(TABLE), (protocol, PROTOCOLS[protocol][1], point)
     pairs = ((query, LOWER_BOUND[1]), LOWER_BOUND, PARAGON)
     if any((*pair, *at) not in cells for pair in pairs):
         return None
-    new, old, best = (cells[*pair, *at] for pair in pairs)
-    room = best.minus(old)
-    if room.mean <= 0:
-        return None
-    over = new.minus(old)
-    by_seed = dict(zip(room.seeds, room.values, strict=True))
-    singles = tuple(
-        100 * value / by_seed[seed] if by_seed.get(seed, 0) > 0 else math.nan
-        for seed, value in zip(over.seeds, over.values, strict=True)
-    )
-    _, half_width = mean_and_half_width(singles)
-    return Cell(100 * over.mean / room.mean, half_width, singles, over.seeds)
+    found = gain_with_interval(*(cells[*pair, *at] for pair in pairs))
+    return None if math.isnan(found.mean) else found
 
 
 def paper_gain(query: str, protocol: str, point: str) -> float | None:

@@ -14,7 +14,8 @@ import pandas as pd
 
 from bctlib.base.errors import BctError
 from bctlib.models import IDENTITY_SHARES, PARTS, on_part, on_share
-from companion.experiments import CLASSES, TableSpec, find_table
+from companion.curves import CLASSES
+from companion.experiments import TableSpec, find_table
 from companion.pairs import IDENTITY_PAIRS, Pair
 from companion.results import mean_and_half_width
 from companion.tables.cells import DASH, HEADLINE, PROTOCOLS, Cell, MeasuredCells, View, power

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bctlib.models import find_model
 from bctlib.upgrade.serve.steps import DAY_0, END, NEW_ITEMS, STEPS
-from companion.experiments import (
+from companion.curves import (
     ADDED,
     APPROXIMATE,
     ATTENTION,
@@ -28,10 +28,9 @@ from companion.experiments import (
     TEMPERATURE,
     TOMBSTONES,
     TWO_THRESHOLDS,
-    UPGRADE_PAIRS,
-    TableSpec,
     upgrade_name,
 )
+from companion.experiments import UPGRADE_PAIRS, TableSpec
 from companion.pairs import Pair
 from companion.tables.cells import DASH, Cell, View
 

@@ -15,12 +15,13 @@ from bctlib.models import MODELS, find_model
 from bctlib.training import store
 from bctlib.training.recipe import Schedule
 from bctlib.training.scales import SETTINGS, GlyphSource, ScaleSettings
-from companion import glyph_data, workbench
+from companion import workbench
 from companion.experiments import TABLES, TRADEOFF_PAIRS, find_experiment, find_table
 from companion.measure.run import plan, run_experiment
 from companion.measure.templates import compare
 from companion.pairs import BASELINE_PAIRS, OWN_PAIRS
 from companion.results import COLUMNS, load_rows, results_file
+from companion.sources import glyph_data
 from companion.workbench import Workbench, with_ancestors
 
 BASELINES = ["old", "new*", "new-l2", "new-lwf", "new-bct", "new-bct-kd", "new-bct-sys"]

@@ -21,7 +21,7 @@ from bctlib.metrics.backfill import (
     tpir_along,
     tpir_along_two_thresholds,
 )
-from companion.experiments import (
+from companion.curves import (
     IMAGES,
     LARGEST,
     LEAST_CERTAIN,
@@ -34,10 +34,9 @@ from companion.experiments import (
     STANDARD,
     STRICT,
     curve_name,
-    find_experiment,
-    find_table,
     tpir_name,
 )
+from companion.experiments import find_experiment, find_table
 from companion.measure.backfill import compare_backfill, compare_backfill_orders
 from companion.measure.templates import identification
 from companion.results import save_rows

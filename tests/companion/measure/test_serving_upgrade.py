@@ -16,7 +16,7 @@ from bctlib.upgrade.serve.kinds import KINDS
 from bctlib.upgrade.serve.latency import recall
 from bctlib.upgrade.serve.steps import ALL_DIMENSIONS, BACKFILL, DAY_0, END, NEW_ITEMS, NEW_QUERIES, STEPS
 from bctlib.upgrade.serve.upgrade import Upgrade, dual_write, one_index
-from companion import experiments
+from companion import curves
 from companion.experiments import find_experiment, find_table
 from companion.measure import speed
 from companion.measure import upgrade as live_upgrade
@@ -162,42 +162,42 @@ def values(found, protocol, metric):
     return {m.operating_point: m.value for m in found if (m.protocol, m.metric) == (protocol, metric)}
 
 
-FLAT = experiments.upgrade_name(experiments.FLAT, experiments.RANDOM)
+FLAT = curves.upgrade_name(curves.FLAT, curves.RANDOM)
 
 
 def test_a_perfect_compatible_model_is_right_about_all_that_it_embedded(bench):
     found = live_upgrade.compare_upgrade(bench, "new-deep-256d", "old")
-    added = values(found, FLAT, experiments.RANK + experiments.ADDED)
+    added = values(found, FLAT, curves.RANK + curves.ADDED)
     assert list(added) == [*STEPS[2:]] and added[END] == added[ALL_DIMENSIONS] == 100
-    rank = values(found, FLAT, experiments.RANK)
+    rank = values(found, FLAT, curves.RANK)
     assert list(rank) == list(STEPS) and rank[END] == 100
     # A right answer costs nothing, so more of them are right the more is backfilled; old vectors only guess.
     assert rank["25 %"] < rank["50 %"] < rank["75 %"] < 100 and rank[DAY_0] < 30
-    embedded = values(found, FLAT, experiments.EMBEDDED)
+    embedded = values(found, FLAT, curves.EMBEDDED)
     assert embedded[NEW_QUERIES] == 0 and embedded[NEW_ITEMS] < embedded["25 %"] < embedded[END]
-    largest = values(found, experiments.upgrade_name(experiments.FLAT, experiments.LARGEST), experiments.EMBEDDED)
+    largest = values(found, curves.upgrade_name(curves.FLAT, curves.LARGEST), curves.EMBEDDED)
     assert list(largest) == list(BACKFILL) and largest["25 %"] > embedded["25 %"] and largest[END] == embedded[END]
-    for kind in experiments.APPROXIMATE:
-        recalls = values(found, experiments.upgrade_name(kind, experiments.RANDOM), experiments.RECALL_10)
+    for kind in curves.APPROXIMATE:
+        recalls = values(found, curves.upgrade_name(kind, curves.RANDOM), curves.RECALL_10)
         assert list(recalls) == list(STEPS) and recalls[DAY_0] > 90 and max(recalls.values()) <= 100
-    for pooling in (experiments.AVERAGE, experiments.ATTENTION):
-        assert values(found, pooling, experiments.RANK)[END] == 100
+    for pooling in (curves.AVERAGE, curves.ATTENTION):
+        assert values(found, pooling, curves.RANK)[END] == 100
 
 
 def test_dual_write_gains_at_the_end_and_nothing_before(bench):
     found = live_upgrade.compare_upgrade(bench, "new*", "old")
-    rank = values(found, FLAT, experiments.RANK)
+    rank = values(found, FLAT, curves.RANK)
     assert ALL_DIMENSIONS not in rank and rank[END] == 100
     assert rank[DAY_0] == rank[NEW_QUERIES] and rank[NEW_ITEMS] == rank["25 %"] == rank["75 %"]
-    held = values(found, FLAT, experiments.BYTES)
+    held = values(found, FLAT, curves.BYTES)
     assert held["75 %"] > 1.5 * held[END] and held[NEW_QUERIES] == held[DAY_0]
-    assert not values(found, experiments.AVERAGE, experiments.RANK)
+    assert not values(found, curves.AVERAGE, curves.RANK)
 
 
 def test_accuracy_is_that_of_a_loop_over_all_vectors(bench):
     """Rank 1 of added classes and of those of day 0, of the mixed index, by a plain loop."""
     bench.models["new-bct-sys"] = lambda pool: knows(pool) + 0.6 * guesses(pool)
-    found = values(live_upgrade.compare_upgrade(bench, "new-bct-sys", "old"), FLAT, experiments.RANK)
+    found = values(live_upgrade.compare_upgrade(bench, "new-bct-sys", "old"), FLAT, curves.RANK)
     shares = []
     for number in (0, 1):
         side = gallery_side(bench, number, "new-bct-sys", "old")
@@ -271,5 +271,5 @@ def test_timings_are_rows_of_a_table_of_their_own(bench, monkeypatch):
         assert set(steps["operating_point"]) == set(STEPS[:-1])
         pool = rows[rows["protocol"] == f"{speed.POOL}{kind}"]
         assert set(pool["operating_point"]) == {speed.ALL} and len(pool) == 7
-    exact = rows[(rows["protocol"] == f"{speed.POOL}flat") & (rows["metric"] == experiments.RECALL_10)]
+    exact = rows[(rows["protocol"] == f"{speed.POOL}flat") & (rows["metric"] == curves.RECALL_10)]
     assert exact["value"].tolist() == [100]

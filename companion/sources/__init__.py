@@ -1,0 +1,1 @@
+"""Where a scale takes its data from: glyphs, or the data sets of the paper."""

@@ -1,0 +1,41 @@
+"""Accuracies with filtered queries beside those without, paired by seed (`companion.measure.query_filter`; ours)."""
+
+import pandas as pd
+
+from companion.experiments import TableSpec, find_table
+from companion.measure.query_filter import FILTER, STRENGTH
+from companion.tables.cells import DASH, HEADLINE, PROTOCOLS, View, compatible_text, power
+
+UNFILTERED = {"filtered": "table1", "filtered_chain": "table4"}
+"""For each table of filtered queries, the table that has the same pairs without the filter."""
+
+
+def filter_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
+    """(heading, table): a row per pair and protocol. Raises as `View.cells` does."""
+    return [(spec.heading, filter_table(spec.name, view))]
+
+
+def filter_table(table: str, view: View) -> pd.DataFrame:
+    """Accuracy without and with the filter, the difference, Eq. 2 with the filter, and the strengths of each seed."""
+    cells, plain, rows = view.cells(table), view.cells(UNFILTERED[table]), []
+    for pair in find_table(table).pairs:
+        for protocol, (name, metric) in PROTOCOLS.items():
+            at = (protocol, metric, HEADLINE[metric])
+            if (*pair, *at) not in cells or (*pair, *at) not in plain:
+                continue
+            without, filtered = plain[*pair, *at], cells[*pair, *at]
+            own = plain.get((pair[1], pair[1], *at))
+            strengths = cells[*pair, FILTER, STRENGTH, ""].values
+            rows.append(
+                {
+                    "pair": view.text(pair),
+                    "measure": f"{name} {metric}={power(HEADLINE[metric])}",
+                    "without": without.text(),
+                    "filtered": filtered.text(),
+                    "difference": filtered.minus(without).text(sign=True),
+                    "Eq. 2, filtered": compatible_text(filtered, own) if own else DASH,
+                    "strength": ", ".join(f"{strength:g}" for strength in sorted(set(strengths))),
+                }
+            )
+    columns = ["pair", "measure", "without", "filtered", "difference", "Eq. 2, filtered", "strength"]
+    return pd.DataFrame(rows, columns=columns).set_index("pair")
