@@ -15,7 +15,7 @@ from companion.measure import templates
 from companion.results import save_rows
 from companion.tables.cells import View
 from companion.tables.claims import ledger, quantities
-from companion.tables.claims.claim_list import CLAIMS
+from companion.tables.claims.claim_list import CLAIMS, COMPATIBLE, COSTS, INCOMPATIBLE, ORDERS
 from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, VERDICTS, Results, judge
 from companion.tables.claims.quantities import (
     BACKFILL,
@@ -228,3 +228,35 @@ def test_the_figure_is_drawn_from_whatever_is_measured(results):
 def test_the_ledger_needs_no_torch():
     code = "import sys, companion.figures.drawn.claims; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_groups_follow_from_what_a_test_compares():
+    groups = {claim.name: claim.group for claim in CLAIMS}
+    assert {groups[name] for name in ("bct-eq2", "chain-31", "reid-bct", "25-eq2")} == {COMPATIBLE}
+    assert {groups[name] for name in ("l2-eq2", "relu-eq2", "90-verification", "map-eq2")} == {INCOMPATIBLE}
+    assert {groups[name] for name in ("bct-cost", "paragon-best", "reid-cost", "chain-cost-2")} == {COSTS}
+    assert {groups[name] for name in ("kd-gain", "l2-near-zero", "gain-strict", "deep-helps")} == {ORDERS}
+
+
+def test_counts_put_compatible_pairs_first_and_leave_out_what_could_hardly_fail(results):
+    table = ledger.claims_table("smoke")
+    counts = ledger.counts_table(table)
+    assert counts.index[0] == COMPATIBLE and counts.loc[COMPATIBLE].sum() == 22
+    assert counts.to_numpy().sum() == ((table["stated by"] == "paper") & ~table["obvious"]).sum()
+
+
+def test_a_step_of_gains_is_by_eq_9_of_each_seed(results):
+    """By hand at 1e-5: (55 - 50) / (60 - 50) = 50 %; at 1e-2: (91 - 90) / (95 - 90) = 20 %."""
+    measured = {("old", "old"): (50, 90), ("new*", "new*"): (60, 95), ("new-bct", "old"): (55, 91)}
+    for pair, (strict, loose) in measured.items():
+        for at, value in ((1e-5, strict), (1e-2, loose)):
+            save_rows(rows(pair, by_seed(value), VERIFICATION._replace(operating_point=str(at))), "smoke", "table8")
+    (claim,) = (claim for claim in CLAIMS if claim.name == "gain-strict")
+    assert Results("smoke").judge(claim.test, VERIFICATION).effect.values == (pytest.approx(30),)
+    assert claim.test.paper(VERIFICATION) == pytest.approx(38.3 - 14.8, abs=0.1)
+
+
+def test_the_reading_guide_of_a_notebook_has_its_sections_statements(results):
+    guide = ledger.reading_guide("Re-identification", scale="smoke")
+    assert len(guide) == 5 and set(guide["verdict"]) == {NOT_MEASURED}
+    assert list(guide.columns) == ["where", "at", "paper", "here", "seeds", "verdict", "note"]

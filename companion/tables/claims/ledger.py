@@ -17,7 +17,7 @@ from bctlib.base.errors import BctError
 from bctlib.training.scales import SCALES, check_scale
 from companion.results import arithmetic, load_rows, mean_and_half_width, readable_file
 from companion.tables.cells import DASH, Cell
-from companion.tables.claims.claim_list import CLAIMS, SECTIONS, Claim
+from companion.tables.claims.claim_list import CLAIMS, COMPATIBLE, GROUPS, SECTIONS, Claim
 from companion.tables.claims.quantities import BySeed, Cells, Comparison, Point
 
 HOLDS, FAILS, UNDECIDED, NOT_MEASURED = "holds", "fails", "undecided", "not measured"
@@ -119,10 +119,10 @@ def judged_claims(scale: str) -> list[tuple[Claim, Point, Judgement]]:
 def claims_table(scale: str) -> pd.DataFrame:
     """The ledger at one scale, a row per claim and point.
 
-    Columns: claim (gist), at, where, stated by (`paper` or `us`), test, paper and effect (in points; a difference with
-    its sign, otherwise the level; the effect ± half its 95 % interval), seeds, verdict, no look-alikes (the verdict in
-    that form), points (of the protocol: how many hold / fail / are undecided), note. Raises BctError for an unknown
-    scale or a damaged file; the row of a claim that was not measured says so.
+    Columns: claim (gist), at, where, stated by (`paper` or `us`), group, obvious, test, paper and effect (in points; a
+    difference with its sign, otherwise the level; the effect ± half its 95 % interval), seeds, verdict, no look-alikes
+    (the verdict in that form), points (of the protocol: how many hold / fail / are undecided), note. Raises BctError
+    for an unknown scale or a damaged file; the row of a claim that was not measured says so.
     """
     results = Results(scale)
     rows = [_row(results, claim, point) for claim in CLAIMS for point in claim.at]
@@ -138,6 +138,8 @@ def _row(results: Results, claim: Claim, point: Point) -> dict[str, object]:
         "at": point.label,
         "where": claim.where,
         "stated by": "us" if claim.ours else "paper",
+        "group": claim.group,
+        "obvious": claim.obvious,
         "test": f"{claim.test.words} ({point.words})",
         "paper": _paper_text(claim.test, point),
         "effect": effect_text(claim.test, judged),
@@ -178,18 +180,46 @@ def margin(test: Comparison, judged: Judgement) -> tuple[float, float]:
     return towards * (judged.effect.mean - test.bound), 0.0 if math.isnan(half_width) else half_width
 
 
+def counts_table(table: pd.DataFrame) -> pd.DataFrame:
+    """How many of the paper's statements have each verdict, a row per group (GROUPS); obvious ones are left out."""
+    counted = table[(table["stated by"] == "paper") & ~table["obvious"]]
+    rows = {group: Counter(counted.loc[counted["group"] == group, "verdict"]) for group in GROUPS}
+    frame = pd.DataFrame([{each: rows[group][each] for each in VERDICTS} for group in GROUPS], index=pd.Index(GROUPS))
+    return frame.rename_axis("the paper says")
+
+
 def counts_text(table: pd.DataFrame) -> str:
-    """How many of the paper's statements, and of ours, have each verdict."""
+    """The counts of the first group, then of all other statements of the paper, and of ours."""
+    counts = counts_table(table)
+    rest = counts.drop(index=COMPATIBLE).sum()
+    ours = Counter(table.loc[table["stated by"] == "us", "verdict"])
+    obvious = int((table["obvious"] & (table["stated by"] == "paper")).sum())
+    return (
+        f"Of {counts.loc[COMPATIBLE].sum()} rows in which the paper says that a pair of models is compatible, "
+        f"{_listed(counts.loc[COMPATIBLE])}. Of {rest.sum()} other statements, {_listed(rest)}. "
+        f"Of {ours.total()} that are ours, {_listed(ours)}. {obvious} that could hardly fail are not counted."
+    )
+
+
+def _listed(verdicts: Mapping[str, int]) -> str:
     verbs = {
         HOLDS: ("holds", "hold"), FAILS: ("fails", "fail"), UNDECIDED: ("is undecided", "are undecided"),
         NOT_MEASURED: ("is not measured", "are not measured"),
     }  # fmt: skip
-    parts = []
-    for who, whose in (("paper", "Of {} statements of the paper"), ("us", "Of {} that are ours")):
-        verdicts = Counter(table.loc[table["stated by"] == who, "verdict"])
-        listed = [f"{verdicts[each]} {verbs[each][verdicts[each] != 1]}" for each in VERDICTS if verdicts[each]]
-        parts.append(f"{whose.format(verdicts.total())}, {', '.join(listed)}.")
-    return " ".join(parts)
+    return ", ".join(f"{verdicts[each]} {verbs[each][int(verdicts[each]) != 1]}" for each in VERDICTS if verdicts[each])
+
+
+def reading_guide(*sections: str, scale: str = "desk") -> pd.DataFrame:
+    """The paper's statements of these sections (keys of SECTIONS) and ours, with the verdict here: for a notebook.
+
+    Columns: where, at, paper and here (in points; ± half of the 95 % interval), seeds, verdict, note. Raises as
+    `claims_table` does.
+    """
+    names = {claim.name for section in sections for claim in SECTIONS[section]}
+    table = claims_table(scale)
+    table = table[[index.split(" ")[0] in names for index in table.index]]
+    shown = table.assign(claim=[_gist(row) for row in table.to_dict("records")]).set_index("claim")
+    return shown.rename(columns={"effect": "here"})[["where", "at", "paper", "here", "seeds", "verdict", "note"]]
 
 
 def print_claims(scale: str = "desk") -> None:
@@ -204,6 +234,7 @@ def print_claims(scale: str = "desk") -> None:
         print(f"None of the {len(table)} claims was measured at {scale} scale{there}.")
         return
     print(f"Which of the paper's claims hold on open data, at {scale} scale\n{counts_text(table)}")
+    print(counts_table(table).to_string())
     print(f"{RULE}\nIn points of per cent. points: operating points at which the claim holds/fails/is undecided.")
     rows = iter(table.to_dict("records"))
     for section, claims in SECTIONS.items():
@@ -246,7 +277,11 @@ def ledger_section(scale: str = "desk") -> str:
     """
     table = claims_table(scale)
     rows = iter(table.to_dict("records"))
-    parts = [f"{counts_text(table)} {_TWICE}", RULE]
+    counts = counts_table(table).reset_index()
+    lines = [
+        f"| {' | '.join(map(str, row))} |" for row in (counts.columns, ["---"] * len(counts.columns), *counts.values)
+    ]
+    parts = [f"{counts_text(table)} {_TWICE}", "\n".join(lines), RULE]
     for section, claims in SECTIONS.items():
         lines = [f"## {section}", "", "| statement | where | at | paper | here | seeds | points | verdict |",
                  "|---|---|---|---|---|---|---|---|"]  # fmt: skip

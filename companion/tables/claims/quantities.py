@@ -124,6 +124,48 @@ class Highest:
 
 
 @dataclass(frozen=True)
+class GainStep:
+    """Update gain (Eq. 9) of (query, old) at a strict operating point less that at a loose one of the same protocol.
+
+    In points of per cent, per seed; a seed in which the paragon does not beat the old model has none. points: strict
+    and loose point of each metric.
+    """
+
+    table: str
+    query: str
+    points: Mapping[str, tuple[str, str]]
+
+    @property
+    def words(self) -> str:
+        return f"update gain of {pair_text((self.query, 'old'))} at the strict point less that at the loose one"
+
+    @property
+    def accuracies(self) -> tuple[Accuracy, ...]:
+        return tuple(Accuracy(self.table, *pair) for pair in ((self.query, "old"), ("old", "old"), ("new*", "new*")))
+
+    def by_seed(self, lookup: Lookup, point: Point) -> BySeed:
+        strict, loose = (
+            [each.by_seed(lookup, point._replace(operating_point=at)) for each in self.accuracies]
+            for at in self.points[point.metric]
+        )
+        seeds = set.intersection(*map(set, strict + loose))
+        gains = {seed: [gain_of(*(each[seed] for each in at)) for at in (strict, loose)] for seed in sorted(seeds)}
+        return {seed: float(at[0] - at[1]) for seed, at in gains.items() if None not in at}
+
+    def paper(self, point: Point) -> float | None:
+        found = []
+        for at in self.points[point.metric]:
+            printed = [each.paper(point._replace(operating_point=at)) for each in self.accuracies]
+            found.append(None if None in printed else gain_of(*printed))
+        return None if None in found else found[0] - found[1]
+
+
+def gain_of(new_old: float, old_old: float, paragon: float) -> float | None:
+    """Eq. 9 in per cent, negative where Eq. 2 fails; None where the paragon gains nothing."""
+    return 100 * (new_old - old_old) / (paragon - old_old) if paragon > old_old else None
+
+
+@dataclass(frozen=True)
 class OfCurve:
     """A feature of the curve of Fig. 3, per seed: the mean over the random orders of backfill."""
 
