@@ -205,6 +205,7 @@ FIGURE_DATA = (
     FigureData("diagnostics", "table1", "companion.figures.drawn.diagnostics:plot_diagnostics"),
     FigureData("table8", "table8", "companion.figures.drawn.gains:plot_update_gains"),
     FigureData("score_distributions", "table1", "companion.figures.drawn.scores:plot_scores"),
+    FigureData("curves", "table1", "companion.figures.drawn.scores:plot_curves"),
     FigureData("failure_scores", "table3", "companion.figures.drawn.scores:plot_failure_scores"),
     FigureData("coordinates", "table3", "companion.figures.drawn.scores:plot_coordinates"),
     FigureData("reid_hits", "table5", "companion.figures.drawn.hits:redraw_reid_hits"),

@@ -7,7 +7,6 @@ recomputed at each point: one for all templates, or one for each model's templat
 The module also measures the cost of a backfill: images in the gallery times seconds per image.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -142,23 +141,3 @@ def _measured(
 
 
 GALLERY_SIZES = (10**6, 10**8, 10**9)
-
-
-def backfill_seconds(n_images: int, seconds_per_image: float) -> float:
-    """Seconds to embed every gallery image again, without the time for reading and decoding the images."""
-    return n_images * seconds_per_image
-
-
-def seconds_per_image(bench: Workbench, model: str = "new-bct-sys", n_images: int = 2048, rounds: int = 5) -> float:
-    """Measured seconds that the model needs for one image of the test pool: the fastest of `rounds` rounds.
-
-    The fastest, because other work on the machine can only slow a round down. Images are in memory and come in batches
-    of 1024 (photographs: 256); a warm-up round before the others is not counted.
-    """
-    embed, n_images = bench.data.embedding(bench.model(model), n_images, bench.on)
-    seconds = []
-    for _ in range(rounds + 1):
-        began = time.perf_counter()
-        embed()
-        seconds.append((time.perf_counter() - began) / n_images)
-    return min(seconds[1:])

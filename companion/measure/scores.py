@@ -1,4 +1,4 @@
-"""Histograms that explain failures, saved as results so that the figures need no models.
+"""Histograms and curves of scores, saved as results so that the figures need no models.
 
 Genuine and impostor scores show why independent models are incompatible; coordinates of embeddings show why a ReLU on
 the new embedding breaks compatibility (Table 3).
@@ -6,9 +6,11 @@ the new embedding breaks compatibility (Table 3).
 
 import numpy as np
 
+from bctlib.metrics.identification import tpir_over_galleries
+from bctlib.metrics.verification import tar_at_far
 from bctlib.models import with_lambda
 from companion.measure.run import train_missing
-from companion.measure.templates import pair_scores
+from companion.measure.templates import pair_scores, searches
 from companion.pairs import Pair, pairs_at
 from companion.results import save_rows
 from companion.workbench import Workbench
@@ -42,6 +44,42 @@ def save_score_distributions(bench: Workbench, pairs: tuple[Pair, ...], table: s
                 if count
             ]  # fmt: skip
     save_rows(rows, bench.scale, table)
+
+
+CURVES = "curves"
+CURVE_PAIRS: tuple[Pair, ...] = (("old", "old"), ("new-bct", "old"), ("new-bct-sys", "old"), ("new*", "new*"))
+RATES = {"verification": np.logspace(-6, 0, 49), "identification": np.logspace(-3, 0, 25)}
+"""Eight rates a decade at which curves are saved: FAR and FPIR."""
+
+
+def save_curves(bench: Workbench, lam: float = 1.0) -> None:
+    """Save ROC (TAR against FAR) and DET (FNIR against FPIR, open-set) of CURVE_PAIRS, in per cent, at RATES.
+
+    n_behind: impostor pairs, or searches without a mate; a rate that allows none of them is omitted. lam: lambda of the
+    run whose models are compared; a pair whose training diverges is reported and omitted.
+    """
+    protocols, rows, pairs = bench.protocols(), [], pairs_at(CURVE_PAIRS, lam)
+    diverged = train_missing(bench, tuple(dict.fromkeys(name for pair in pairs for name in pair)))
+    for query, gallery in (pair for pair in pairs if not diverged & {*pair}):
+        features, about = bench.pair_features(query, gallery), bench.about(query, gallery)
+        scores, found = pair_scores(protocols, *features, keep=None), searches(protocols, *features)
+        n_nonmated = min(len(each.nonmated_best) for each in found)
+        rates = {name: values[values * n >= 1] for (name, values), n in
+                 zip(RATES.items(), (len(scores.impostor), n_nonmated), strict=True)}  # fmt: skip
+        values = {
+            ("verification", "TAR@FAR"): tar_at_far(scores.genuine, scores.impostor, rates["verification"]),
+            ("identification", "FNIR@FPIR"): 1 - tpir_over_galleries(found, rates["identification"]),
+        }
+        behind = {"verification": len(scores.impostor), "identification": n_nonmated}
+        for (protocol, metric), curve in values.items():
+            rows += [
+                about | {
+                    "protocol": protocol, "metric": metric, "operating_point": rate, "value": 100 * value,
+                    "n_behind": behind[protocol],
+                }
+                for rate, value in zip(rates[protocol], curve, strict=True)
+            ]  # fmt: skip
+    save_rows(rows, bench.scale, CURVES)
 
 
 COORDINATES = "coordinates"

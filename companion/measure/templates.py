@@ -13,7 +13,7 @@ from bctlib.data.paper.ijbc import GALLERIES, IjbcProtocols
 from bctlib.data.protocols import GlyphProtocols
 from bctlib.data.templates import template_embeddings
 from bctlib.metrics.compatibility import strict_criterion
-from bctlib.metrics.identification import search
+from bctlib.metrics.identification import SearchResult, search
 from bctlib.metrics.verification import VerificationScores
 from bctlib.upgrade.evaluate.comparisons import identification_rows, verification_rows
 from companion.results import DISTINCT
@@ -89,12 +89,7 @@ def identification(
     protocols: GlyphProtocols | IjbcProtocols, query: np.ndarray, gallery: np.ndarray, variant: str = ""
 ) -> list[Measurement]:
     """TPIR at each FPIR and rank-k, mean of the two galleries; the probes of one are the non-mated of the other."""
-    probes = protocols.identification.probes
-    probe_embeddings = template_embeddings(query, probes)
-    results = {
-        name: search(probe_embeddings, probes.identity, template_embeddings(gallery, each), each.identity)
-        for name, each in zip(GALLERIES, protocols.identification.galleries, strict=True)
-    }
+    results = dict(zip(GALLERIES, searches(protocols, query, gallery), strict=True))
     n_nonmated = min(len(each.nonmated_best) for each in results.values())
     found = identification_rows(MODELS, results, _points(protocols, FPIRS, n_nonmated), RANKS, RULE)
     protocol = "identification" + variant
@@ -106,6 +101,16 @@ def identification(
         Measurement(protocol, "rank", each.point, 100 * each.value, each.n_positives)
         for each in found
         if each.metric == "rank"
+    ]
+
+
+def searches(protocols: GlyphProtocols | IjbcProtocols, query: np.ndarray, gallery: np.ndarray) -> list[SearchResult]:
+    """The probes (query features) searched in each of the two galleries (gallery features)."""
+    probes = protocols.identification.probes
+    embeddings = template_embeddings(query, probes)
+    return [
+        search(embeddings, probes.identity, template_embeddings(gallery, each), each.identity)
+        for each in protocols.identification.galleries
     ]
 
 

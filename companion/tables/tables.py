@@ -9,7 +9,7 @@ from bctlib.base.errors import UsageError
 from companion.experiments import find_table
 from companion.results import DISTINCT, readable_file
 from companion.tables.cells import DESK, View
-from companion.tables.claims.ledger import print_claims
+from companion.tables.claims.ledger import print_claims, reading_guide
 from companion.tables.pairs import matrix_table, strict_table
 
 __all__ = ["DESK", "DISTINCT", "View", "matrix_table", "strict_table"]  # notebooks import these from this module
@@ -49,6 +49,37 @@ def tables_of(table: str, view: View, variant: str = "") -> list[tuple[str, pd.D
     if "variant" not in signature(show).parameters:
         raise UsageError(f"{table} is not measured without look-alikes: expected a table of accuracies of pairs")
     return show(spec, view, variant)
+
+
+def show_run(table: str, view: View, variant: str = "") -> None:
+    """Display the tables of a run in a notebook, and the committed ones of desk scale where they say more.
+
+    Each table stands once if the run's numbers are among the committed ones. Raises as `tables_of` does.
+    """
+    from IPython.display import Markdown, display  # notebooks alone have it loaded
+
+    run, committed = view.of(table), DESK.of(table)
+    shown = [committed] if _is_part(run, committed, table) else [run, committed]
+    for each in shown:
+        for heading, frame in tables_of(table, each, variant):
+            display(Markdown(f"**{heading}**"), frame)
+        display(Markdown(f"*{provenance_text(table, each)}*"))
+
+
+def show_guide(*sections: str) -> None:
+    """Display the statements of these sections of the ledger with their verdicts at desk scale, in full width."""
+    from IPython.display import display
+
+    with pd.option_context("display.max_rows", None, "display.max_colwidth", None):
+        display(reading_guide(*sections))
+
+
+def _is_part(run: View, committed: View, table: str) -> bool:
+    """Whether all numbers of the run are among the committed ones."""
+    names = ["seed", "query_model", "gallery_model", "protocol", "metric", "operating_point", "value"]
+    return run.lam == 1 and set(map(tuple, run.rows(table)[names].values)) <= set(
+        map(tuple, committed.rows(table)[names].values)
+    )
 
 
 def print_table(target: str, scale: str, device: str = "auto", lam: float = 1.0) -> None:

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from synthetic_glyphs import synthetic_glyphs
+from tiny import row
 
 from bctlib.base.errors import BctError
 from bctlib.data.protocols import GlyphProtocols, glyph_protocols
 from companion.figures.drawn import diagrams, hits
 from companion.measure import examples
-from companion.measure.backfill import backfill_seconds
-from companion.results import load_rows
+from companion.measure.speed import ALL, EMBEDDING, IMAGES_PER_S, SPEED_TABLE
+from companion.results import load_rows, save_rows
 from companion.tables.cells import View
 from companion.tables.shown import costs
 from companion.workbench import Workbench
@@ -176,9 +177,11 @@ def test_diagrams_are_drawn_without_data(bench, tmp_path):
     assert drawn == {"model_update.png", "influence_loss.png"}
 
 
-def test_a_backfill_takes_images_times_seconds_per_image():
-    assert backfill_seconds(10**6, 0.0005) == 500
-    # 0.5 ms: 500 s; 50,000 s; 500,000 s
-    assert costs.backfill_cost_table(0.0005)["backfill"].tolist() == ["8.33 minutes", "13.9 hours", "5.79 days"]
+def test_a_backfill_takes_images_times_seconds_per_image(tmp_path, monkeypatch):
+    """2,000 images a second: 500 s; 50,000 s; 500,000 s."""
+    monkeypatch.setenv("BCT_RESULTS", str(tmp_path))
+    speed = {"protocol": EMBEDDING, "metric": IMAGES_PER_S, "operating_point": ALL, "value": 2000}
+    save_rows([row(**speed)], "smoke", SPEED_TABLE)
+    assert costs.backfill_cost_table("smoke")["backfill"].tolist() == ["8.33 minutes", "13.9 hours", "5.79 days"]
     assert costs.duration(59) == "59 seconds"
     assert costs.duration(3600) == "1 hour" and costs.duration(365.25 * 86400 * 2) == "2 years"

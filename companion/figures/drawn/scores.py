@@ -11,7 +11,15 @@ from matplotlib.figure import Figure
 from bctlib.base.style import GENUINE, IMPOSTOR
 from companion.figures.drawing import drawn
 from companion.figures.model_colours import colour_of
-from companion.measure.scores import COORDINATE_EDGES, COORDINATES, MODELS, SCORE_EDGES, SCORES
+from companion.measure.scores import (
+    COORDINATE_EDGES,
+    COORDINATES,
+    CURVE_PAIRS,
+    CURVES,
+    MODELS,
+    SCORE_EDGES,
+    SCORES,
+)
 from companion.pairs import LOWER_BOUND, Pair
 from companion.tables.cells import View
 
@@ -45,8 +53,30 @@ def plot_scores(view: View, pairs: tuple[Pair, ...] = PAIRS, table: str = SCORES
                 ax.bar(centres, bins["value"].to_numpy(), width, color=colour, alpha=0.6, label=metric)
             ax.set(xlabel="cosine", xticks=np.linspace(-0.5, 1, 4), xlim=(-0.6, 1.0))
             ax.set_title(view.text(pair).replace(", ", ",\n"))
-        axes[0].set_ylabel("share of pairs (%)")
+        axes[0].set(ylabel="share of pairs (%)", yscale="log", ylim=(1e-3, None))
         axes[-1].legend()
+        figure.suptitle(f"seed {rows['seed'].iloc[0]}", fontsize=8)
+    return figure
+
+
+def plot_curves(view: View) -> Figure:
+    """ROC (left: TAR against FAR) and DET (right: misses against false positives, open-set search); first seed.
+
+    Both axes of the DET are logarithmic. Raises as `View.rows` does.
+    """
+    rows = view.first_seed(CURVES)
+    with drawn(view.scale, CURVES, height=3.0, ncols=2) as (figure, axes):
+        for pair, style in zip(CURVE_PAIRS, ("--", "-", "-", ":"), strict=True):
+            here = rows[(rows["query_model"] == pair[0]) & (rows["gallery_model"] == pair[1])]
+            for ax, metric in zip(axes, ("TAR@FAR", "FNIR@FPIR"), strict=True):
+                curve = here[here["metric"] == metric]
+                rates = curve["operating_point"].astype(float)
+                ax.plot(rates, curve["value"], style, color=colour_of(pair[0]), label=view.text(pair))
+        axes[0].set(xscale="log", xlabel="false accept rate", ylabel="true accept rate (%)", title="1:1, ROC")
+        axes[1].set(xscale="log", yscale="log", xlabel="false positive identification rate",
+                    ylabel="false negative identification rate (%)", title="1:N, DET")  # fmt: skip
+        axes[0].legend()
+        figure.suptitle(f"seed {rows['seed'].iloc[0]}", fontsize=8)
     return figure
 
 

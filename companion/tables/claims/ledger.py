@@ -17,7 +17,7 @@ from bctlib.base.errors import BctError
 from bctlib.training.scales import SCALES, check_scale
 from companion.results import arithmetic, load_rows, mean_and_half_width, readable_file
 from companion.tables.cells import DASH, Cell
-from companion.tables.claims.claim_list import CLAIMS, COMPATIBLE, GROUPS, SECTIONS, Claim
+from companion.tables.claims.claim_list import CLAIMS, COMPATIBLE, GROUPS, REASONS, SECTIONS, Claim
 from companion.tables.claims.quantities import BySeed, Cells, Comparison, Point
 
 HOLDS, FAILS, UNDECIDED, NOT_MEASURED = "holds", "fails", "undecided", "not measured"
@@ -220,6 +220,14 @@ def reading_guide(*sections: str, scale: str = "desk") -> pd.DataFrame:
     table = table[[index.split(" ")[0] in names for index in table.index]]
     shown = table.assign(claim=[_gist(row) for row in table.to_dict("records")]).set_index("claim")
     return shown.rename(columns={"effect": "here"})[["where", "at", "paper", "here", "seeds", "verdict", "note"]]
+
+
+def open_claims(table: pd.DataFrame) -> pd.DataFrame:
+    """The paper's statements that do not hold, with what is known of the reason; `table`: the ledger."""
+    shown = table[(table["stated by"] == "paper") & (table["verdict"] != HOLDS)]
+    reasons = [REASONS.get(index.split(" ")[0], "not tested") for index in shown.index]
+    shown = shown.assign(reason=reasons).rename(columns={"effect": "here"}).set_index("claim")
+    return shown[["at", "paper", "here", "seeds", "verdict", "reason"]]
 
 
 def print_claims(scale: str = "desk") -> None:

@@ -3,13 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from bctlib.training.devices import training_provenance
 from bctlib.upgrade.serve.costs import Cost, Throughput, upgrade_costs
 from bctlib.upgrade.serve.kinds import KINDS
 from bctlib.upgrade.serve.live_index import REBUILD_AT
 from bctlib.upgrade.serve.steps import STEPS
 from companion.curves import APPROXIMATE, FLAT, RECALL_1, RECALL_10
-from companion.measure.backfill import GALLERY_SIZES, backfill_seconds
+from companion.measure.backfill import GALLERY_SIZES
 from companion.measure.examples import PAIRS, SMALL_GALLERY, TABLE, WHOLE, load_retrievals, mate_ranks
 from companion.measure.speed import (
     ADDED_PER_S,
@@ -27,7 +26,6 @@ from companion.measure.speed import (
 )
 from companion.results import load_rows
 from companion.tables.cells import DASH, View, pair_text
-from companion.workbench import Workbench
 
 _TIME_UNITS = (("years", 365.25 * 86400), ("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
 
@@ -63,21 +61,20 @@ def duration(seconds: float) -> str:
     return f"{number} {unit.removesuffix('s') if number == '1' else unit}"
 
 
-def backfill_cost_table(seconds_per_image: float) -> pd.DataFrame:
-    """Time to embed galleries of three sizes again; a compatible model leaves them unchanged."""
+def backfill_cost_table(scale: str, device: str | None = None) -> pd.DataFrame:
+    """Time to embed galleries of three sizes again, at the measured speed of one core; embedding alone.
+
+    Raises BctError without results of the speed.
+    """
+    images_per_s = speeds(scale, device)[EMBEDDING, IMAGES_PER_S, ALL]
     return pd.DataFrame(
         {
             "images in the gallery": f"{n:,}",
-            "backfill": duration(backfill_seconds(n, seconds_per_image)),
+            "backfill": duration(n / images_per_s),
             "with a compatible model": "nothing to do",
         }
         for n in GALLERY_SIZES
     ).set_index("images in the gallery")
-
-
-def machine(bench: Workbench) -> str:
-    """The device of the bench's models, with the number of threads and the precision."""
-    return training_provenance(bench.on)["device"]
 
 
 _UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
