@@ -13,7 +13,7 @@ from bctlib.upgrade.align.maps import span_filter
 from companion.measure.templates import Measurement, identification, verification
 from companion.workbench import Workbench
 
-STRENGTHS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
+STRENGTHS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 STRENGTH, FILTER = "strength of the filter", "filter"
 CRITERION = {"TAR@FAR": 1e-4, "TPIR@FPIR": 1e-2}
 """The strict points whose mean on validation identities chooses the strength, for each pair."""

@@ -228,7 +228,5 @@ REASONS: dict[str, str] = {
     "l2-near-zero": _LAMBDA,
     "l2-eq2": _LAMBDA,
     "kd-reduces": _MISPRINT,
-    "backfill-proportional": "one threshold over two models' scores: with a threshold per model the curve is straight "
-    "(notebook 05)",
 }
 """What is known of the reason why a claim does not hold here, by its name; where there is none, it was not tested."""
