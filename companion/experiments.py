@@ -35,6 +35,7 @@ from companion.pairs import (
     IDENTITY_PARAGONS,
     LONG_CHAIN_MATRIX,
     LOWER_BOUND,
+    MAP_PAIRS,
     OWN_PAIRS,
     PARAGON,
     REID_PAIRS,
@@ -97,6 +98,9 @@ class TableSpec:
 
 _COMPATIBILITY = {"shown": "companion.tables.pairs:compatibility_tables"}
 _FILTER_POINTS = ALL_POINTS | {"strength of the filter": ("",)}
+_MAP_POINTS = ALL_POINTS | {
+    "strength": ("ridge", "diagonal", "low-rank", "lambda-orthogonal", "span-filter", "midpoint")
+}
 _FILTER = {
     "measure": "companion.measure.query_filter:compare_filtered",
     "shown": "companion.tables.shown.query_filter:filter_tables",
@@ -180,6 +184,11 @@ TABLES = (
         "backfill_orders", "Orders of backfill", BACKFILL_ORDER_PAIRS, BACKFILL_ORDER_POINTS, target="fig3",
         measure="companion.measure.backfill:compare_backfill_orders",
         shown="companion.tables.shown.backfill:order_tables", figure="companion.figures.drawn.backfill:plot_orders",
+    ),
+    TableSpec(
+        "maps", "Maps without training (not in the paper)", MAP_PAIRS, _MAP_POINTS,
+        measure="companion.measure.maps:compare_maps", shown="companion.tables.shown.maps:maps_tables",
+        figure="companion.figures.drawn.maps:plot_maps",
     ),
     TableSpec(
         "upgrade", "Live upgrade", UPGRADE_PAIRS, UPGRADE_POINTS, measure="companion.measure.upgrade:compare_upgrade",

@@ -182,6 +182,14 @@ TARGETS = (
         ("accuracy, memory, latency and cost at each step of an upgrade", "figure live_upgrade"),
     ),
     Target(
+        "maps",
+        "08_without_training.ipynb",
+        "not in the paper: new queries led into the old space by a map, without training and on top of it",
+        ("accuracy with each map, and over the number of pairs", "figure maps"),
+        tables=("maps",),
+        models=("old",),
+    ),
+    Target(
         "claims",
         _CLAIMS,
         "every claim of the paper: the test that decides it, and its verdict here",

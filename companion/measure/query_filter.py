@@ -28,7 +28,7 @@ def compare_filtered(bench: Workbench, query: str, gallery: str, part: str = "te
     """
     rows = unit_rows(bench.model(gallery).as_old().head.weight.detach().float().cpu().numpy())
     measured = partial(_measured, bench, query, gallery, rows)
-    strength = max(STRENGTHS, key=lambda each: _criterion(measured(each, "validation")))
+    strength = max(STRENGTHS, key=lambda each: criterion(measured(each, "validation")))
     return [*measured(strength, part), Measurement(FILTER, STRENGTH, "", strength, len(STRENGTHS))]
 
 
@@ -42,6 +42,7 @@ def _measured(
     return verification(protocols, filtered, items) + identification(protocols, filtered, items)
 
 
-def _criterion(measured: list[Measurement]) -> float:
+def criterion(measured: list[Measurement]) -> float:
+    """The mean of the accuracies at the points of CRITERION, in per cent."""
     chosen = [row.value for row in measured if CRITERION.get(row.metric) == row.operating_point]
     return sum(chosen) / len(chosen)

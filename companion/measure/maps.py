@@ -1,0 +1,100 @@
+"""Maps of frozen models: a new model's queries led into the old space, without and on top of compatible training.
+
+Maps are those of `bctlib.upgrade.align`. They are fitted to distorted images of training identities, their strength is
+chosen on validation identities by open-set accuracy, and they are judged on test identities. Not in the paper.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from bctlib.upgrade.align import Map, fit
+from bctlib.upgrade.align.kinds import FILTER, KINDS, MIDPOINT, SPAN_FILTER
+from companion.measure.query_filter import criterion
+from companion.measure.templates import Measurement, identification, verification
+from companion.workbench import Workbench
+
+FITTED = 20_000
+"""Distorted training images that a map is fitted to, where there are as many."""
+COUNTS = (128, 500, 2_000, 10_000)
+"""Numbers of pairs of the curve of CURVE, beside FITTED."""
+MAPS = (*KINDS, SPAN_FILTER, MIDPOINT)
+CURVE = "ridge"
+MAP, STRENGTH = "map", "strength"
+"""Protocol and metric of the strength that was chosen; the operating point is the kind."""
+
+
+def mapped(kind: str, pairs: int | None = None) -> str:
+    """Suffix of a protocol's name for queries mapped by that kind, fitted to that number of pairs (None: to all)."""
+    return f", {kind}" if pairs is None else f", {kind} of {pairs} pairs"
+
+
+def compare_maps(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
+    """Accuracies of (query model, gallery model) as it is and with the queries mapped by each kind of MAPS.
+
+    Images are mapped one by one, before templates are averaged. Also CURVE fitted to each number of COUNTS. Raises
+    BctError if the gallery model comes without its head, which the span filter needs.
+    """
+    z, o = (training_features(bench, name) for name in (query, gallery))
+    rows = _measured(bench, query, gallery, None, "", part)
+    for kind in MAPS:
+        make = partial(_fit, bench, query, gallery, kind, z, o)
+        strength = _best(bench, query, gallery, kind, make)
+        rows += _measured(bench, query, gallery, make(strength), mapped(kind), part)
+        if strength is not None:
+            rows.append(Measurement(MAP, STRENGTH, kind, strength, len(z)))
+    for n in (n for n in COUNTS if n < len(z)):
+        make = partial(_fit, bench, query, gallery, CURVE, z[:n], o[:n])
+        rows += _measured(
+            bench, query, gallery, make(_best(bench, query, gallery, CURVE, make)), mapped(CURVE, n), part
+        )
+    return rows
+
+
+@torch.no_grad()
+def training_features(bench: Workbench, name: str) -> np.ndarray:
+    """float32 [n,d] of FITTED training images, drawn and distorted by the bench's seed: the same for every model."""
+    data = bench.data.training_set(1.0, bench.seed).to(bench.on)
+    rng = torch.Generator().manual_seed(bench.seed)
+    order = torch.randperm(len(data), generator=rng)[:FITTED]
+    distort, model = data.distortion(bench.data.distortion), bench.model(name)
+    parts = [model.embed(distort(images, rng, None)).cpu() for images, _ in data.batches(order, 1024)]
+    return torch.cat(parts).numpy()
+
+
+def _fit(
+    bench: Workbench, query: str, gallery: str, kind: str, z: np.ndarray, o: np.ndarray, strength: float | None
+) -> Map:
+    ids = {"new_id": bench.recipe(query).key, "old_id": bench.recipe(gallery).key}
+    if kind == SPAN_FILTER:
+        head = bench.model(gallery).as_old().head.weight.detach().float().cpu().numpy()
+        return fit(None, None, kind, head=head, strength=strength, **ids)
+    return fit(z, o, kind, strength=strength, **ids)
+
+
+def _strengths(kind: str, d_new: int, d_old: int) -> list[float]:
+    """Those to choose from; none for kinds without one. A midpoint is of CURVE's map."""
+    if kind == SPAN_FILTER:
+        return list(FILTER.strengths)
+    return KINDS[CURVE if kind == MIDPOINT else kind].tried(d_new, d_old) if kind != "orthogonal" else []
+
+
+def _best(bench: Workbench, query: str, gallery: str, kind: str, make: Callable[[float | None], Map]) -> float | None:
+    """The strength with the highest mean of the strict points on validation identities."""
+    strengths = _strengths(kind, bench.model(query).dim, bench.model(gallery).dim)
+    if not strengths:
+        return None
+    return max(strengths, key=lambda each: criterion(_measured(bench, query, gallery, make(each), "", "validation")))
+
+
+def _measured(
+    bench: Workbench, query: str, gallery: str, made: Map | None, variant: str, part: str
+) -> list[Measurement]:
+    queries, items = bench.features(query, part), bench.features(gallery, part)
+    if made is not None:
+        old_queries = items if made.kind == MIDPOINT else None
+        queries = made.apply(queries, bench.recipe(query).key, bench.recipe(gallery).key, old_queries)
+    protocols = bench.protocols(part)
+    return verification(protocols, queries, items, variant) + identification(protocols, queries, items, variant)
