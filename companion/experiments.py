@@ -102,7 +102,7 @@ _MAP_POINTS = ALL_POINTS | {
     "strength": ("ridge", "diagonal", "low-rank", "lambda-orthogonal", "span-filter", "midpoint")
 }
 _FILTER = {
-    "measure": "companion.measure.query_filter:compare_filtered",
+    "measure": "companion.measure.mapped.query_filter:compare_filtered",
     "shown": "companion.tables.shown.query_filter:filter_tables",
 }
 _MATRIX = {"shown": "companion.tables.pairs:matrix_tables"}
@@ -187,7 +187,7 @@ TABLES = (
     ),
     TableSpec(
         "maps", "Maps without training (not in the paper)", MAP_PAIRS, _MAP_POINTS,
-        measure="companion.measure.maps:compare_maps", shown="companion.tables.shown.maps:maps_tables",
+        measure="companion.measure.mapped.every_map:compare_maps", shown="companion.tables.shown.maps:maps_tables",
         figure="companion.figures.drawn.maps:plot_maps",
     ),
     TableSpec(

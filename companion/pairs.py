@@ -24,7 +24,10 @@ OWN_PAIRS: tuple[Pair, ...] = (
 FILTER_PAIRS: tuple[Pair, ...] = tuple((name, "old") for name in ("new-bct", "new-bct-kd", "new-bct-sys"))
 """Models bound by BCT, whose queries are filtered before they search the old gallery (ours)."""
 
-MAP_PAIRS: tuple[Pair, ...] = tuple((name, "old") for name in ("new*", "new-bct", "new-bct-kd", "new-bct-sys"))
+MAP_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    *((name, "old") for name in ("new*", "new-bct", "new-bct-kd", "new-bct-sys")),
+)
 """New models whose queries are mapped into the old space: one that was trained without it, and compatible ones."""
 
 DIMENSION_PAIRS: tuple[Pair, ...] = (("new-256d", "old"), ("new-256d-map", "old"))

@@ -186,8 +186,6 @@ TARGETS = (
         "08_without_training.ipynb",
         "not in the paper: new queries led into the old space by a map, without training and on top of it",
         ("accuracy with each map, and over the number of pairs", "figure maps"),
-        tables=("maps",),
-        models=("old",),
     ),
     Target(
         "claims",

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from companion.figures.drawing import draw_beyond, draw_interval, drawn
 from companion.figures.model_colours import colour_of
-from companion.measure.maps import MAPS
+from companion.measure.mapped.every_map import MAPS
 from companion.pairs import MAP_PAIRS
 from companion.tables.cells import View
 from companion.tables.shown.maps import NONE, POINTS, TABLE, accuracy, old_accuracy
@@ -21,9 +21,9 @@ def plot_maps(view: View) -> Figure:
     cells, kinds = view.cells(TABLE), (NONE, *MAPS)
     with drawn(view.scale, "maps", height=3.4, ncols=len(POINTS), sharey=True) as (figure, axes):
         for ax, point in zip(axes, POINTS, strict=True):
-            old = old_accuracy(view, point)
+            old = old_accuracy(cells, point)
             ax.axvline(0, color="0.4", linestyle="--", linewidth=1)
-            for place, pair in enumerate(MAP_PAIRS):
+            for place, pair in enumerate(MAP_PAIRS[1:]):
                 for row, kind in enumerate(kinds):
                     cell = accuracy(cells, pair, point, kind)
                     if cell is None:
@@ -37,7 +37,7 @@ def plot_maps(view: View) -> Figure:
             ax.set(title=point, xlabel="points above (old, old)", xlim=(_LEFT, 12))
         axes[0].set_yticks(range(len(kinds)), kinds)
         axes[0].invert_yaxis()
-        for pair in MAP_PAIRS:
+        for pair in MAP_PAIRS[1:]:
             axes[0].plot([], [], "o", color=colour_of(pair[0]), markersize=3, label=view.name(pair[0]))
-        figure.legend(loc="outside lower center", ncols=len(MAP_PAIRS))
+        figure.legend(loc="outside lower center", ncols=len(MAP_PAIRS) - 1)
     return figure

@@ -1,9 +1,9 @@
-"""Accuracies with filtered queries beside those without, paired by seed (`companion.measure.query_filter`; ours)."""
+"""Accuracies with filtered queries beside those without, paired by seed (`measure.mapped.query_filter`; ours)."""
 
 import pandas as pd
 
 from companion.experiments import TableSpec, find_table
-from companion.measure.query_filter import FILTER, STRENGTH
+from companion.measure.mapped.query_filter import FILTER, STRENGTH
 from companion.tables.cells import DASH, HEADLINE, PROTOCOLS, View, compatible_text, power
 
 UNFILTERED = {"filtered": "table1", "filtered_chain": "table4"}

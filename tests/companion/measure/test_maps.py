@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny import row
 
-from companion.measure import maps
-from companion.measure.maps import MAPS, STRENGTH, compare_maps, mapped
+from companion.measure.mapped import every_map as maps
+from companion.measure.mapped.every_map import MAPS, STRENGTH, compare_maps, mapped
 from companion.measure.templates import Measurement
 from companion.results import save_rows
 from companion.tables.cells import View
@@ -85,8 +85,7 @@ def test_tables_and_predictions_by_hand(tmp_path, monkeypatch):
             where = {"protocol": protocol, "metric": metric, "operating_point": point}
             save_rows([row(query_model=query, gallery_model="old", value=value, **where)], "smoke", table)
 
-    save("table8", "old", 60)
-    save("table8", "new-bct", 61)
+    save("maps", "old", 60)
     for query, plain, single, middle in (("new*", 0, 59, 61), ("new-bct", 61, 62, 63), ("new-bct-sys", 62, 61, 63)):
         save("maps", query, plain)
         for kind in MAPS:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny import row
 
-from companion.measure import query_filter
-from companion.measure.query_filter import STRENGTH, STRENGTHS, compare_filtered
+from companion.measure.mapped import query_filter
+from companion.measure.mapped.query_filter import STRENGTH, STRENGTHS, compare_filtered
 from companion.measure.templates import Measurement
 from companion.results import save_rows
 from companion.tables.cells import View

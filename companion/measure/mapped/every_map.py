@@ -12,7 +12,7 @@ import torch
 
 from bctlib.upgrade.align import Map, fit
 from bctlib.upgrade.align.kinds import FILTER, KINDS, MIDPOINT, SPAN_FILTER
-from companion.measure.query_filter import criterion
+from companion.measure.mapped.query_filter import criterion
 from companion.measure.templates import Measurement, identification, verification
 from companion.workbench import Workbench
 
@@ -34,11 +34,13 @@ def mapped(kind: str, pairs: int | None = None) -> str:
 def compare_maps(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
     """Accuracies of (query model, gallery model) as it is and with the queries mapped by each kind of MAPS.
 
-    Images are mapped one by one, before templates are averaged. Also CURVE fitted to each number of COUNTS. Raises
-    BctError if the gallery model comes without its head, which the span filter needs.
+    Images are mapped one by one, before templates are averaged; a model's own queries are not mapped. Also CURVE fitted
+    to each number of COUNTS. Raises BctError if the gallery model comes without its head, which the span filter needs.
     """
-    z, o = (training_features(bench, name) for name in (query, gallery))
     rows = _measured(bench, query, gallery, None, "", part)
+    if query == gallery:
+        return rows
+    z, o = (training_features(bench, name) for name in (query, gallery))
     for kind in MAPS:
         make = partial(_fit, bench, query, gallery, kind, z, o)
         strength = _best(bench, query, gallery, kind, make)
