@@ -12,6 +12,7 @@ from bctlib.base.files import replace_atomically
 from bctlib.upgrade.align.fitting import fit
 from bctlib.upgrade.align.kinds import FILTER, KINDS, MIDPOINT, NAMES, SPAN_FILTER
 from bctlib.upgrade.align.mapping import Map
+from bctlib.upgrade.align.open_set import OpenSet
 
 _ABOUT = {name: kind.about for name, kind in KINDS.items()} | {
     SPAN_FILTER: f"{FILTER.about} (--head; for a new model trained to be compatible)",
@@ -30,17 +31,22 @@ kinds of map:
 {_KINDS}
 
 Without --strength, the strength is chosen on a tenth of the identities (--identities) or of the pairs, or on the pairs
-of --held-out, and the map is then fitted to all pairs.
+of --held-out, and the map is then fitted to all pairs. With --validation-new, --validation-old and
+--validation-identities (images of identities that are in no pair) it is chosen by open-set search instead: TPIR at
+--fpir, which decides otherwise than the mean cosine where thresholds are strict.
 {EXIT_STATUS}"""
 EXAMPLES = """\
 examples:
   bctlib align --new v2.npy --old v1.npy --out map.safetensors
   bctlib align --new v2.npy --old v1.npy --kind midpoint --identities v2.labels.txt --out map.safetensors
+  bctlib align --new v2.npy --old v1.npy --validation-new val2.npy --validation-old val1.npy \\
+      --validation-identities val2.labels.txt --out map.safetensors
   bctlib align --kind span-filter --head v1_head.npy --strength 0.01 --new-id v2 --old-id v1 --out map.safetensors
   bctlib align --apply map.safetensors --features queries.npy --new-id v2 --old-id v1 --out mapped.npy
 """
 _FIT = (
     "new", "old", "kind", "strength", "head", "held_out", "identities", "share", "seed", "of", "weight",
+    "validation_new", "validation_old", "validation_identities", "fpir",
 )  # fmt: skip
 _APPLY = ("features", "old_queries")
 
@@ -75,13 +81,29 @@ def _fit(given: dict, out: Path) -> None:
             if name not in given:
                 raise UsageError(f"--{name}-id is missing: without --{name} nothing else names the model")
             given[f"{name}_id"] = given[name].stem
-    made = fit(given.pop("new", None), given.pop("old", None), **given)
+    judge = _judge(given)
+    made = fit(given.pop("new", None), given.pop("old", None), judge=judge, **given)
     made.save(out)
     d_new, d_old = made.matrix.shape
     print(f"{made.kind} map from {made.new!r} ({d_new} dimensions) to {made.old!r} ({d_old}), {made.pairs:,} pairs")
     if made.strength is not None:
         print(f"strength {made.strength:g}, {'given' if made.chosen_on is None else f'chosen on {made.chosen_on}'}")
     print(f"written to {out}, digest {made.digest[:12]}")
+
+
+_VALIDATION = ("validation_new", "validation_old", "validation_identities")
+
+
+def _judge(given: dict) -> OpenSet | None:
+    """What the strength is chosen by, if validation identities were given; their options are taken out of `given`."""
+    there = [name for name in (*_VALIDATION, "fpir") if name in given]
+    if not there:
+        return None
+    if missing := [name for name in _VALIDATION if name not in given]:
+        option, first = (name.replace("_", "-") for name in (missing[0], there[0]))
+        raise UsageError(f"--{option} is missing: --{first} takes all three of --validation-new, -old and -identities")
+    fpir = {"fpir": given.pop("fpir")} if "fpir" in given else {}
+    return OpenSet(*(given.pop(name) for name in _VALIDATION), **fpir)
 
 
 def _apply(given: dict, out: Path) -> None:
@@ -113,6 +135,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     fitting.add_argument("--share", type=float, metavar="X", help="of identities or pairs that is held out (0.1)")
     fitting.add_argument("--seed", type=_seed, metavar="N", help="of the pairs that are held out (0)")
+    validation = parser.add_argument_group("choose the strength by open-set search")
+    validation.add_argument("--validation-new", type=Path, metavar="NPY", help="the new model's features, [n, d_new]")
+    validation.add_argument("--validation-old", type=Path, metavar="NPY", help="the old model's, of the same images")
+    validation.add_argument("--validation-identities", type=Path, metavar="FILE", help="the identity of each image")
+    validation.add_argument("--fpir", type=float, metavar="X", help="false positive identification rate (0.01)")
     fitting.add_argument("--head", type=Path, metavar="NPY", help="span-filter: rows of the old classifier")
     fitting.add_argument("--of", choices=NAMES[:-1], help="midpoint: the kind that maps the query (ridge)")
     fitting.add_argument("--weight", type=float, metavar="X", help="midpoint: of the mapped query (0.5)")

@@ -1,6 +1,8 @@
-"""Fits a map, and chooses its strength on held-out pairs."""
+"""Fits a map, and chooses its strength on held-out pairs or by a judge on validation identities."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -10,6 +12,15 @@ from bctlib.upgrade.align.inputs import Source, held_out_rows, open_head, open_p
 from bctlib.upgrade.align.kinds import FILTER, KINDS, MIDPOINT, SPAN_FILTER, Kind
 from bctlib.upgrade.align.mapping import Map, check_ids
 from bctlib.upgrade.align.maps import Affine
+
+
+class Judge(Protocol):
+    """Says how good a map is, the more the better. about: what it judges on, which the map records."""
+
+    @property
+    def about(self) -> str: ...
+
+    def __call__(self, made: Map) -> float: ...
 
 
 def fit(
@@ -27,6 +38,7 @@ def fit(
     head: Source | None = None,
     of: str | None = None,
     weight: float | None = None,
+    judge: Judge | None = None,
 ) -> Map:
     """A map from features of the new model into the space of the old one.
 
@@ -37,7 +49,9 @@ def fit(
     strength: of the kind (`bctlib.upgrade.align.maps`). Without it, each of a grid is fitted to the pairs that are not
     held out; the one with the largest mean cosine of mapped and old feature on the held-out pairs is taken and fitted
     to all pairs. held_out: row numbers of those pairs; else `share` of the identities (one for each row: integers,
-    text or a file as `bctlib evaluate` reads) or of the pairs is drawn with `seed`.
+    text or a file as `bctlib evaluate` reads) or of the pairs is drawn with `seed`. judge: takes the place of held-out
+    pairs; each strength is fitted to all pairs, and the map that it values most is taken. `OpenSet` is one: accuracy
+    of open-set search on validation identities, which the mean cosine does not foretell at strict thresholds.
 
     head [classes, d_old]: the rows of the old classifier, for the span filter, which is made from them alone: new and
     old only choose its strength, and may be None where that is given. of ("ridge"), weight (1/2): a midpoint is
@@ -56,17 +70,37 @@ def fit(
         raise BctError(f"a map of kind {base} {'needs the old' if head is None else 'takes no'} head")
     if strength is not None and (held_out is not None or identities is not None):
         raise BctError("strength was given with held_out or identities, which only serve to choose it: expected one")
+    if judge is not None and any(each is not None for each in (strength, held_out, identities)):
+        raise BctError("a judge chooses the strength itself: expected no strength, held_out or identities beside it")
+
+    def made(pairs: int, affine: Affine, strength: float | None, chosen_on: str | None) -> Map:
+        matrix, bias = (np.ascontiguousarray(each, np.float32) for each in affine)
+        return Map(kind, new_id, old_id, pairs, matrix, bias, strength, chosen_on, **midpoint)
+
     if base == SPAN_FILTER:
-        affine, strength, chosen_on, pairs = _fit_filter(new, old, head, strength)
+        affine, strength, chosen_on, pairs = _fit_filter(new, old, head, strength, judge and _judged(judge, made, 0))
     else:
         if new is None:
             raise BctError(f"a map of kind {base} is fitted to pairs: expected features of both models")
         z, o = open_pairs(new, old)
         held = partial(held_out_rows, len(z), held_out, identities, share, seed)
-        affine, strength, chosen_on = _fit_pairs(base, KINDS[base], z, o, strength, held)
         pairs = len(z)
-    matrix, bias = (np.ascontiguousarray(each, np.float32) for each in affine)
-    return Map(kind, new_id, old_id, pairs, matrix, bias, strength, chosen_on, **midpoint)
+        choose = judge and _judged(judge, made, pairs)
+        affine, strength, chosen_on = _fit_pairs(base, KINDS[base], z, o, strength, held, choose)
+    return made(pairs, affine, strength, chosen_on)
+
+
+Choice = Callable[[dict[float, Affine]], tuple[float, str]]
+"""From the map of each strength: the best strength, and what it was chosen on."""
+
+
+def _judged(judge: Judge, made: Callable[..., Map], pairs: int) -> Choice:
+    """The choice of the strength that the judge values most; of equals the first."""
+
+    def choose(fitted: dict[float, Affine]) -> tuple[float, str]:
+        return max(fitted, key=lambda each: judge(made(pairs, fitted[each], each, judge.about))), judge.about
+
+    return choose
 
 
 def _base(kind: str, of: str | None, weight: float | None) -> tuple[str, dict]:
@@ -84,21 +118,21 @@ def _base(kind: str, of: str | None, weight: float | None) -> tuple[str, dict]:
 
 
 def _fit_pairs(
-    name: str, kind: Kind, z: np.ndarray, o: np.ndarray, strength: float | None, held_out
+    name: str, kind: Kind, z: np.ndarray, o: np.ndarray, strength: float | None, held_out, choose: Choice | None
 ) -> tuple[Affine, float | None, str | None]:
     n, dims, chosen_on = len(z), (z.shape[1], o.shape[1]), None
     if not kind.strengths and strength is None:
         used = 0.0  # not looked at
     elif strength is not None:
         used = strength = kinds.check_strength(name, kind, strength, *dims)
+    elif choose is not None:
+        fitted = {each: kind.solve(z, o, each) for each in _possible(name, kind, n, dims)}
+        strength, chosen_on = choose(fitted)
+        return fitted[strength], strength, chosen_on
     else:
         held, chosen_on = held_out()
         left, n_left = ~held, int(np.count_nonzero(~held))
-        faults = {each: kinds.too_few(name, kind, each, n_left, *dims, n - n_left) for each in kind.tried(*dims)}
-        possible = [each for each, fault in faults.items() if fault is None]
-        if not possible:
-            raise next(iter(faults.values()))
-        fitted = {each: kind.solve(z[left], o[left], each) for each in possible}
+        fitted = {each: kind.solve(z[left], o[left], each) for each in _possible(name, kind, n_left, dims, n - n_left)}
         used = strength = _best(fitted, z[held], o[held])
     fault = kinds.too_few(name, kind, used, n, *dims)
     if fault:
@@ -106,12 +140,21 @@ def _fit_pairs(
     return kind.solve(z, o, used), strength, chosen_on
 
 
+def _possible(name: str, kind: Kind, n: int, dims: tuple[int, int], held_out: int = 0) -> list[float]:
+    """The strengths that n pairs determine a map for. Raises BctError if there are none."""
+    faults = {each: kinds.too_few(name, kind, each, n, *dims, held_out) for each in kind.tried(*dims)}
+    possible = [each for each, fault in faults.items() if fault is None]
+    if not possible:
+        raise next(iter(faults.values()))
+    return possible
+
+
 def _fit_filter(
-    new: Source | None, old: Source | None, head: Source, strength: float | None
+    new: Source | None, old: Source | None, head: Source, strength: float | None, choose: Choice | None
 ) -> tuple[Affine, float, str | None, int]:
     """Pairs, if any, only choose the strength: none is held out, as none is fitted."""
     z, o = (None, None) if new is None else open_pairs(new, old)
-    if z is None and strength is None:
+    if z is None and strength is None and choose is None:
         raise BctError("a span filter needs a strength, or features of both models to choose it on")
     rows = open_head(head, None if z is None else z.shape[1], None if o is None else o.shape[1])
     d_new = rows.shape[1] if z is None else z.shape[1]
@@ -119,6 +162,9 @@ def _fit_filter(
         used = kinds.check_strength(SPAN_FILTER, FILTER, strength, d_new, rows.shape[1])
         return maps.span_filter(rows, d_new, used), used, None, 0
     filters = {each: maps.span_filter(rows, d_new, each) for each in FILTER.strengths}
+    if choose is not None:
+        used, chosen_on = choose(filters)
+        return filters[used], used, chosen_on, 0
     used = _best(filters, z, o)
     return filters[used], used, f"all {len(z):,} pairs, to which nothing was fitted", 0
 

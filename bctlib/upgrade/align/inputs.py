@@ -71,7 +71,7 @@ def held_out_rows(
     if identities is None:
         groups, what = np.arange(n), "pairs"
     else:
-        groups, what = _groups(n, identities), "identities"
+        groups, what = groups_of("identities", n, identities), "identities"
     n_groups = int(groups.max()) + 1
     if n_groups < 2:
         raise BctError(f"there are too few {what} to hold some out: expected 2 or more, or a given strength")
@@ -97,11 +97,11 @@ def _given_rows(n: int, held_out: Source) -> tuple[np.ndarray, str]:
     return mask, f"{mask.sum():,} of {n:,} pairs, given by their rows"
 
 
-def _groups(n: int, identities: Source) -> np.ndarray:
-    """A number from 0 on for each pair, equal where the identity is."""
+def groups_of(name: str, n: int, identities: Source) -> np.ndarray:
+    """A number from 0 on for each pair, equal where the identity is. name: what an error calls the identities."""
     from bctlib.upgrade.evaluate.inputs import read_identities
 
-    names, record = read_identities("identities", identities)
+    names, record = read_identities(name, identities)
     if len(names) != n:
         label = record["path"] or record["name"]
         raise BctError(f"{label} names {len(names):,} identities: expected {n:,}, one for each pair")
