@@ -51,6 +51,11 @@ def tables_of(table: str, view: View, variant: str = "") -> list[tuple[str, pd.D
     return show(spec, view, variant)
 
 
+def committed(table: str, view: View) -> View:
+    """The committed results of desk scale if they have the table, else the view."""
+    return DESK if is_measured(table, DESK.scale) else view
+
+
 def show_run(table: str, view: View, variant: str = "") -> None:
     """Display the tables of a run in a notebook, and the committed ones of desk scale where they say more.
 
@@ -58,9 +63,8 @@ def show_run(table: str, view: View, variant: str = "") -> None:
     """
     from IPython.display import Markdown, display  # notebooks alone have it loaded
 
-    run, committed = view.of(table), DESK.of(table)
-    shown = [committed] if _is_part(run, committed, table) else [run, committed]
-    for each in shown:
+    run, best = view.of(table), committed(table, view).of(table)
+    for each in [best] if _is_part(run, best, table) else [run, best]:
         for heading, frame in tables_of(table, each, variant):
             display(Markdown(f"**{heading}**"), frame)
         display(Markdown(f"*{provenance_text(table, each)}*"))
@@ -74,11 +78,11 @@ def show_guide(*sections: str) -> None:
         display(reading_guide(*sections))
 
 
-def _is_part(run: View, committed: View, table: str) -> bool:
+def _is_part(run: View, best: View, table: str) -> bool:
     """Whether all numbers of the run are among the committed ones."""
     names = ["seed", "query_model", "gallery_model", "protocol", "metric", "operating_point", "value"]
     return run.lam == 1 and set(map(tuple, run.rows(table)[names].values)) <= set(
-        map(tuple, committed.rows(table)[names].values)
+        map(tuple, best.rows(table)[names].values)
     )
 
 

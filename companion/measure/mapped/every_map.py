@@ -77,10 +77,14 @@ def _fit(
 
 
 def _strengths(kind: str, d_new: int, d_old: int) -> list[float]:
-    """Those to choose from; none for kinds without one. A midpoint is of CURVE's map."""
+    """Those to choose from; none for kinds without one. A midpoint is of CURVE's map.
+
+    An infinite one, plain least squares, is left to ridge.
+    """
     if kind == SPAN_FILTER:
         return list(FILTER.strengths)
-    return KINDS[CURVE if kind == MIDPOINT else kind].tried(d_new, d_old) if kind != "orthogonal" else []
+    tried = KINDS[CURVE if kind == MIDPOINT else kind].tried(d_new, d_old)
+    return [each for each in tried if np.isfinite(each)]
 
 
 def _best(bench: Workbench, query: str, gallery: str, kind: str, make: Callable[[float | None], Map]) -> float | None:
