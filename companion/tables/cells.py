@@ -179,6 +179,11 @@ def compatible_text(new_old: Cell, old_old: Cell) -> str:
     return "yes" if kept == n else "no" if kept == 0 else f"{kept} of {n} seeds"
 
 
+def signed_gain(new_old: float, old_old: float, paragon: float) -> float | None:
+    """Update gain (Eq. 9) in per cent, negative where Eq. 2 fails; None where the paragon gains nothing."""
+    return 100 * (new_old - old_old) / (paragon - old_old) if paragon > old_old else None
+
+
 def power(point: str) -> str:
     """An operating point as the paper writes it: 1e-4; ranks stay as they are."""
     return point if float(point) >= 1 else f"1e-{round(-math.log10(float(point)))}"

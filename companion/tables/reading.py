@@ -13,7 +13,7 @@ from IPython.display import Markdown
 
 from companion.experiments import find_table
 from companion.results import point_text
-from companion.tables.cells import DESK, Cell, MeasuredCells, View, power
+from companion.tables.cells import DESK, Cell, MeasuredCells, View, power, signed_gain
 
 _METRICS = {
     "1:1": ("verification", "TAR@FAR"),
@@ -80,7 +80,8 @@ class Reading:
         gallery = pair.split(",")[1]
         old = self.cell(f"{gallery}, {gallery}", point).mean
         best = self.cell(paragon, point).mean
-        return 100 * (self.cell(pair, point).mean - old) / (best - old) if best > old else math.nan
+        gain = signed_gain(self.cell(pair, point).mean, old, best)
+        return math.nan if gain is None else gain
 
     def gains(self, pair: str, points: Iterable[str], paragon: str = _PARAGON) -> str:
         """`46, 33, 3 and -34 %`."""

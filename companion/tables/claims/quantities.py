@@ -14,7 +14,7 @@ import numpy as np
 from companion import curves
 from companion.experiments import find_table
 from companion.results import DISTINCT
-from companion.tables.cells import HEADLINE, PROTOCOLS, pair_text, paper_value, power
+from companion.tables.cells import HEADLINE, PROTOCOLS, pair_text, paper_value, power, signed_gain
 
 BySeed = dict[int, float]
 
@@ -149,20 +149,15 @@ class GainStep:
             for at in self.points[point.metric]
         )
         seeds = set.intersection(*map(set, strict + loose))
-        gains = {seed: [gain_of(*(each[seed] for each in at)) for at in (strict, loose)] for seed in sorted(seeds)}
+        gains = {seed: [signed_gain(*(each[seed] for each in at)) for at in (strict, loose)] for seed in sorted(seeds)}
         return {seed: float(at[0] - at[1]) for seed, at in gains.items() if None not in at}
 
     def paper(self, point: Point) -> float | None:
         found = []
         for at in self.points[point.metric]:
             printed = [each.paper(point._replace(operating_point=at)) for each in self.accuracies]
-            found.append(None if None in printed else gain_of(*printed))
+            found.append(None if None in printed else signed_gain(*printed))
         return None if None in found else found[0] - found[1]
-
-
-def gain_of(new_old: float, old_old: float, paragon: float) -> float | None:
-    """Eq. 9 in per cent, negative where Eq. 2 fails; None where the paragon gains nothing."""
-    return 100 * (new_old - old_old) / (paragon - old_old) if paragon > old_old else None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from companion.experiments import find_table
 from companion.pairs import LOWER_BOUND, PARAGON
-from companion.tables.cells import DASH, PROTOCOLS, Cell, View, paper_value, power
+from companion.tables.cells import DASH, PROTOCOLS, Cell, View, paper_value, power, signed_gain
 from companion.tables.shown.old_classes import gain_with_interval
 
 TABLE = "table8"
@@ -35,9 +35,7 @@ def paper_gain(query: str, protocol: str, point: str) -> float | None:
     """The paper's update gain in per cent, from the accuracies of its Table 8; negative where its Eq. 2 fails."""
     at = (protocol, PROTOCOLS[protocol][1], point)
     new, old, best = (paper_value(TABLE, *pair, *at) for pair in ((query, LOWER_BOUND[1]), LOWER_BOUND, PARAGON))
-    if None in (new, old, best) or best <= old:
-        return None
-    return 100 * (new - old) / (best - old)
+    return None if None in (new, old, best) else signed_gain(new, old, best)
 
 
 def gains_table(view: View) -> pd.DataFrame:
