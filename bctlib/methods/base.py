@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ..losses import Head, class_means
@@ -49,8 +50,8 @@ class Preparation:
     """What is known before training: the classes, the old model, and the training images without distortion.
 
     classes: names of the new model's classes. device: of networks and batches. plain_batches: iterates over (images,
-    labels) of this process's share of the training set, in the evaluation transform. total: sums a tensor over all
-    processes that train together.
+    labels) of this process's share of the training set, in the evaluation transform. total, least: the sum and the
+    smallest values of a tensor over all processes that train together.
     """
 
     classes: tuple[str, ...]
@@ -58,6 +59,7 @@ class Preparation:
     plain_batches: Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor]]]
     old: OldModel | None = None
     total: Callable[[torch.Tensor], torch.Tensor] = lambda own: own
+    least: Callable[[torch.Tensor], torch.Tensor] = lambda own: own
 
     @cached_property
     def new_to_old(self) -> torch.Tensor:
@@ -75,6 +77,18 @@ class Preparation:
         """
         embedded = ((self.old.embed(images), labels) for images, labels in self.plain_batches())
         return class_means(embedded, len(self.classes), self.old.dim, self.device, self.total)
+
+    def least_cosine(self, means: torch.Tensor) -> torch.Tensor:
+        """float32 [C]: the smallest cosine of a class's old embeddings with its unit row of `means` [C,d_old].
+
+        In the evaluation transform, without gradient; 1 for a class without images.
+        """
+        found = torch.ones(len(self.classes), device=self.device)
+        for images, labels in self.plain_batches():
+            labels = labels.to(self.device)
+            cosines = (F.normalize(self.old.embed(images)) * means[labels]).sum(1)
+            found.scatter_reduce_(0, labels, cosines, "amin")
+        return self.least(found)
 
 
 @dataclass

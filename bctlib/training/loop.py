@@ -112,7 +112,7 @@ def train(
         torch.manual_seed(hash_seed(recipe.key))
         backbone = build_backbone(recipe.backbone, recipe.dim, recipe.relu)
         plain_batches = partial(data.plain_batches, share=processes.share(len(data)))
-        preparation = Preparation(data.classes, device, plain_batches, old, processes.sum)
+        preparation = Preparation(data.classes, device, plain_batches, old, processes.sum, processes.least)
         method.prepare(preparation)
         classes = method.head_classes(preparation)
         head = method.build_head(lambda n: build_head(recipe.head, n, recipe.dim, **recipe.head_settings), len(classes))

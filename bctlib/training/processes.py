@@ -79,6 +79,14 @@ class Processes:
         """`sum` divided by the number of processes."""
         return self.sum(local) / self.size
 
+    def least(self, local: torch.Tensor) -> torch.Tensor:
+        """The smallest of each element over all processes."""
+        if self.size == 1:
+            return local
+        found = local.clone()
+        dist.all_reduce(found, dist.ReduceOp.MIN)
+        return found
+
     def of_first(self, local: Answer) -> Answer:
         """The value of rank 0, in every process; all processes wait for it."""
         if self.size == 1:
