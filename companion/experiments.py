@@ -99,8 +99,10 @@ class TableSpec:
 _COMPATIBILITY = {"shown": "companion.tables.pairs:compatibility_tables"}
 _FILTER_POINTS = ALL_POINTS | {"strength of the filter": ("",)}
 _MAP_POINTS = ALL_POINTS | {
-    "strength": ("ridge", "diagonal", "low-rank", "lambda-orthogonal", "span-filter", "midpoint")
-}
+    "strength": (
+        "ridge", "diagonal", "low-rank", "lambda-orthogonal", "span-filter", "midpoint", "midpoint, best weight",
+    )
+}  # fmt: skip
 _FILTER = {
     "measure": "companion.measure.mapped.query_filter:compare_filtered",
     "shown": "companion.tables.shown.query_filter:filter_tables",

@@ -4,12 +4,17 @@ Maps are those of `bctlib.upgrade.align`. They are fitted to distorted images of
 chosen on validation identities by open-set accuracy, and they are judged on test identities. Not in the paper.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 
+from bctlib.base.errors import UsageError
+from bctlib.base.share import Share
+from bctlib.training.features import stored_features
 from bctlib.upgrade.align import Map, fit
 from bctlib.upgrade.align.kinds import FILTER, KINDS, MIDPOINT, SPAN_FILTER
 from companion.measure.mapped.query_filter import criterion
@@ -20,10 +25,12 @@ FITTED = 20_000
 """Distorted training images that a map is fitted to, where there are as many."""
 COUNTS = (128, 500, 2_000, 10_000)
 """Numbers of pairs of the curve of CURVE, beside FITTED."""
-MAPS = (*KINDS, SPAN_FILTER, MIDPOINT)
+WEIGHTED, WEIGHTS = "midpoint, best weight", tuple(tenth / 10 for tenth in range(1, 10))
+"""The midpoint with the weight of the mapped query chosen as strengths are, instead of a half."""
+MAPS = (*KINDS, SPAN_FILTER, MIDPOINT, WEIGHTED)
 CURVE = "ridge"
 MAP, STRENGTH = "map", "strength"
-"""Protocol and metric of the strength that was chosen; the operating point is the kind."""
+"""Protocol and metric of the strength that was chosen; the operating point is the kind. NaN: infinite."""
 
 
 def mapped(kind: str, pairs: int | None = None) -> str:
@@ -35,18 +42,26 @@ def compare_maps(bench: Workbench, query: str, gallery: str, part: str = "test")
     """Accuracies of (query model, gallery model) as it is and with the queries mapped by each kind of MAPS.
 
     Images are mapped one by one, before templates are averaged; a model's own queries are not mapped. Also CURVE fitted
-    to each number of COUNTS. Raises BctError if the gallery model comes without its head, which the span filter needs.
+    to each number of COUNTS. Raises BctError if the gallery model comes without its head, which the span filter needs,
+    and UsageError where there are no validation identities.
     """
+    if "validation" not in bench.data.parts:
+        raise UsageError(f"maps cannot be made at {bench.scale} scale: its data have no validation identities")
     rows = _measured(bench, query, gallery, None, "", part)
     if query == gallery:
         return rows
     z, o = (training_features(bench, name) for name in (query, gallery))
-    for kind in MAPS:
+    for kind in (kind for kind in MAPS if kind != WEIGHTED):
         make = partial(_fit, bench, query, gallery, kind, z, o)
         strength = _best(bench, query, gallery, kind, make)
-        rows += _measured(bench, query, gallery, make(strength), mapped(kind), part)
+        made = make(strength)
+        rows += _measured(bench, query, gallery, made, mapped(kind), part)
         if strength is not None:
-            rows.append(Measurement(MAP, STRENGTH, kind, strength, len(z)))
+            rows.append(Measurement(MAP, STRENGTH, kind, math.nan if math.isinf(strength) else strength, len(z)))
+    on_validation = partial(_on_validation, bench, query, gallery)  # `made` is the midpoint, the last of MAPS but one
+    weighted = max((replace(made, weight=weight) for weight in WEIGHTS), key=on_validation)
+    rows += _measured(bench, query, gallery, weighted, mapped(WEIGHTED), part)
+    rows.append(Measurement(MAP, STRENGTH, WEIGHTED, weighted.weight, len(z)))
     for n in (n for n in COUNTS if n < len(z)):
         make = partial(_fit, bench, query, gallery, CURVE, z[:n], o[:n])
         rows += _measured(
@@ -55,15 +70,31 @@ def compare_maps(bench: Workbench, query: str, gallery: str, part: str = "test")
     return rows
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class _Drawn:
+    """What the store knows the images by: the model's own key tells data, split and seed apart."""
+
+    size: int
+
+    @property
+    def key(self) -> str:
+        return f"distorted-training-{self.size}"
+
+
 def training_features(bench: Workbench, name: str) -> np.ndarray:
     """float32 [n,d] of FITTED training images, drawn and distorted by the bench's seed: the same for every model."""
+    size = min(FITTED, len(bench.data.training_set(1.0, bench.seed)))
+    return stored_features(bench.model(name), _Drawn(size), partial(_embedded, bench, name))
+
+
+@torch.no_grad()
+def _embedded(bench: Workbench, name: str, share: Share) -> np.ndarray:
     data = bench.data.training_set(1.0, bench.seed).to(bench.on)
     rng = torch.Generator().manual_seed(bench.seed)
     order = torch.randperm(len(data), generator=rng)[:FITTED]
     distort, model = data.distortion(bench.data.distortion), bench.model(name)
     parts = [model.embed(distort(images, rng, None)).cpu() for images, _ in data.batches(order, 1024)]
-    return torch.cat(parts).numpy()
+    return share.of(torch.cat(parts).numpy())  # every process draws and embeds all: the draws belong to the whole
 
 
 def _fit(
@@ -92,7 +123,11 @@ def _best(bench: Workbench, query: str, gallery: str, kind: str, make: Callable[
     strengths = _strengths(kind, bench.model(query).dim, bench.model(gallery).dim)
     if not strengths:
         return None
-    return max(strengths, key=lambda each: criterion(_measured(bench, query, gallery, make(each), "", "validation")))
+    return max(strengths, key=lambda each: _on_validation(bench, query, gallery, make(each)))
+
+
+def _on_validation(bench: Workbench, query: str, gallery: str, made: Map) -> float:
+    return criterion(_measured(bench, query, gallery, made, "", "validation"))
 
 
 def _measured(

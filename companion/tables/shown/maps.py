@@ -1,9 +1,11 @@
 """Tables of mapped queries: every map on every new model, the number of pairs, and what became of the predictions."""
 
+import math
+
 import pandas as pd
 
 from companion.experiments import TableSpec
-from companion.measure.mapped.every_map import COUNTS, CURVE, FITTED, MAP, MAPS, STRENGTH, mapped
+from companion.measure.mapped.every_map import COUNTS, CURVE, FITTED, MAP, MAPS, STRENGTH, WEIGHTED, mapped
 from companion.pairs import LOWER_BOUND, MAP_PAIRS, Pair
 from companion.tables.cells import DASH, Cell, MeasuredCells, View, compatible_text, number
 
@@ -14,7 +16,8 @@ POINTS = {
     "rank 1": ("identification", "rank", "1"),
 }
 NONE = "as it is"
-NEEDS = {NONE: "new model", "span-filter": "new model (and once the old head)", "midpoint": "both models"}
+BOTH = "both models"
+NEEDS = {NONE: "new model", "span-filter": "new model (and once the old head)", "midpoint": BOTH, WEIGHTED: BOTH}
 """What each query needs; other maps the new model, and once pairs of embeddings."""
 
 
@@ -52,8 +55,9 @@ def map_table(view: View, pair: Pair) -> pd.DataFrame:
             old = old_accuracy(cells, point)
             row[point] = f"{cell.text()} ({cell.minus(old).text(sign=True)})"
             row[f"Eq. 2 at {point}"] = compatible_text(cell, old)
-        strengths = cells.get((*pair, MAP, STRENGTH, kind))
-        row["strength"] = DASH if strengths is None else ", ".join(f"{each:g}" for each in sorted({*strengths.values}))
+        chosen = cells.get((*pair, MAP, STRENGTH, kind))
+        strengths = {math.inf if math.isnan(each) else each for each in (chosen.values if chosen else ())}
+        row["strength"] = ", ".join(f"{each:g}" for each in sorted(strengths)) or DASH
         rows[kind] = row | {"a query needs": NEEDS.get(kind, NEEDS[NONE])}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("map")
 
@@ -73,17 +77,22 @@ def pairs_table(view: View) -> pd.DataFrame:
 def predictions(view: View) -> str:
     """What became of the predictions of notebook 08, as lines of Markdown, by the means over seeds."""
     cells, strict = view.cells(TABLE), list(POINTS)[:2]
-    alone, single = ("new*", "old"), [kind for kind in MAPS if kind not in ("span-filter", "midpoint")]
+    alone, single = ("new*", "old"), [kind for kind in MAPS if kind not in ("span-filter", "midpoint", WEIGHTED)]
 
     def over(kind: str, point: str, pair: Pair = alone) -> float:
         return accuracy(cells, pair, point, kind).mean - old_accuracy(cells, point).mean
 
-    def gained(query: str, point: str) -> float:
+    def gained(query: str, point: str, kind: str = CURVE) -> float:
         pair = (query, "old")
-        return accuracy(cells, pair, point, CURVE).mean - accuracy(cells, pair, point).mean
+        return accuracy(cells, pair, point, kind).mean - accuracy(cells, pair, point).mean
 
     best = {point: max(over(kind, point) for kind in single) for point in POINTS}
     middle = {point: over("midpoint", point) for point in strict}
+    ridge = {
+        point: over(CURVE, point) - max(over(kind, point) for kind in ("orthogonal", "centred-orthogonal"))
+        for point in strict
+    }
+    turned = {point: gained("new-bct", point, "orthogonal") for point in strict}
     on_top = {(query, point): gained(query, point) for query in ("new-bct", "new-bct-sys") for point in strict}
     lines = (
         (
@@ -97,6 +106,14 @@ def predictions(view: View) -> str:
             "; ".join(
                 f"on {query} ridge brings {value:+.1f} points at {point}" for (query, point), value in on_top.items()
             ),
+        ),
+        (
+            all(value > 0 for value in ridge.values()),
+            f"ridge is {_points(ridge, strict)} against the better rotation",
+        ),
+        (
+            all(abs(value) < 1 for value in turned.values()),
+            f"a rotation on top of new-bct brings {_points(turned, strict)}",
         ),
     )
     texts = (

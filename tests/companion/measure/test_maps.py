@@ -1,5 +1,6 @@
 """Maps in the companion: fitted to training images, chosen on validation identities, applied image by image."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 import torch
 from tiny import row
 
+from bctlib.base.errors import UsageError
 from companion.measure.mapped import every_map as maps
-from companion.measure.mapped.every_map import MAPS, STRENGTH, compare_maps, mapped
+from companion.measure.mapped.every_map import MAPS, STRENGTH, WEIGHTED, WEIGHTS, compare_maps, mapped
 from companion.measure.templates import Measurement
 from companion.results import save_rows
 from companion.tables.cells import View
@@ -23,6 +25,8 @@ OLD = {
 
 class Bench:
     """The new model is the old one, turned: a rotation leads back exactly."""
+
+    scale, data = "smoke", SimpleNamespace(parts=("test", "validation"))
 
     def recipe(self, name):
         return SimpleNamespace(key=name)
@@ -71,8 +75,17 @@ def test_strengths_are_chosen_on_validation_identities(seen):
     rows = compare_maps(Bench(), "new*", "old")
     strengths = {each.operating_point: each.value for each in rows if each.metric == STRENGTH}
     assert set(strengths) == set(MAPS) - {"orthogonal", "centred-orthogonal"}
+    assert strengths[WEIGHTED] in WEIGHTS
+    assert all(value < math.inf or math.isnan(value) for value in strengths.values()), "results hold no infinity"
     assert strengths["low-rank"] == 6, "all six directions are needed"
     assert sum(part == "test" for part, *_ in seen) == 2 * (1 + len(MAPS) + 2), "once each; 128 and 500 of 700 pairs"
+
+
+def test_the_paper_scale_has_no_identities_to_choose_on():
+    bench = Bench()
+    bench.data, bench.scale = SimpleNamespace(parts=("test",)), "paper"
+    with pytest.raises(UsageError, match="maps cannot be made at paper scale"):
+        compare_maps(bench, "new*", "old")
 
 
 def test_tables_and_predictions_by_hand(tmp_path, monkeypatch):
@@ -89,10 +102,10 @@ def test_tables_and_predictions_by_hand(tmp_path, monkeypatch):
     for query, plain, single, middle in (("new*", 0, 59, 61), ("new-bct", 61, 62, 63), ("new-bct-sys", 62, 61, 63)):
         save("maps", query, plain)
         for kind in MAPS:
-            save("maps", query, middle if kind == "midpoint" else single, mapped(kind))
+            save("maps", query, middle if kind.startswith("midpoint") else single, mapped(kind))
     table = map_table(View("smoke"), ("new*", "old"))
     assert table.loc["ridge", "1:1 FAR=1e-4"] == "59.0 (-1.0)" and table.loc["midpoint", "Eq. 2 at rank 1"] == "yes"
     assert pairs_table(View("smoke")).loc["(new*, old), rank 1"].iloc[-1] == "59.0"
     lines = predictions(View("smoke")).splitlines()
-    assert [line.split("**")[1] for line in lines] == ["Came true"] * 3 + ["Did not come true"]
+    assert [line.split("**")[1] for line in lines] == ["Came true"] * 3 + ["Did not come true"] * 3
     assert "on new-bct-sys ridge brings -1.0 points" in lines[3]
