@@ -22,6 +22,10 @@ ORDERS = {
 }
 """The orders of backfill for each kind of gallery."""
 
+MERGED, CASCADE = "partial backfill, rank merge", "partial backfill, cascade"
+"""Standard galleries, searched by both models with merged hits, or by a mapped query whose candidates are embedded
+anew: practices for a new model that is not compatible."""
+
 IMAGES = "images backfilled"
 """Metric: per cent of the gallery's images that are embedded again; n_behind is the number of all images."""
 CLASSES = "classes"

@@ -36,6 +36,7 @@ from companion.pairs import (
     LONG_CHAIN_MATRIX,
     LOWER_BOUND,
     MAP_PAIRS,
+    MERGE_PAIRS,
     OWN_PAIRS,
     PARAGON,
     REID_PAIRS,
@@ -191,6 +192,12 @@ TABLES = (
         "maps", "Maps without training (not in the paper)", MAP_PAIRS, _MAP_POINTS,
         measure="companion.measure.mapped.every_map:compare_maps", shown="companion.tables.shown.maps:maps_tables",
         figure="companion.figures.drawn.maps:plot_maps",
+    ),
+    TableSpec(
+        "merging", "Merging two spaces (not in the paper)", MERGE_PAIRS, {STRICT: TENTHS, LOOSE: TENTHS}, target="fig3",
+        measure="companion.measure.mapped.merging:compare_practices",
+        shown="companion.tables.shown.merging:practice_tables",
+        figure="companion.figures.drawn.merging:plot_practices",
     ),
     TableSpec(
         "upgrade", "Live upgrade", UPGRADE_PAIRS, UPGRADE_POINTS, measure="companion.measure.upgrade:compare_upgrade",

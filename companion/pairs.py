@@ -132,6 +132,8 @@ BACKFILL_PAIRS: tuple[Pair, ...] = (
     PARAGON,
 )
 """The gallery of the second model is backfilled by the first; the independent model shows what not to do meanwhile."""
+MERGE_PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("new-bct", "old"), ("new-bct-sys", "old"), ("new*", "old"), PARAGON)
+"""Practices while the gallery is backfilled: one index by compatible models, and merging for the independent one."""
 BACKFILL_ORDER_PAIRS: tuple[Pair, ...] = (LOWER_BOUND, ("new-bct", "old"), ("new-bct-sys", "old"), PARAGON)
 
 UPGRADE_PAIRS: tuple[Pair, ...] = (("new-bct-sys", "old"), ("new-deep-256d", "old"), ("new*", "old"))

@@ -132,7 +132,7 @@ def backfill_searches(
     if points < 2:
         raise ValueError(f"points: expected at least 2, got {points}")
     probe_codes, codes = common_codes_of("probe", probes, probe_identity, "gallery", gallery_new, gallery_identity)
-    place = _places(codes, np.asarray(gallery_identity), order)
+    place = places(codes, np.asarray(gallery_identity), order)
     n_classes = int(place.max()) + 1
     backfilled = np.round(np.linspace(0, 1, points) * n_classes).astype(np.int64)
     by_place = np.argsort(place, kind="stable")
@@ -183,7 +183,7 @@ def _own_rows(itself, probe_codes: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return itself
 
 
-def _places(codes: np.ndarray, identities: np.ndarray, order) -> np.ndarray:
+def places(codes: np.ndarray, identities: np.ndarray, order) -> np.ndarray:
     """For each gallery row the place of its identity in the order of backfill."""
     _, first, of_row = np.unique(codes, return_index=True, return_inverse=True)
     if order is None:

@@ -62,7 +62,7 @@ def compare_backfill_orders(bench: Workbench, query: str, gallery: str, part: st
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """One of the two galleries: its templates by both models. number: 0 for G1, 1 for G2."""
 
     number: int
@@ -91,7 +91,7 @@ def _curves(bench: Workbench, query: str, gallery: str, part: str, kind: str) ->
     galleries = protocols.identification.galleries if kind == STANDARD else long_tailed_galleries(protocols)
     old, new = bench.features(gallery, part), bench.features(query, part)
     sides = [
-        _Side(number, each, template_embeddings(old, each), template_embeddings(new, each))
+        Side(number, each, template_embeddings(old, each), template_embeddings(new, each))
         for number, each in enumerate(galleries)
     ]
     embedded = template_embeddings(new, probes)
@@ -107,7 +107,7 @@ def _whole(end: Measurement) -> Measurement:
 
 
 def _measured(
-    kind: str, order: str, sides: list[_Side], probes: TemplateSet, embedded: np.ndarray
+    kind: str, order: str, sides: list[Side], probes: TemplateSet, embedded: np.ndarray
 ) -> Iterator[Measurement]:
     """Every point of one curve, as the mean over the two galleries."""
     in_order = [side.order(order) for side in sides]

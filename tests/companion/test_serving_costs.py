@@ -13,7 +13,9 @@ OF = Throughput(images_per_s=1000, added_per_s=10_000, bytes_per_vector=500)
 
 
 def test_a_million_images_by_hand():
-    one, serves, both = upgrade_costs(10**6, OF)
+    one, serves, both, merged = upgrade_costs(10**6, OF)
+    assert (merged.query_embeddings, merged.item_embeddings, merged.storage) == (2, 1, one.storage)
+    assert merged.wait_s == 0 and merged.backfill_s == one.backfill_s and not merged.must
     assert (one.wait_s, one.must, one.storage) == (0, False, 5e8)
     assert one.backfill_s == pytest.approx(1000 + 100) and one.rebuilt_s == 0
     for dual in (serves, both):

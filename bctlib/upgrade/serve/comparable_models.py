@@ -22,6 +22,7 @@ class ComparableModels:
 
     def __init__(self, compatible: Mapping[str, str | Iterable[str]] | None = None):
         self._pairs: set[frozenset[str]] = set()
+        self._apart: set[frozenset[str]] = set()
         for new, olds in (compatible or {}).items():
             for old in [olds] if isinstance(olds, str) else olds:
                 self.declare(new, old)
@@ -37,6 +38,12 @@ class ComparableModels:
             raise BctError(f"model {new!r} was declared compatible with itself, expected another model")
         self._pairs.add(frozenset((new, old)))
 
+    def keep_apart(self, new: str, old: str) -> None:
+        """Allow vectors of the two models in one index, but no comparison between them. Raises as `declare` does."""
+        if model_id(new) == model_id(old):
+            raise BctError(f"model {new!r} was to be kept apart from itself, expected another model")
+        self._apart.add(frozenset((new, old)))
+
     def __call__(self, one: str, other: str) -> bool:
         return one == other or frozenset((one, other)) in self._pairs
 
@@ -46,7 +53,10 @@ class ComparableModels:
 
     def check_mixing(self, model: str, held: Mapping[str, int]) -> None:
         """Raises BctError if vectors of `model` must not be mixed with those held, {model: number of vectors}."""
-        for other, count in self._foreign(model, held):
+        foreign = (
+            (other, n) for other, n in self._foreign(model, held) if frozenset((model, other)) not in self._apart
+        )
+        for other, count in foreign:
             raise BctError(
                 f"vectors of model {model!r} cannot be mixed with the {count:,} of {other!r} in this index: no "
                 f"compatibility of the two was declared; declare {{{model!r}: {other!r}}} if it was trained for "

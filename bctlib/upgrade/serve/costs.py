@@ -6,7 +6,7 @@ memory of one machine.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ class Cost:
     rebuilt_s: float = 0.0
 
 
-def upgrade_costs(n: int, of: Throughput, tombstones_at: float | None = None) -> tuple[Cost, Cost, Cost]:
-    """A compatible model in one index, dual write with the old model serving, and dual write with both searched.
+def upgrade_costs(n: int, of: Throughput, tombstones_at: float | None = None) -> tuple[Cost, ...]:
+    """A compatible model in one index, dual write with the old model serving, and with both searched; last two models
+    that are not comparable in one index, whose hits are merged.
 
     tombstones_at: where the kind cannot delete (HNSW), the share of tombstones at which it is built anew. A backfill
     then inserts, besides the n new vectors, n again at each rebuild, and the index is larger by the tombstones.
@@ -64,6 +65,7 @@ def upgrade_costs(n: int, of: Throughput, tombstones_at: float | None = None) ->
         one,
         Cost("dual write, old serves", wait, wait, True, 2 * of.nbytes(n), 1, 2),
         Cost("dual write, both searched", wait, wait, True, 2 * of.nbytes(n), 2, 2),
+        replace(one, practice="one index, hits of both merged", query_embeddings=2),
     )
 
 

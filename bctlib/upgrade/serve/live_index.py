@@ -108,6 +108,13 @@ class LiveIndex:
         """From now on the two models' vectors may be compared and mixed."""
         self.comparable.declare(new, old)
 
+    def keep_apart(self, new: str, old: str) -> None:
+        """From now on vectors of both models may lie here, though they are not comparable: each search names `made_by`.
+
+        `bctlib.upgrade.serve.merging` merges what the two find. A saved index does not hold this: say it again.
+        """
+        self.comparable.keep_apart(new, old)
+
     @property
     def classes(self) -> np.ndarray:
         """int64, sorted: every class that has items."""

@@ -11,8 +11,8 @@ queries search one mixed index, and a backfill replaces vectors in place.
 
 Dual write, for a model that is not comparable with the old one: a second index is filled beside the first. Until it is
 complete, the old model embeds the queries and the old index answers them. New items are embedded by both models and
-written to both indexes. (Another practice searches both indexes with two embeddings per query. The scores of two models
-have no common scale, so merging them needs calibration. It is not simulated here, only counted in the costs.)
+written to both indexes. (Another practice searches with two embeddings per query and merges the hits by calibrated
+scores: `bctlib.upgrade.serve.merging`. It is not simulated here, only counted in the costs.)
 """
 
 from collections.abc import Callable, Iterator, Sequence

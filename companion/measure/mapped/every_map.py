@@ -70,6 +70,13 @@ def compare_maps(bench: Workbench, query: str, gallery: str, part: str = "test")
     return rows
 
 
+def best_map(bench: Workbench, query: str, gallery: str, kind: str = CURVE) -> Map:
+    """The map of that kind (not WEIGHTED) of all pairs, with the strength that is best on validation identities."""
+    z, o = (training_features(bench, name) for name in (query, gallery))
+    make = partial(_fit, bench, query, gallery, kind, z, o)
+    return make(_best(bench, query, gallery, kind, make))
+
+
 @dataclass(frozen=True)
 class _Drawn:
     """What the store knows the images by: the model's own key tells data, split and seed apart."""

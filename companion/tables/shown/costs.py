@@ -130,7 +130,7 @@ def throughput(scale: str, kind: str, device: str | None = None) -> Throughput:
 
 
 def cost_table(scale: str, kind: str = FLAT, device: str | None = None) -> pd.DataFrame:
-    """Costs of three practices at three gallery sizes, extrapolated from the measured speed of one core."""
+    """Costs of four practices at three gallery sizes, extrapolated from the measured speed of one core."""
     of = throughput(scale, kind, device)
     tombstones_at = REBUILD_AT if KINDS[kind].overwrite is None else None
     rows = [
