@@ -98,6 +98,8 @@ class Batch:
     images: float32 [N,C,S,S]. labels: int64 [N] into the new classes. old_labels: int64 [N] into the old head's
     classes, -1 for a class that the old model never saw. embedding: float32 [N,d_new] with gradient, phi_new(images).
     seen: bool [N], always on the CPU: whether the image's class is in T_old. None: computed from `old_labels`.
+    draws: float32 [N], on the CPU: a random number from 0 to 1 for each image, for methods that draw; the same ones
+    however many processes share the batch. None: drawn now.
     """
 
     images: torch.Tensor
@@ -106,8 +108,11 @@ class Batch:
     old: OldModel | None
     embedding: torch.Tensor
     seen: torch.Tensor | None = None
+    draws: torch.Tensor | None = None
 
     def __post_init__(self):
+        if self.draws is None:
+            self.draws = torch.rand(len(self.labels))
         if self.seen is None:
             self.seen = self.old_labels.cpu() >= 0
 

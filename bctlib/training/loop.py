@@ -33,13 +33,16 @@ class Objective(nn.Module):
         self.of_method = nn.ParameterList(method.parameters())
         self.method, self.old, self.new_to_old = method, preparation.old, preparation.new_to_old.cpu()
 
-    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """A scalar, the sum over the images divided by N. images: float32 [N,C,S,S]; labels: int64 [N], on the CPU."""
+    def forward(self, images: torch.Tensor, labels: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """A scalar, the sum over the images divided by N.
+
+        images: float32 [N,C,S,S]. labels: int64 [N], draws: float32 [N] (`Batch`), both on the CPU.
+        """
         old_labels, device = self.new_to_old[labels], images.device
         with autocast(device):
             embedding = self.backbone(images.contiguous(memory_format=torch.channels_last)).float()
         labels, seen = to_device(labels, device), old_labels >= 0
-        batch = Batch(images, labels, to_device(old_labels, device), self.old, embedding, seen)
+        batch = Batch(images, labels, to_device(old_labels, device), self.old, embedding, seen, draws)
         return self.method.loss(batch, self.head)
 
 
@@ -136,7 +139,8 @@ def train(
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate(schedule, epoch * steps_per_epoch + step, steps)
                 images = distort(stored, step_generator(recipe.key, epoch, step), share)
-                loss = share.weight * objective(images, labels)
+                draws = share.of(torch.rand(share.total, generator=step_generator(recipe.key, epoch, -2 - step)))
+                loss = share.weight * objective(images, labels, draws)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()

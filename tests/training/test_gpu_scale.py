@@ -152,7 +152,7 @@ def test_no_step_waits_for_the_device(name, float32_only):
     optimiser = torch.optim.SGD(objective.parameters(), lr=0.1, momentum=0.9)
     data, distort = small.to(NOWHERE), small.distortion({})
     for images, labels in data.batches(torch.randperm(72), 32):
-        loss = objective(distort(images, torch.Generator().manual_seed(0)), labels)
+        loss = objective(distort(images, torch.Generator().manual_seed(0)), labels, torch.rand(len(labels)))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
