@@ -11,6 +11,7 @@ from bctlib.base.files import replace_atomically
 from bctlib.base.locations import PROJECT
 from companion.tables.cells import PROTOCOLS, View
 from companion.tables.claims.ledger import highlights_section, ledger_section
+from companion.tables.guide import backfill_section, guide_section, own_section, seeds_section
 from companion.tables.pairs import compatibility_table
 from companion.tables.shown.recipe import predictions_section, search_section
 from companion.tables.tables import markdown, provenance_text
@@ -46,6 +47,12 @@ HIGHLIGHTS = (
 SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"results": results_section, "claims": lambda: highlights_section(HIGHLIGHTS)},
     "docs/claims.md": {"ledger": ledger_section},
+    "docs/which-method.md": {
+        "guide": guide_section,
+        "own": own_section,
+        "backfill": backfill_section,
+        "runs": seeds_section,
+    },
     "docs/recipe.md": {"search": search_section, "predictions": predictions_section},
 }
 """For each page the functions that generate the text between its pairs of marks."""
