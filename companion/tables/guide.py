@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bctlib.base.errors import BctError
 from bctlib.methods import METHODS
-from bctlib.models import FOLLOW_UPS, find_model
+from bctlib.models import AFTER_THE_PAPER, FOLLOW_UPS, find_model
 from companion.curves import STRICT
 from companion.measure.mapped.every_map import mapped
 from companion.pairs import LOWER_BOUND, PARAGON, Pair
@@ -92,17 +92,17 @@ ADVICE = (
         "every gallery image embedded again, and a second index", "[live upgrade](live-upgrade.md)",
     ),
 )  # fmt: skip
-"""By what the reader has; trained follow-ups are added from `bctlib.models.FOLLOW_UPS`."""
+"""By what the reader has; trained follow-ups are added from `bctlib.models`."""
 
 
 def advice() -> tuple[Advice, ...]:
     """ADVICE, and after the paper's methods a row for each follow-up."""
     followed = tuple(
         Advice(
-            "as for BCT ([needs of each](how-it-is-built.md))", f"the follow-up {spec.method}", (spec.name, "old"),
+            "as for BCT (notebook 09 says what each needs)", f"the follow-up {spec.method}", (spec.name, "old"),
             _TRAINED, f"{_TRAIN} --method {spec.method} --out v2.safetensors`", ("followups", "table8", "table1"),
         )
-        for spec in FOLLOW_UPS
+        for spec in (*FOLLOW_UPS, *AFTER_THE_PAPER)
     )  # fmt: skip
     return ADVICE[:3] + followed + ADVICE[3:]
 

@@ -6,7 +6,7 @@ import pytest
 from tiny import row
 
 from bctlib.methods import METHODS
-from bctlib.models import FOLLOW_UPS
+from bctlib.models import AFTER_THE_PAPER, FOLLOW_UPS
 from bctlib.upgrade.align import NAMES
 from companion.measure.mapped.every_map import mapped
 from companion.results import save_rows
@@ -55,11 +55,11 @@ def test_without_results_the_guide_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("BCT_RESULTS", str(tmp_path))
     assert guide.guide_section().count(guide.MISSING) == 3 * len(guide.advice())
     assert guide.MISSING in guide.backfill_section() and guide.seeds_section().count(guide.MISSING) == 3
-    assert guide.own_section().count(guide.MISSING) == 2 * (3 + len(FOLLOW_UPS))
+    assert guide.own_section().count(guide.MISSING) == 2 * (3 + len(FOLLOW_UPS) + len(AFTER_THE_PAPER))
 
 
 def test_commands_name_methods_and_kinds_that_exist():
     text = " ".join(each.command for each in guide.advice())
     assert set(re.findall(r"--method (\S+)", text)) <= set(METHODS)
     assert set(re.findall(r"--kind (\S+)", text)) <= set(NAMES)
-    assert {spec.name for spec in FOLLOW_UPS} <= {each.pair[0] for each in guide.advice()}
+    assert {spec.name for spec in (*FOLLOW_UPS, *AFTER_THE_PAPER)} <= {each.pair[0] for each in guide.advice()}

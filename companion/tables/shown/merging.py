@@ -10,6 +10,7 @@ from companion.experiments import TableSpec
 from companion.measure.mapped.merging import CANDIDATES
 from companion.tables.cells import Cell, View
 from companion.tables.shown.backfill import STOPS, Cells, Curve, cell_of, load_curve, own_accuracy
+from companion.tables.shown.old_classes import gain_with_interval
 
 TABLE = "merging"
 PRACTICES = {
@@ -48,11 +49,9 @@ def gain_so_far(cells: Cells, curve: Curve, metric: str) -> Cell:
 
     The area under the backfill curve: 0 for an old model that is never replaced, 100 for the paragon at once.
     """
-    old, paragon = (_by_seed(cells, model, metric) for model in ("old", "new*"))
+    old, paragon = (own_accuracy(cells, model, STANDARD, metric) for model in ("old", "new*"))
     area = np.trapezoid(curve.values, curve.per_cent, axis=1) / 100
-    above = np.array([paragon[seed] - old[seed] for seed in curve.seeds]).mean()
-    return cell_of(np.array([value - old[seed] for value, seed in zip(area, curve.seeds, strict=True)]) * 100 / above,
-                   curve.seeds)  # fmt: skip
+    return gain_with_interval(cell_of(area, curve.seeds), old, paragon)
 
 
 def practice_table(view: View, metric: str) -> pd.DataFrame:
