@@ -48,7 +48,7 @@ def compatibility_table(table: str, view: View, protocol: str, variant: str = ""
     at = (protocol + variant, metric, HEADLINE[metric])
     found = {pair: cells[*pair, *at] for pair in spec.pairs if (*pair, *at) in cells}
     rows = [{"pair": view.text(pair)} | _row(spec, pair, found, protocol, metric) for pair in found]
-    return pd.DataFrame(rows).set_index("pair")
+    return pd.DataFrame(rows, columns=None if rows else ["pair"]).set_index("pair")
 
 
 def _row(spec: TableSpec, pair: Pair, cells: dict[Pair, Cell], protocol: str, metric: str) -> dict:

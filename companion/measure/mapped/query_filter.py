@@ -14,6 +14,8 @@ from companion.measure.templates import Measurement, identification, verificatio
 from companion.workbench import Workbench
 
 STRENGTHS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+UNTUNED = 1.0
+"""The strength at paper scale, whose data have no validation identities: e is the mean eigenvalue of C."""
 STRENGTH, FILTER = "strength of the filter", "filter"
 CRITERION = {"TAR@FAR": 1e-4, "TPIR@FPIR": 1e-2}
 """The strict points whose mean on validation identities chooses the strength, for each pair."""
@@ -23,12 +25,14 @@ def compare_filtered(bench: Workbench, query: str, gallery: str, part: str = "te
     """Accuracies of (query model, gallery model) with filtered queries, and the strength that was used.
 
     Features are filtered one by one at unit length, before templates are averaged. The strength is the one of
-    STRENGTHS with the highest mean accuracy of this pair on validation identities. Raises BctError if the gallery
-    model comes without its head.
+    STRENGTHS with the highest mean accuracy of this pair on validation identities, UNTUNED where there are none. Raises
+    BctError if the gallery model comes without its head.
     """
     rows = unit_rows(bench.model(gallery).as_old().head.weight.detach().float().cpu().numpy())
     measured = partial(_measured, bench, query, gallery, rows)
-    strength = max(STRENGTHS, key=lambda each: criterion(measured(each, "validation")))
+    strength = UNTUNED
+    if "validation" in bench.data.parts:
+        strength = max(STRENGTHS, key=lambda each: criterion(measured(each, "validation")))
     return [*measured(strength, part), Measurement(FILTER, STRENGTH, "", strength, len(STRENGTHS))]
 
 

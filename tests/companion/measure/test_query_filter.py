@@ -21,6 +21,7 @@ class Bench:
     """Embeddings of random numbers; the head uses three of four directions."""
 
     head = np.eye(4)[[0, 0, 1, 2]] * 3
+    data = SimpleNamespace(parts=("test", "validation"))
 
     def model(self, name):
         return SimpleNamespace(as_old=lambda: SimpleNamespace(head=SimpleNamespace(weight=torch.tensor(self.head))))
@@ -62,6 +63,13 @@ def test_the_strength_is_chosen_on_validation_identities(seen):
     assert parts == ["validation"] * 2 * len(STRENGTHS) + ["test"] * 2
     ratios = {part: [query[0, 1] / query[0, 0] for each, query in seen if each == part] for part in parts}
     assert abs(ratios["test"][0] - 0.85) == min(abs(ratio - 0.85) for ratio in ratios["validation"])
+
+
+def test_without_validation_identities_the_strength_is_fixed(seen):
+    bench = Bench()
+    bench.data = SimpleNamespace(parts=("test",))
+    *_, chosen = compare_filtered(bench, "new-bct", "old")
+    assert chosen.value == query_filter.UNTUNED and {part for part, _ in seen} == {"test"}
 
 
 def test_the_table_pairs_with_and_without(tmp_path, monkeypatch):
