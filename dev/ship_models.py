@@ -51,7 +51,8 @@ def ship() -> None:
     card = CARD
     needed = {find_model(name).old for name in models}
     for name, model in models.items():
-        path = folder / f"{name}.{recipes[name].key}.safetensors"
+        # A shell and some file systems give an asterisk a meaning.
+        path = folder / f"{name.replace('*', '-star')}.{recipes[name].key}.safetensors"
         save_artefact(path, model if name in needed else replace(model, head=None))
         card += _line(name, model, path.stat().st_size)
     (folder / "README.md").write_text(card, encoding="utf-8")
