@@ -122,5 +122,30 @@ def predictions(view: View) -> str:
     return "\n".join(texts)
 
 
+def readings(view: View) -> str:
+    """What the maps bring, with intervals over seeds, as lines of Markdown: alone, with both models, and on top."""
+    cells, bound = view.cells(TABLE), ("new-bct", "new-bct-kd", "new-bct-sys")
+
+    def gains(pair: Pair, kind: str, base: str | None) -> str:
+        """At each of POINTS, against the pair with a map of kind `base`, or against (old, old) for None."""
+        texts = []
+        for point in POINTS:
+            below = old_accuracy(cells, point) if base is None else accuracy(cells, pair, point, base)
+            texts.append(f"{accuracy(cells, pair, point, kind).minus(below).text(sign=True)} at {point}")
+        return ", ".join(texts)
+
+    alone = ("new*", "old")
+    lines = [
+        *(f"new\\*, {kind}, against old: {gains(alone, kind, None)}" for kind in ("orthogonal", CURVE, "low-rank")),
+        f"new\\* and old on every query, midpoint, against old: {gains(alone, 'midpoint', None)}",
+        *(f"{CURVE} on top of {name}, against {name} as it is: {gains((name, 'old'), CURVE, NONE)}" for name in bound),
+        *(
+            f"midpoint of {name} and the old query, against {name} as it is: {gains((name, 'old'), 'midpoint', NONE)}"
+            for name in bound
+        ),
+    ]
+    return "\n".join(f"* {line};" for line in lines).removesuffix(";") + "."
+
+
 def _points(values: dict[str, float], points: list[str]) -> str:
     return " and ".join(f"{values[point]:+.1f} points at {point}" for point in points)

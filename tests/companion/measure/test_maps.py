@@ -14,7 +14,7 @@ from companion.measure.mapped.every_map import MAPS, STRENGTH, WEIGHTED, WEIGHTS
 from companion.measure.templates import Measurement
 from companion.results import save_rows
 from companion.tables.cells import View
-from companion.tables.shown.maps import map_table, pairs_table, predictions
+from companion.tables.shown.maps import map_table, pairs_table, predictions, readings
 
 RNG = np.random.default_rng(0)
 TURN = np.linalg.qr(RNG.normal(size=(6, 6)))[0]
@@ -99,7 +99,12 @@ def test_tables_and_predictions_by_hand(tmp_path, monkeypatch):
             save_rows([row(query_model=query, gallery_model="old", value=value, **where)], "smoke", table)
 
     save("maps", "old", 60)
-    for query, plain, single, middle in (("new*", 0, 59, 61), ("new-bct", 61, 62, 63), ("new-bct-sys", 62, 61, 63)):
+    for query, plain, single, middle in (
+        ("new*", 0, 59, 61),
+        ("new-bct", 61, 62, 63),
+        ("new-bct-sys", 62, 61, 63),
+        ("new-bct-kd", 62, 62, 62),
+    ):
         save("maps", query, plain)
         for kind in MAPS:
             save("maps", query, middle if kind.startswith("midpoint") else single, mapped(kind))
@@ -109,3 +114,6 @@ def test_tables_and_predictions_by_hand(tmp_path, monkeypatch):
     lines = predictions(View("smoke")).splitlines()
     assert [line.split("**")[1] for line in lines] == ["Came true"] * 3 + ["Did not come true"] * 3
     assert "on new-bct-sys ridge brings -1.0 points" in lines[3]
+    said = readings(View("smoke"))
+    assert r"new\*, low-rank, against old: -1.0 at 1:1 FAR=1e-4, -1.0 at 1:N FPIR=1e-2, -1.0 at rank 1;" in said
+    assert "ridge on top of new-bct, against new-bct as it is: +1.0 at 1:1" in said and said.endswith("rank 1.")
