@@ -1,5 +1,6 @@
 """How each table of results is shown in notebooks, in the terminal and on pages."""
 
+import math
 from inspect import signature
 from pkgutil import resolve_name
 
@@ -81,9 +82,8 @@ def show_guide(*sections: str) -> None:
 def _is_part(run: View, best: View, table: str) -> bool:
     """Whether all numbers of the run are among the committed ones."""
     names = ["seed", "query_model", "gallery_model", "protocol", "metric", "operating_point", "value"]
-    return run.lam == 1 and set(map(tuple, run.rows(table)[names].values)) <= set(
-        map(tuple, best.rows(table)[names].values)
-    )
+    ours, theirs = (view.rows(table)[names].fillna({"value": math.inf}).values for view in (run, best))  # NaN != NaN
+    return run.lam == 1 and set(map(tuple, ours)) <= set(map(tuple, theirs))
 
 
 def print_table(target: str, scale: str, device: str = "auto", lam: float = 1.0) -> None:
