@@ -16,6 +16,7 @@ import nbformat
 from bctlib.base import locations
 from bctlib.base.errors import BctError
 from bctlib.base.files import replace_atomically
+from companion.launcher.threads import with_threads
 
 FIRST_PAGE = "README.md"
 SETTINGS = Path(__file__).with_name("jupyter")
@@ -33,11 +34,12 @@ def environment(outside: Mapping[str, str]) -> dict[str, str]:
     """The environment variables of the server and of every kernel that it starts.
 
     The kernel `python3` is this interpreter, even if the user has another kernel of that name, and imports this bctlib.
+    Kernels keep to one thread, as runs of the launcher do, unless OMP_NUM_THREADS is set.
     """
     settings = [str(SETTINGS), *filter(None, [outside.get("JUPYTER_CONFIG_PATH")])]
     modules = [str(locations.PROJECT), *filter(None, [outside.get("PYTHONPATH")])]
     return {
-        **outside,
+        **with_threads(outside),
         "JUPYTER_CONFIG_PATH": os.pathsep.join(settings),
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYTHONPATH": os.pathsep.join(modules),

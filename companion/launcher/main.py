@@ -14,6 +14,7 @@ from bctlib.base.progress import clock
 from companion.launcher import listing
 from companion.launcher.command_line import Job, Request, help_text, parse
 from companion.launcher.processes import check_processes, train_in_processes
+from companion.launcher.threads import set_threads
 from companion.launcher.watched_process import Interrupted, run_notebook, runs_dir
 
 
@@ -129,6 +130,7 @@ def _bench(words: tuple[str, ...]) -> int:
 def _recipe(words: tuple[str, ...]) -> int:
     if words not in ((), ("run",)):
         raise UsageError("recipe takes the word run, or nothing: ./reproduce.sh recipe run")
+    set_threads("desk")  # before torch is loaded
     from companion.measure.recipe_search import run_candidate
     from companion.tables.shown.recipe import next_runs, recipe_table
 
@@ -148,6 +150,7 @@ def _figures() -> int:
 
 def _run(jobs: tuple[Job, ...], processes: int) -> int:
     """Run each notebook once, even for several targets, then print the table of each target."""
+    set_threads(jobs[0].scale)  # before torch is loaded
     from companion.measure.run import require_data
 
     if processes > 1:
