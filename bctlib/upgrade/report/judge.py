@@ -17,11 +17,13 @@ from bctlib.upgrade.report.evidence import (
     BackfillBand,
     Change,
     ClassChange,
+    Flips,
     ScoreHistogram,
     affordable_orders,
     backfill_bands,
     class_changes,
     draw_pairs,
+    flips,
     histograms,
     telling_changes,
     worse_sentence,
@@ -58,6 +60,7 @@ class Judgement:
     scores: list[ScoreHistogram] = field(default_factory=list)
     classes: list[ClassChange] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    flips: Flips | None = None
     pictures: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def as_dict(self) -> dict:
@@ -75,6 +78,7 @@ class Judgement:
             "backfill": [asdict(each) for each in self.backfill],
             "scores": {"edges": [round(edge, 10) for edge in EDGES.tolist()], "rows": [asdict(s) for s in self.scores]},
             "classes": [asdict(each) for each in self.classes],
+            "flips": self.flips.as_dict() if self.flips else None,
             "changes": [asdict(each) for each in self.changes],
             "notes": evaluated["notes"], "warnings": evaluated["warnings"],
             "provenance": evaluated["provenance"], "inputs": evaluated["inputs"], "seconds": evaluated["seconds"],
@@ -104,7 +108,8 @@ def judge(
     evaluation.add_inputs(*inputs.given())
     _say_what_comes(inputs, orders)
     with faults_named(*inputs.given()):
-        found, scores, searches = _measure_all(inputs, points, resamples, seed, evaluation)
+        weights = draw_identities(inputs, resamples, seed)
+        found, scores, searches = _measure_all(inputs, points, weights, seed, evaluation)
         with evaluation.timed("backfill"):
             bands = backfill_bands(inputs, points.fpir, orders, seed)
     evaluation.add_verdicts()
@@ -121,18 +126,18 @@ def judge(
     ]
     by_class = class_changes(before, after, inputs)
     found_answer = answer(judged, n_identities)
-    found_answer.reasons.extend([*loss_sentence(judged), *worse_sentence(by_class)])
+    flipped = flips(before, after, inputs, weights)
+    found_answer.reasons.extend([flipped.sentence(), *loss_sentence(judged), *worse_sentence(by_class)])
     return Judgement(
         found_answer, judged, evaluation, accuracies, _counts(inputs, n_identities), inputs.one_list,
-        bands, scores, by_class, changes, _pictures(changes, inputs),
+        bands, scores, by_class, changes, flipped, _pictures(changes, inputs),
     )  # fmt: skip
 
 
 def _measure_all(
-    inputs: Inputs, points: Points, resamples: int, seed: int, evaluation: Report
+    inputs: Inputs, points: Points, weights: np.ndarray, seed: int, evaluation: Report
 ) -> tuple[dict[str, Measured], list[ScoreHistogram], dict[str, Searches]]:
     """Measures and searches by "query model/gallery model", and score histograms; rows and notes go to `evaluation`."""
-    weights = draw_identities(inputs, resamples, seed)
     drawn = draw_pairs(inputs, seed)
     found, scores, searches = {}, [], {}
     with progress.task("report", len(inputs.sides.comparisons()), unit="pair of models") as task:

@@ -10,7 +10,7 @@ from bctlib.metrics import blocks
 from bctlib.metrics.backfill import backfill_searches
 from bctlib.upgrade.report import evidence
 from bctlib.upgrade.report import searches as pair_module
-from bctlib.upgrade.report.evidence import backfill_bands, class_changes, draw_pairs, histograms, telling_changes
+from bctlib.upgrade.report.evidence import backfill_bands, class_changes, draw_pairs, flips, histograms, telling_changes
 from bctlib.upgrade.report.inputs import open_inputs
 from bctlib.upgrade.report.judge import judge
 from bctlib.upgrade.report.measures import choose_points, draw_identities, measure
@@ -274,3 +274,25 @@ def test_telling_changes_are_the_largest_one_a_class():
         assert each.new.top_row == row.argmax() and each.new.top_score == pytest.approx(row.max(), abs=1e-6)
         assert each.new.right == (inputs.gallery_class[row.argmax()] == inputs.query_class[each.query_row])
         assert each.old.mate_rank == before.rank[each.query_row]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_flips_are_counted_from_full_matrices_and_differ_by_the_change_of_rank_1(form):
+    inputs = FORMS[form]()
+    weights = draw_identities(inputs, 50, seed=0)
+    right = {}
+    for models in (("old", "old"), ("new", "old")):
+        scores, same, others = scores_of(inputs, models)
+        best = np.where(same & others, scores, -np.inf).max(axis=1)
+        right[models[0]] = best > np.where(same, -np.inf, scores).max(axis=1)
+    searches = [search_gallery(comparison_of(inputs, (model, "old")), inputs) for model in ("old", "new")]
+    found = flips(*searches, inputs, weights)
+    old, new = (right[model][inputs.mated] for model in ("old", "new"))
+    assert found.n_searches == len(old)
+    assert found.lost.value == pytest.approx((old & ~new).mean())
+    assert found.won.value == pytest.approx((~old & new).mean())
+    assert found.won.value - found.lost.value == pytest.approx(new.mean() - old.mean())
+    of = weights[inputs.query_class[inputs.mated]].astype(float)  # every search as often as its class is drawn
+    for share, outcome in ((found.lost, old & ~new), (found.won, ~old & new)):
+        expected = interval(outcome.mean(), outcome @ of / of.sum(axis=0))
+        np.testing.assert_allclose(share, expected)
