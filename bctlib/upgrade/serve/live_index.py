@@ -14,6 +14,7 @@ Not for several threads at once.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import faiss
 import numpy as np
@@ -24,6 +25,9 @@ from bctlib.metrics.blocks import unit_rows
 from bctlib.upgrade.serve.comparable_models import ComparableModels, model_id
 from bctlib.upgrade.serve.item_numbers import NOTHING, check_distinct, whole_numbers
 from bctlib.upgrade.serve.kinds import KINDS, read_index, write_index
+
+if TYPE_CHECKING:
+    from bctlib.upgrade.align import Map
 
 REBUILD_AT = 1 / 3
 """Share of tombstones above which an index that cannot delete is rebuilt."""
@@ -78,6 +82,7 @@ class LiveIndex:
         self.rebuilds = 0
         self.inserted = 0
         """Vectors that were put into the FAISS index so far: added, replaced, or moved by a rebuild."""
+        self._maps: dict[tuple[str, str], Map] = {}
         self._index: faiss.Index | None = None
         self._names: list[str] = []
         self._rows: dict[int, int] = {}
@@ -104,9 +109,25 @@ class LiveIndex:
         arrays = sum(each.nbytes for each in (self._items, self._classes, self._model, self._alive))
         return arrays + (0 if self._index is None else faiss.serialize_index(self._index).nbytes)
 
-    def declare(self, new: str, old: str) -> None:
-        """From now on the two models' vectors may be compared and mixed."""
-        self.comparable.declare(new, old)
+    def declare(self, new: str, old: str, map: "Map | None" = None) -> None:
+        """From now on the two models' vectors may be compared and mixed.
+
+        map: from new to old (`bctlib.upgrade.align`). With it queries of `new` are mapped before they search vectors of
+        `old`, and nothing may be mixed: the two spaces stay different. A saved index does not hold maps: say it again.
+        Raises BctError for a map of other models, of the other direction, or to fewer dimensions than the index has,
+        and for a midpoint, which needs the old model's queries too.
+        """
+        if map is None:
+            self.comparable.declare(new, old)
+            return
+        map.check(model_id(new), model_id(old))
+        if map.weight is not None:
+            raise BctError("a midpoint map needs the old model's queries too: apply it yourself and search as the old")
+        if map.matrix.shape[1] < self.dim:
+            raise BctError(
+                f"the map leads to {map.matrix.shape[1]} dimensions, expected at least the index's {self.dim}"
+            )
+        self._maps[new, old] = map
 
     def keep_apart(self, new: str, old: str) -> None:
         """From now on vectors of both models may lie here, though they are not comparable: each search names `made_by`.
@@ -179,13 +200,17 @@ class LiveIndex:
         Raises BctError for a model that may not be compared with what is searched, for a `made_by` without vectors,
         and for queries that are too short or not finite.
         """
-        queries = self._prepared(queries, "queries")
         held = self.models
         if made_by is not None:
             if made_by not in held:
                 raise BctError(f"no vector in this index is by {made_by!r}, only by {', '.join(held) or 'no model'}")
             held = {made_by: held[made_by]}
-        self.comparable.check_search(model_id(model), held)
+        mapped = self._maps.get((model_id(model), next(iter(held)))) if len(held) == 1 else None
+        if mapped is None:
+            self.comparable.check_search(model, held)
+        else:
+            queries = mapped.apply(queries, model, next(iter(held)))
+        queries = self._prepared(queries, "queries")
         if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
             raise BctError(f"k is {k!r}, expected a whole number of 1 or more")
         k = int(k)  # FAISS takes no whole number of NumPy's
