@@ -1,8 +1,12 @@
 """Declarations of models whose vectors may be compared, and errors for all other comparisons."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from bctlib.base.errors import BctError
+
+if TYPE_CHECKING:
+    from bctlib.upgrade.align import Map
 
 
 def model_id(name) -> str:
@@ -10,6 +14,15 @@ def model_id(name) -> str:
     if not isinstance(name, str) or not name.strip():
         raise BctError(f"the id of a model is {name!r}, expected text, such as the key of its recipe")
     return name
+
+
+def check_map(made: "Map", new: str, old: str, dim: int) -> None:
+    """Raises BctError unless the map leads queries of `new` into an index of `dim` dimensions with vectors of `old`."""
+    made.check(model_id(new), model_id(old))
+    if made.weight is not None:
+        raise BctError("a midpoint map needs the old model's queries too: apply it yourself and search as the old")
+    if made.matrix.shape[1] < dim:
+        raise BctError(f"the map leads to {made.matrix.shape[1]} dimensions, expected at least the index's {dim}")
 
 
 class ComparableModels:

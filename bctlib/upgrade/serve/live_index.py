@@ -22,7 +22,7 @@ import numpy as np
 from bctlib.base.errors import BctError
 from bctlib.base.files import as_array
 from bctlib.metrics.blocks import unit_rows
-from bctlib.upgrade.serve.comparable_models import ComparableModels, model_id
+from bctlib.upgrade.serve.comparable_models import ComparableModels, check_map, model_id
 from bctlib.upgrade.serve.item_numbers import NOTHING, check_distinct, whole_numbers
 from bctlib.upgrade.serve.kinds import KINDS, read_index, write_index
 
@@ -112,21 +112,14 @@ class LiveIndex:
     def declare(self, new: str, old: str, map: "Map | None" = None) -> None:
         """From now on the two models' vectors may be compared and mixed.
 
-        map: from new to old (`bctlib.upgrade.align`). With it queries of `new` are mapped before they search vectors of
-        `old`, and nothing may be mixed: the two spaces stay different. A saved index does not hold maps: say it again.
-        Raises BctError for a map of other models, of the other direction, or to fewer dimensions than the index has,
-        and for a midpoint, which needs the old model's queries too.
+        map: from new to old (`bctlib.upgrade.align`). Queries of `new` are then mapped before they search vectors of
+        `old`, and nothing may be mixed. A saved index holds no map. Raises BctError for a map of other models, the wrong
+        direction or fewer dimensions than the index, and for a midpoint, which needs the old model's queries too.
         """
         if map is None:
             self.comparable.declare(new, old)
             return
-        map.check(model_id(new), model_id(old))
-        if map.weight is not None:
-            raise BctError("a midpoint map needs the old model's queries too: apply it yourself and search as the old")
-        if map.matrix.shape[1] < self.dim:
-            raise BctError(
-                f"the map leads to {map.matrix.shape[1]} dimensions, expected at least the index's {self.dim}"
-            )
+        check_map(map, new, old, self.dim)
         self._maps[new, old] = map
 
     def keep_apart(self, new: str, old: str) -> None:
