@@ -113,8 +113,8 @@ class LiveIndex:
         """From now on the two models' vectors may be compared and mixed.
 
         map: from new to old (`bctlib.upgrade.align`). Queries of `new` are then mapped before they search vectors of
-        `old`, and nothing may be mixed. A saved index holds no map. Raises BctError for a map of other models, the wrong
-        direction or fewer dimensions than the index, and for a midpoint, which needs the old model's queries too.
+        `old`, and nothing may be mixed; a saved index holds no map. Raises BctError for other models, the wrong
+        direction or fewer dimensions, and for a midpoint, which needs the old model's queries too.
         """
         if map is None:
             self.comparable.declare(new, old)
