@@ -176,7 +176,7 @@ TARGETS = (
             "accuracies on the way, of each order and of other practices",
             "figures fig3_backfill, fig3_orders and backfill_practices",
         ),
-        tables=("fig3", "backfill_orders", "merging"),
+        tables=("fig3", "backfill_orders"),
     ),
     Target(
         "upgrade",
