@@ -1,4 +1,4 @@
-"""The `bctlib` command, for your own system: `bctlib train | embed | align | evaluate | report`, each with --help."""
+"""The `bctlib` command, for your own system: `bctlib` names them, and each has --help."""
 
 import importlib
 import importlib.metadata
@@ -11,6 +11,7 @@ from bctlib.base.errors import BctError, unknown
 COMMANDS = {
     "train": "a new model on your own images, compatible with your old one",
     "embed": "the embedding of each image of a folder or list",
+    "check-index": "whether a model made the vectors of an index",
     "align": "a map from a new model's features into the old space, without training",
     "evaluate": "accuracy of features, by the protocols of benchmarks or on your own lists",
     "report": "whether to deploy a new model without backfill, as a page",
@@ -18,6 +19,7 @@ COMMANDS = {
 _MODULES = {
     "train": "bctlib.upgrade.train.command",
     "embed": "bctlib.upgrade.embed",
+    "check-index": "bctlib.upgrade.check_index",
     "align": "bctlib.upgrade.align.command",
     "evaluate": "bctlib.upgrade.evaluate.command",
     "report": "bctlib.upgrade.report.command",

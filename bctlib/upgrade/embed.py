@@ -87,12 +87,11 @@ def embed_to_files(
     """
     out = Path(out)
     require_writable(out, ".npy")
-    if batch < 1 or (workers is not None and workers < 0):
-        raise UsageError(f"--batch is {batch} and --workers {workers}: expected 1 or more and 0 or more")
+    check_amounts(batch, workers)
     given = {"classifier": classifier, "image_size": image_size, "mean": mean, "std": std}
     given = {name: value for name, value in given.items() if value is not None}
     on = choose_device(device)
-    embedder, key, size = _open(Path(model), backbone, given, for_old_gallery, on)
+    embedder, key, size = open_embedder(Path(model), backbone, given, for_old_gallery, on)
     found = images_to_embed(images)
     pool, written = ImageFilePool(found.root, found.paths, WholeImage(size)), [out]
     folder = out.resolve().parent
@@ -118,10 +117,20 @@ def embed_to_files(
     return written
 
 
-def _open(
+def check_amounts(batch: int, workers: int | None) -> None:
+    """Raises UsageError for a batch or a number of processes that cannot be."""
+    if batch < 1 or (workers is not None and workers < 0):
+        raise UsageError(f"--batch is {batch} and --workers {workers}: expected 1 or more and 0 or more")
+
+
+def open_embedder(
     path: Path, backbone: str | None, given: dict, for_old_gallery: bool, device: torch.device
 ) -> tuple[Embedder, str, tuple[int, int]]:
-    """The model on `device`, the key of its features, and the (height, width) of its input images."""
+    """The model on `device`, the key of its features, and the (height, width) of its input images.
+
+    given: those options of plain weights that were given: classifier, image_size, mean, std. The others are as for
+    `embed_to_files`. Raises BctError naming the file or option that does not fit.
+    """
     if is_artefact(path):
         if given:
             option = next(iter(given)).replace("_", "-")
@@ -161,9 +170,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="bctlib embed", description=DESCRIPTION, epilog=EXAMPLES)
-    parser.add_argument("--model", type=Path, required=True, help="model file of bctlib, or plain PyTorch weights")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR|LIST")
     parser.add_argument("--out", type=Path, required=True, metavar="NPY")
+    add_model_options(parser)
+    return parser
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """The model that embeds, and where and how it is run."""
+    parser.add_argument("--model", type=Path, required=True, help="model file of bctlib, or plain PyTorch weights")
     parser.add_argument("--backbone", metavar="NAME", help="of plain weights, or your own package.module:factory")
     parser.add_argument(
         "--classifier", metavar="KEY|FILE|none",
@@ -175,7 +190,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--batch", type=int, default=256, help="default: %(default)s")
     parser.add_argument("--workers", type=int, help="processes that read images; default: one for each core")
-    return parser
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pages import PAGES, blocks
 from torch.distributed import run as torchrun
 
 from bctlib.base.locations import PROJECT
-from bctlib.upgrade import embed
+from bctlib.upgrade import check_index, embed
 from bctlib.upgrade.align import command as align
 from bctlib.upgrade.evaluate import command as evaluate
 from bctlib.upgrade.report import command as report
@@ -20,7 +20,9 @@ from companion.launcher.command_line import parse, parse_value, read_defaults
 from dev.bench.__main__ import main as bench
 
 KNOWN_TOOLS = {"git", "cd", "conda", "export", "uv", "source"}
-COMMANDS_OF_BCTLIB = {"train": train, "embed": embed, "align": align, "evaluate": evaluate, "report": report}
+COMMANDS_OF_BCTLIB = {
+    "train": train, "embed": embed, "check-index": check_index, "align": align, "evaluate": evaluate, "report": report,
+}  # fmt: skip
 
 
 def commands_of(page: str) -> list[list[str]]:
