@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bctlib.base.command import EXIT_STATUS, Parser, add_points, run_command
-from bctlib.upgrade.report.resampling import RESAMPLES
+from bctlib.upgrade.report.measured.resampling import RESAMPLES
 
 if TYPE_CHECKING:
     from bctlib.upgrade.report.page import UpgradePage

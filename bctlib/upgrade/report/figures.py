@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from bctlib.base.style import GENUINE, IMPOSTOR, STYLE
-from bctlib.upgrade.report.evidence import EDGES, BackfillBand, ClassChange
+from bctlib.upgrade.report.evidence.backfill import BackfillBand
+from bctlib.upgrade.report.evidence.classes import ClassChange
+from bctlib.upgrade.report.evidence.scores import EDGES
 from bctlib.upgrade.report.judge import Judgement
 from bctlib.upgrade.report.verdict import NO, UNDECIDED, YES, JudgedPoint
 

@@ -12,27 +12,16 @@ from bctlib.metrics.blocks import BLOCK_ELEMENTS
 from bctlib.upgrade.evaluate.comparisons import compared
 from bctlib.upgrade.evaluate.inputs import faults_named
 from bctlib.upgrade.evaluate.result import Report
-from bctlib.upgrade.report.evidence import (
-    EDGES,
-    BackfillBand,
-    Change,
-    ClassChange,
-    Flips,
-    ScoreHistogram,
-    affordable_orders,
-    backfill_bands,
-    class_changes,
-    draw_pairs,
-    flips,
-    histograms,
-    telling_changes,
-    worse_sentence,
-)
+from bctlib.upgrade.report.evidence.backfill import BackfillBand, affordable_orders, backfill_bands
+from bctlib.upgrade.report.evidence.changes import Change, telling_changes
+from bctlib.upgrade.report.evidence.classes import ClassChange, class_changes, worse_sentence
+from bctlib.upgrade.report.evidence.flips import Flips, flips
+from bctlib.upgrade.report.evidence.scores import EDGES, ScoreHistogram, draw_pairs, histograms
 from bctlib.upgrade.report.inputs import Inputs
-from bctlib.upgrade.report.measures import RULE as THRESHOLD_RULE
-from bctlib.upgrade.report.measures import Measured, Points, choose_points, draw_identities, measure
-from bctlib.upgrade.report.resampling import RESAMPLES, Interval, interval
-from bctlib.upgrade.report.searches import Searches, search_gallery
+from bctlib.upgrade.report.measured.measures import RULE as THRESHOLD_RULE
+from bctlib.upgrade.report.measured.measures import Measured, Points, choose_points, draw_identities, measure
+from bctlib.upgrade.report.measured.resampling import RESAMPLES, Interval, interval
+from bctlib.upgrade.report.measured.searches import Searches, search_gallery
 from bctlib.upgrade.report.thumbnails import thumbnail
 from bctlib.upgrade.report.verdict import RULE, Answer, JudgedPoint, answer, judge_points, loss_sentence
 

@@ -10,10 +10,10 @@ from markupsafe import Markup, escape
 
 from bctlib.base.errors import BctError, UsageError
 from bctlib.base.files import replace_atomically
-from bctlib.upgrade.report.evidence import SAME, WORSE, ClassChange
+from bctlib.upgrade.report.evidence.classes import SAME, WORSE, ClassChange
 from bctlib.upgrade.report.figures import figures
 from bctlib.upgrade.report.judge import Judgement
-from bctlib.upgrade.report.resampling import Interval
+from bctlib.upgrade.report.measured.resampling import Interval
 from bctlib.upgrade.report.verdict import RULE
 
 HTML, JSON = "report.html", "report.json"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bctlib.metrics.compatibility import is_compatible, update_gain
-from bctlib.upgrade.report.measures import Measured
-from bctlib.upgrade.report.resampling import Interval, interval
+from bctlib.upgrade.report.measured.measures import Measured
+from bctlib.upgrade.report.measured.resampling import Interval, interval
 
 YES, NO, UNDECIDED = "yes", "no", "undecided"
 FEW_IDENTITIES = 10

@@ -8,14 +8,24 @@ from upgrade_features import made_up
 
 from bctlib.metrics import blocks
 from bctlib.metrics.backfill import backfill_searches
-from bctlib.upgrade.report import evidence
-from bctlib.upgrade.report import searches as pair_module
-from bctlib.upgrade.report.evidence import backfill_bands, class_changes, draw_pairs, flips, histograms, telling_changes
+from bctlib.upgrade.report.evidence import scores as evidence_scores
+from bctlib.upgrade.report.evidence.backfill import backfill_bands
+from bctlib.upgrade.report.evidence.changes import telling_changes
+from bctlib.upgrade.report.evidence.classes import class_changes
+from bctlib.upgrade.report.evidence.flips import flips
+from bctlib.upgrade.report.evidence.scores import draw_pairs, histograms
 from bctlib.upgrade.report.inputs import open_inputs
 from bctlib.upgrade.report.judge import judge
-from bctlib.upgrade.report.measures import choose_points, draw_identities, measure
-from bctlib.upgrade.report.resampling import draw_weights, interval, thresholds, weighted_mean, weighted_share_above
-from bctlib.upgrade.report.searches import search_gallery
+from bctlib.upgrade.report.measured import searches as pair_module
+from bctlib.upgrade.report.measured.measures import choose_points, draw_identities, measure
+from bctlib.upgrade.report.measured.resampling import (
+    draw_weights,
+    interval,
+    thresholds,
+    weighted_mean,
+    weighted_share_above,
+)
+from bctlib.upgrade.report.measured.searches import search_gallery
 
 MADE = made_up(n_classes=20, per_class=5, singles=30, seed=3)
 
@@ -211,7 +221,7 @@ def test_many_pairs_are_drawn_from_and_the_shape_stays(monkeypatch):
     inputs = one_list()
     pair = comparison_of(inputs, ("old", "old"))
     whole = histograms(pair, draw_pairs(inputs, seed=0))
-    monkeypatch.setattr(evidence, "MOST_PAIRS", 300)
+    monkeypatch.setattr(evidence_scores, "MOST_PAIRS", 300)
     drawn = histograms(pair, draw_pairs(inputs, seed=0))
     for all_pairs, some in zip(whole, drawn, strict=True):
         assert some.n_pairs <= 300 < all_pairs.n_pairs

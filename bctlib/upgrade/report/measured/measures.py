@@ -9,8 +9,8 @@ from bctlib.metrics.verification import allowed
 from bctlib.upgrade.evaluate.comparisons import FARS, FPIRS, RANKS, Comparison, identification_rows, verification_rows
 from bctlib.upgrade.evaluate.result import FEW, Measurement
 from bctlib.upgrade.report.inputs import Inputs
-from bctlib.upgrade.report.resampling import draw_weights, thresholds, weighted_mean, weighted_share_above
-from bctlib.upgrade.report.searches import PairScores, Searches, score_pairs
+from bctlib.upgrade.report.measured.resampling import draw_weights, thresholds, weighted_mean, weighted_share_above
+from bctlib.upgrade.report.measured.searches import PairScores, Searches, score_pairs
 
 RULE = "strict"
 FEW_PAIRS = 100
@@ -72,7 +72,7 @@ def choose_points(
 
 
 def draw_identities(inputs: Inputs, resamples: int, seed: int) -> np.ndarray:
-    """Weights of classes, uint8 [c, b]; see `bctlib.upgrade.report.resampling`."""
+    """Weights of classes, uint8 [c, b]; see `bctlib.upgrade.report.measured.resampling`."""
     strata = np.where(inputs.query_counts > 0, NON_MATED, ONLY_ENROLLED)
     strata[inputs.query_class[inputs.mated]] = FOUND
     return draw_weights(strata, resamples, seed)
