@@ -12,6 +12,7 @@ from bctlib.base.command import EXIT_STATUS, Parser, add_points, run_command
 from bctlib.upgrade.report.measured.resampling import RESAMPLES
 
 if TYPE_CHECKING:
+    from bctlib.upgrade.align import Map
     from bctlib.upgrade.report.page import UpgradePage
 
 Source = np.ndarray | str | Path
@@ -28,6 +29,9 @@ One list of images, embedded by both models (the rows of both files are the same
 
 Two lists, queries and gallery: give --old-query-features too, and labels of both (--labels where one file serves both);
 --new-gallery-features adds what would be gained by a backfill, and the backfill curve.
+
+--query-map maps the new queries into the old space before they search the old gallery, and says how much of the gallery
+must be backfilled until new queries do better without it.
 
 A query whose class has no (other) image in the gallery is a non-mated search: nobody should be found. With enough of
 them TPIR@FPIR decides, without them rank 1 and mAP; TAR@FAR over all pairs decides always.
@@ -54,6 +58,9 @@ def report(
     paragon_features: Source | None = None,
     paragon_query_features: Source | None = None,
     paragon_gallery_features: Source | None = None,
+    query_map: "Map | str | Path | None" = None,
+    new_id: str | None = None,
+    old_id: str | None = None,
     images: Images | None = None,
     query_images: Images | None = None,
     gallery_images: Images | None = None,
@@ -71,7 +78,9 @@ def report(
     their rows. With it (the old model on the queries) queries and gallery are two lists, with labels of both (`labels`
     if one serves both), optionally new_gallery_features, the paragon's two, and images of both. Labels: integers
     or strings, an array, a .npy file, or a text file with one on each line. Images: a text file with a path on each
-    line, relative to its own folder, or paths. far, fpir, ranks: operating points (else the paper's that these data
+    line, relative to its own folder, or paths. query_map: a map of `bctlib align` that new queries go through on the
+    old gallery; new_id, old_id: the models of these features (else the names of their files); a map of other models or
+    in the other direction is refused. far, fpir, ranks: operating points (else the paper's that these data
     can carry; those named here all decide). resamples: of identities. orders: random orders of the backfill (else 5
     to 20 by size). seed: of both. Raises UsageError for arguments that do not go together and BctError, naming file
     and line or row, for whatever does not fit.
@@ -85,6 +94,7 @@ def report(
         query_labels=query_labels, gallery_labels=gallery_labels, old_query_features=old_query_features,
         new_gallery_features=new_gallery_features, paragon_features=paragon_features,
         paragon_query_features=paragon_query_features, paragon_gallery_features=paragon_gallery_features,
+        query_map=query_map, new_id=new_id, old_id=old_id,
         images=images, query_images=query_images, gallery_images=gallery_images,
     )  # fmt: skip
     return UpgradePage(judge(inputs, far, fpir, ranks, resamples, orders, seed))
@@ -127,6 +137,10 @@ def _parser() -> argparse.ArgumentParser:
         two.add_argument(f"--{part}-labels", type=Path, metavar="FILE", help=f"classes of the {part} rows")
         two.add_argument(f"--paragon-{part}-features", type=Path, metavar="NPY", help=f"new* on the {part}")
         two.add_argument(f"--{part}-images", type=Path, metavar="FILE", help=f"images of the {part} rows")
+    mapped = parser.add_argument_group("through a map of bctlib align")
+    mapped.add_argument("--query-map", type=Path, metavar="MAP", help="that new queries go through on the old gallery")
+    mapped.add_argument("--new-id", metavar="ID", help="of the new model (else the name of --query-features' file)")
+    mapped.add_argument("--old-id", metavar="ID", help="of the old model (else the name of --gallery-features' file)")
     settings = parser.add_argument_group("settings")
     add_points(settings, "far", "fpir", "ranks", otherwise="else the paper's that these data can carry")
     settings.add_argument("--resamples", type=_count, default=RESAMPLES, metavar="N", help="of identities (1000)")

@@ -87,7 +87,7 @@ def backfill(bands: list[BackfillBand], points: list[JudgedPoint]) -> tuple[Figu
 def scores(judgement: Judgement) -> tuple[Figure, str]:
     """Genuine and impostor cosines, a panel for each pair of models."""
     pairs = list(dict.fromkeys((each.query_model, each.gallery_model) for each in judgement.scores))
-    pairs.sort(key=lambda pair: ("old/old", "new/old", "new/new", "new*/new*").index("/".join(pair)))
+    pairs.sort(key=lambda pair: ("old/old", "unmapped/old", "new/old", "new/new", "new*/new*").index("/".join(pair)))
     figure, panels = plt.subplots(len(pairs), 1, figsize=(WIDTH, 0.5 + 1.15 * len(pairs)), sharex=True, squeeze=False)
     centres, said = (EDGES[:-1] + EDGES[1:]) / 2, []
     used = np.zeros(len(centres), bool)

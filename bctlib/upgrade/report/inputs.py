@@ -2,16 +2,24 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bctlib.base.errors import BctError, UsageError
+from bctlib.base.files import digest_of
 from bctlib.base.text_lines import text_lines
 from bctlib.data.photos.files import image_faults
-from bctlib.upgrade.evaluate.comparisons import Sides, open_sides
+from bctlib.upgrade.evaluate.comparisons import Comparison, Sides, open_sides
 from bctlib.upgrade.evaluate.inputs import Features, FeatureSource, of_one_kind, read_identities
+from bctlib.upgrade.report.query_map import QueryMap, open_query_map
+
+if TYPE_CHECKING:
+    from bctlib.upgrade.align import Map
 
 LabelSource = np.ndarray | str | Path
+UNMAPPED = "unmapped"
+"""The new model where its queries do not go through the map that was given."""
 ONE_LIST = ("paragon_features", "images")
 TWO_LISTS = (
     "query_labels", "gallery_labels", "new_gallery_features", "paragon_query_features", "paragon_gallery_features",
@@ -26,7 +34,7 @@ class Inputs:
     sides: query features [q, d] and gallery features [n, d] of each model. one_list: whether queries and gallery are
     the same images, each searched against all others. classes: names [c]; query_class [q], gallery_class [n]: int64
     positions in it. query_images, gallery_images: files in the order of the rows, or None. records: labels and their
-    digests, for the report.
+    digests, for the report. query_map: what new queries go through on the old gallery, or None.
     """
 
     sides: Sides
@@ -37,6 +45,15 @@ class Inputs:
     query_images: list[Path] | None
     gallery_images: list[Path] | None
     records: list[dict]
+    query_map: QueryMap | None = None
+
+    def comparisons(self) -> list[Comparison]:
+        """All pairs of models that have features; with a map, new/old goes through it and unmapped/old does not."""
+        cross, *others = self.sides.comparisons()
+        if self.query_map is None:
+            return [cross, *others]
+        mapped = replace(cross, query=self.query_map.mapped.array)
+        return [mapped, replace(cross, query_model=UNMAPPED), *others]
 
     @property
     def itself(self) -> np.ndarray | None:
@@ -77,6 +94,10 @@ def open_inputs(
     query_features: FeatureSource,
     gallery_features: FeatureSource,
     labels: LabelSource | None = None,
+    *,
+    query_map: "Map | str | Path | None" = None,
+    new_id: str | None = None,
+    old_id: str | None = None,
     **others: FeatureSource | LabelSource | None,
 ) -> Inputs:
     """Open and check everything; arguments as for `bctlib.upgrade.report.report`.
@@ -86,6 +107,8 @@ def open_inputs(
     """
     given = {name: value for name, value in others.items() if value is not None}
     one_list = "old_query_features" not in given
+    if query_map is None and (new_id, old_id) != (None, None):
+        raise UsageError(f"{'old_id' if new_id is None else 'new_id'} is for a map: expected query_map too")
     _check_form(given, labels is not None, one_list)
     sources = {"query_labels": given.get("query_labels", labels), "gallery_labels": given.get("gallery_labels", labels)}
     if labels is not None:
@@ -108,7 +131,10 @@ def open_inputs(
             _read_images(name, given.get(name), n)
             for name, n in (("query_images", len(wanted)), ("gallery_images", len(enrolled)))
         ]
-    inputs = Inputs(sides, one_list, classes, query_class, gallery_class, *images, records)
+    opened = None if query_map is None else open_query_map(query_map, sides, new_id, old_id)
+    if isinstance(query_map, str | Path):
+        records.append({"name": "query_map", "path": str(query_map), "sha256": digest_of(Path(query_map))})
+    inputs = Inputs(sides, one_list, classes, query_class, gallery_class, *images, records, opened)
     _check_classes(inputs, names)
     return inputs
 

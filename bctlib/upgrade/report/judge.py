@@ -9,10 +9,10 @@ import numpy as np
 
 from bctlib.base import progress
 from bctlib.metrics.blocks import BLOCK_ELEMENTS
-from bctlib.upgrade.evaluate.comparisons import compared
 from bctlib.upgrade.evaluate.inputs import faults_named
 from bctlib.upgrade.evaluate.result import Report
 from bctlib.upgrade.report.evidence.backfill import BackfillBand, affordable_orders, backfill_bands
+from bctlib.upgrade.report.evidence.break_even import BreakEven, break_even, break_even_sentence
 from bctlib.upgrade.report.evidence.changes import Change, telling_changes
 from bctlib.upgrade.report.evidence.classes import ClassChange, class_changes, worse_sentence
 from bctlib.upgrade.report.evidence.flips import Flips, flips
@@ -50,6 +50,8 @@ class Judgement:
     classes: list[ClassChange] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     flips: Flips | None = None
+    query_map: dict | None = None
+    break_even: list[BreakEven] = field(default_factory=list)
     pictures: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def as_dict(self) -> dict:
@@ -68,6 +70,7 @@ class Judgement:
             "scores": {"edges": [round(edge, 10) for edge in EDGES.tolist()], "rows": [asdict(s) for s in self.scores]},
             "classes": [asdict(each) for each in self.classes],
             "flips": self.flips.as_dict() if self.flips else None,
+            "map": self.query_map and self.query_map | {"break_even": [asdict(each) for each in self.break_even]},
             "changes": [asdict(each) for each in self.changes],
             "notes": evaluated["notes"], "warnings": evaluated["warnings"],
             "provenance": evaluated["provenance"], "inputs": evaluated["inputs"], "seconds": evaluated["seconds"],
@@ -116,10 +119,14 @@ def judge(
     by_class = class_changes(before, after, inputs)
     found_answer = answer(judged, n_identities)
     flipped = flips(before, after, inputs, weights)
+    even = _break_even(inputs, bands, found["new/old"], after)
     found_answer.reasons.extend([flipped.sentence(), *loss_sentence(judged), *worse_sentence(by_class)])
+    if inputs.query_map is not None:
+        found_answer.reasons.extend(break_even_sentence(even))
     return Judgement(
         found_answer, judged, evaluation, accuracies, _counts(inputs, n_identities), inputs.one_list,
-        bands, scores, by_class, changes, flipped, _pictures(changes, inputs),
+        bands, scores, by_class, changes, flipped, inputs.query_map and inputs.query_map.as_dict(), even,
+        _pictures(changes, inputs),
     )  # fmt: skip
 
 
@@ -129,8 +136,11 @@ def _measure_all(
     """Measures and searches by "query model/gallery model", and score histograms; rows and notes go to `evaluation`."""
     drawn = draw_pairs(inputs, seed)
     found, scores, searches = {}, [], {}
-    with progress.task("report", len(inputs.sides.comparisons()), unit="pair of models") as task:
-        for number, pair in enumerate(compared(evaluation, inputs.sides), 1):
+    comparisons = inputs.comparisons()
+    with progress.task("report", len(comparisons), unit="pair of models") as task:
+        for number, comparison in enumerate(comparisons, 1):
+            pair, note = comparison.of_one_width()
+            evaluation.notes += [note] if note else []
             name = "/".join(pair.models)
             with evaluation.timed(name):
                 searches[name] = search_gallery(pair, inputs)
@@ -141,10 +151,19 @@ def _measure_all(
     return found, scores, searches
 
 
+def _break_even(inputs: Inputs, bands: list[BackfillBand], mapped: Measured, searches: Searches) -> list[BreakEven]:
+    """One for each measure of the backfill curve; empty without a map. mapped, searches: of new/old."""
+    if inputs.query_map is None:
+        return []
+    levels = {(row.metric, row.point): row.value for row in mapped.rows}
+    levels["rank", 1] = float((searches.rank[searches.mated] == 1).mean())
+    return [break_even(band, levels[band.metric, band.point]) for band in bands]
+
+
 def _say_what_comes(inputs: Inputs, orders: int) -> None:
     """Say what is searched and the estimated time, from one timed block of scores."""
     query, gallery = inputs.sides.query.array, inputs.sides.gallery.array
-    d, n_models = gallery.shape[1], len(inputs.sides.comparisons())
+    d, n_models = gallery.shape[1], len(inputs.comparisons())
     rows = min(len(query), max(1, BLOCK_ELEMENTS // 4 // len(gallery)))
     began = time.perf_counter()
     with np.errstate(all="ignore"):  # values that are not finite are reported later, with their file
@@ -159,14 +178,18 @@ def _say_what_comes(inputs: Inputs, orders: int) -> None:
 
 
 def _notes(inputs: Inputs) -> list[str]:
+    mapped = [inputs.query_map.note()] if inputs.query_map else []
     if inputs.mated.all():
-        return []
+        return mapped
     lonely = np.unique(inputs.query_class[~inputs.mated])
     n = int(np.count_nonzero(~inputs.mated))
     where = "have no other image" if inputs.one_list else "have no image in the gallery"
     said = f"{len(lonely):,} class{'es' if len(lonely) > 1 else ''} of the queries {where}"
     said = said.replace("have", "has") if len(lonely) == 1 else said
-    return [f"{said} ({_some(inputs.classes[lonely])}): {n:,} queries are non-mated searches, to be answered by nobody"]
+    return [
+        *mapped,
+        f"{said} ({_some(inputs.classes[lonely])}): {n:,} queries are non-mated searches, to be answered by nobody",
+    ]
 
 
 def _some(names: np.ndarray, shown: int = 3) -> str:
