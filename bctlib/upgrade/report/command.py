@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,7 @@ def report(
     query_map: "Map | str | Path | None" = None,
     new_id: str | None = None,
     old_id: str | None = None,
+    groups: Mapping[str, str] | str | Path | None = None,
     images: Images | None = None,
     query_images: Images | None = None,
     gallery_images: Images | None = None,
@@ -80,15 +81,18 @@ def report(
     or strings, an array, a .npy file, or a text file with one on each line. Images: a text file with a path on each
     line, relative to its own folder, or paths. query_map: a map of `bctlib align` that new queries go through on the
     old gallery; new_id, old_id: the models of these features (else the names of their files); a map of other models or
-    in the other direction is refused. far, fpir, ranks: operating points (else the paper's that these data
+    in the other direction is refused. groups: a CSV file with the header `class,group`, or a mapping, adds who gets
+    worse. far, fpir, ranks: operating points (else the paper's that these data
     can carry; those named here all decide). resamples: of identities. orders: random orders of the backfill (else 5
     to 20 by size). seed: of both. Raises UsageError for arguments that do not go together and BctError, naming file
     and line or row, for whatever does not fit.
     """
+    from bctlib.upgrade.report.evidence.groups import codes_of_groups, read_groups
     from bctlib.upgrade.report.inputs import open_inputs
     from bctlib.upgrade.report.judge import judge
     from bctlib.upgrade.report.page import UpgradePage
 
+    group_of = None if groups is None else read_groups(groups)
     inputs = open_inputs(
         query_features, gallery_features, labels,
         query_labels=query_labels, gallery_labels=gallery_labels, old_query_features=old_query_features,
@@ -97,7 +101,10 @@ def report(
         query_map=query_map, new_id=new_id, old_id=old_id,
         images=images, query_images=query_images, gallery_images=gallery_images,
     )  # fmt: skip
-    return UpgradePage(judge(inputs, far, fpir, ranks, resamples, orders, seed))
+    codes = None
+    if group_of is not None:
+        codes = codes_of_groups(group_of, inputs, str(groups) if isinstance(groups, str | Path) else "groups")
+    return UpgradePage(judge(inputs, far, fpir, ranks, resamples, orders, seed, codes))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -142,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     mapped.add_argument("--new-id", metavar="ID", help="of the new model (else the name of --query-features' file)")
     mapped.add_argument("--old-id", metavar="ID", help="of the old model (else the name of --gallery-features' file)")
     settings = parser.add_argument_group("settings")
+    settings.add_argument("--groups", type=Path, metavar="CSV", help="class,group on each line: which groups get worse")
     add_points(settings, "far", "fpir", "ranks", otherwise="else the paper's that these data can carry")
     settings.add_argument("--resamples", type=_count, default=RESAMPLES, metavar="N", help="of identities (1000)")
     settings.add_argument("--orders", type=_count, metavar="N", help="random orders of the backfill (5 to 20, by size)")

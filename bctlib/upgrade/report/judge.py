@@ -16,7 +16,9 @@ from bctlib.upgrade.report.evidence.break_even import BreakEven, break_even, bre
 from bctlib.upgrade.report.evidence.changes import Change, telling_changes
 from bctlib.upgrade.report.evidence.classes import ClassChange, class_changes, worse_sentence
 from bctlib.upgrade.report.evidence.flips import Flips, flips
+from bctlib.upgrade.report.evidence.groups import GroupChange, group_changes, groups_sentence
 from bctlib.upgrade.report.evidence.scores import EDGES, ScoreHistogram, draw_pairs, histograms
+from bctlib.upgrade.report.evidence.thresholds import NewThreshold, new_thresholds
 from bctlib.upgrade.report.inputs import Inputs
 from bctlib.upgrade.report.measured.measures import RULE as THRESHOLD_RULE
 from bctlib.upgrade.report.measured.measures import Measured, Points, choose_points, draw_identities, measure
@@ -52,6 +54,8 @@ class Judgement:
     flips: Flips | None = None
     query_map: dict | None = None
     break_even: list[BreakEven] = field(default_factory=list)
+    thresholds: list[NewThreshold] = field(default_factory=list)
+    groups: list[GroupChange] = field(default_factory=list)
     pictures: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def as_dict(self) -> dict:
@@ -71,6 +75,8 @@ class Judgement:
             "classes": [asdict(each) for each in self.classes],
             "flips": self.flips.as_dict() if self.flips else None,
             "map": self.query_map and self.query_map | {"break_even": [asdict(each) for each in self.break_even]},
+            "thresholds": [asdict(each) for each in self.thresholds],
+            "groups": [each.as_dict() for each in self.groups],
             "changes": [asdict(each) for each in self.changes],
             "notes": evaluated["notes"], "warnings": evaluated["warnings"],
             "provenance": evaluated["provenance"], "inputs": evaluated["inputs"], "seconds": evaluated["seconds"],
@@ -85,8 +91,9 @@ def judge(
     resamples: int = RESAMPLES,
     orders: int | None = None,
     seed: int = 0,
+    groups: tuple[list[str], np.ndarray] | None = None,
 ) -> Judgement:
-    """Measure, bootstrap identities, decide and gather the evidence; arguments as for `report`."""
+    """Measure, bootstrap identities, decide and gather the evidence; arguments as for `report`; groups: as `codes_of_groups` gives them."""
     points = choose_points(inputs, far, fpir, ranks)
     orders = affordable_orders(inputs) if orders is None else orders
     evaluation = Report(
@@ -104,6 +111,8 @@ def judge(
         found, scores, searches = _measure_all(inputs, points, weights, seed, evaluation)
         with evaluation.timed("backfill"):
             bands = backfill_bands(inputs, points.fpir, orders, seed)
+        with evaluation.timed("thresholds"):
+            cuts = new_thresholds(found, points, inputs, seed)
     evaluation.add_verdicts()
     n_identities = len(np.unique(inputs.query_class[inputs.mated]))
     if n_identities < ENOUGH_IDENTITIES:
@@ -121,11 +130,13 @@ def judge(
     flipped = flips(before, after, inputs, weights)
     even = _break_even(inputs, bands, found["new/old"], after)
     found_answer.reasons.extend([flipped.sentence(), *loss_sentence(judged), *worse_sentence(by_class)])
+    by_group = group_changes(before, after, inputs, *groups, weights) if groups else []
+    found_answer.reasons.extend([*groups_sentence(by_group), *(each.sentence() for each in cuts)])
     if inputs.query_map is not None:
         found_answer.reasons.extend(break_even_sentence(even))
     return Judgement(
         found_answer, judged, evaluation, accuracies, _counts(inputs, n_identities), inputs.one_list,
-        bands, scores, by_class, changes, flipped, inputs.query_map and inputs.query_map.as_dict(), even,
+        bands, scores, by_class, changes, flipped, inputs.query_map and inputs.query_map.as_dict(), even, cuts, by_group,
         _pictures(changes, inputs),
     )  # fmt: skip
 
