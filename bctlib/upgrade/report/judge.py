@@ -93,7 +93,10 @@ def judge(
     seed: int = 0,
     groups: tuple[list[str], np.ndarray] | None = None,
 ) -> Judgement:
-    """Measure, bootstrap identities, decide and gather the evidence; arguments as for `report`; groups: as `codes_of_groups` gives them."""
+    """Measure, bootstrap identities, decide and gather the evidence; arguments as for `report`.
+
+    groups: as `codes_of_groups` gives them.
+    """
     points = choose_points(inputs, far, fpir, ranks)
     orders = affordable_orders(inputs) if orders is None else orders
     evaluation = Report(
@@ -136,8 +139,8 @@ def judge(
         found_answer.reasons.extend(break_even_sentence(even))
     return Judgement(
         found_answer, judged, evaluation, accuracies, _counts(inputs, n_identities), inputs.one_list,
-        bands, scores, by_class, changes, flipped, inputs.query_map and inputs.query_map.as_dict(), even, cuts, by_group,
-        _pictures(changes, inputs),
+        bands, scores, by_class, changes, flipped, inputs.query_map and inputs.query_map.as_dict(), even, cuts,
+        by_group, _pictures(changes, inputs),
     )  # fmt: skip
 
 
