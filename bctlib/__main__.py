@@ -14,6 +14,7 @@ COMMANDS = {
     "check-index": "whether a model made the vectors of an index",
     "align": "a map from a new model's features into the old space, without training",
     "evaluate": "accuracy of features, by the protocols of benchmarks or on your own lists",
+    "backfill-order": "which items of an index to embed anew first",
     "report": "whether to deploy a new model without backfill, as a page",
 }
 _MODULES = {
@@ -22,6 +23,7 @@ _MODULES = {
     "check-index": "bctlib.upgrade.check_index",
     "align": "bctlib.upgrade.align.command",
     "evaluate": "bctlib.upgrade.evaluate.command",
+    "backfill-order": "bctlib.upgrade.backfill_order",
     "report": "bctlib.upgrade.report.command",
 }
 EXTRA = {

@@ -10,7 +10,7 @@ from pages import PAGES, blocks
 from torch.distributed import run as torchrun
 
 from bctlib.base.locations import PROJECT
-from bctlib.upgrade import check_index, embed
+from bctlib.upgrade import backfill_order, check_index, embed
 from bctlib.upgrade.align import command as align
 from bctlib.upgrade.evaluate import command as evaluate
 from bctlib.upgrade.report import command as report
@@ -22,6 +22,7 @@ from dev.bench.__main__ import main as bench
 KNOWN_TOOLS = {"git", "cd", "conda", "export", "uv", "source"}
 COMMANDS_OF_BCTLIB = {
     "train": train, "embed": embed, "check-index": check_index, "align": align, "evaluate": evaluate, "report": report,
+    "backfill-order": backfill_order,
 }  # fmt: skip
 
 
