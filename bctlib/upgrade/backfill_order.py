@@ -1,7 +1,7 @@
 """Write in which order to backfill the items of an index: the command `bctlib backfill-order`.
 
 from bctlib.upgrade.backfill_order import backfill_order
-order = backfill_order("old.npy", labels="old.labels.txt")
+order = backfill_order("old.npy", labels="old.labels.txt").rows
 """
 
 import argparse
@@ -80,8 +80,8 @@ def backfill_order(
 
     index [n, d_old]: the old model's vectors. labels [n]: class of each; None: each item is its own class. searches
     [n]: how often each is searched. new_index [n, d_new], query_features [q, d_new]: of the new model; query_labels
-    [q]. fpir: measure TPIR there, else rank 1. seed: of the random order. Raises UsageError for arguments that do not go
-    together and BctError naming file and line or row of what does not fit.
+    [q]. fpir: measure TPIR there, else rank 1. seed: of the random order. Raises UsageError for arguments that do not
+    go together and BctError naming file and line or row of what does not fit.
     """
     told = {"new_index": new_index, "query_features": query_features, "query_labels": query_labels}
     there = [name for name, value in told.items() if value is not None]
@@ -117,15 +117,13 @@ def _with_area(
     if query.array.shape[1] != new.array.shape[1] or stored.array.shape[1] > new.array.shape[1]:
         widths = [each.array.shape[1] for each in (stored, new, query)]
         raise BctError(
-            f"index, new_index and query_features have {widths[0]}, {widths[1]} and {widths[2]} dimensions: expected the "
-            "last two equal, and the first no wider"
+            f"index, new_index and query_features have {widths[0]}, {widths[1]} and {widths[2]} dimensions: expected "
+            "the last two equal, and the first no wider"
         )
     mated = np.isin(wanted, names)
     if not mated.any() or (fpir is not None and mated.all()):
-        kind = (
-            "no query has" if not mated.any() else "TPIR takes queries without a class in the index, and every one has"
-        )
-        raise BctError(f"{kind} a class of the index: expected others in query_labels")
+        said = "every query has a class of the index, and TPIR needs others" if mated.any() else "no query has one"
+        raise BctError(f"query_labels: {said}; expected queries with a class of the index, and for TPIR without")
     codes = np.unique(np.concatenate([wanted, names]), return_inverse=True)[1].reshape(-1)
     of_query, of_item = codes[: len(wanted)], codes[len(wanted) :]
     curves = []
