@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bctlib.metrics import blocks
-from bctlib.metrics.blocks import Sorted, tiled_scores
+from bctlib.metrics.blocks import Scores, Sorted, tiled_scores
 from bctlib.metrics.verification import common_codes_of
 
 INTERPOLATIONS = ("step", "trapezoid")
@@ -100,19 +100,38 @@ def rank_gallery(
     low, high = np.searchsorted(codes, query_codes, "left"), np.searchsorted(codes, query_codes, "right")
     # Of each query's identity, the gallery rows that are not ignored; their scores; what scores at least as high.
     good = [np.flatnonzero(camera[a:b] != own) for a, b, own in zip(low, high, cameras[0], strict=True)]
-    starts = np.concatenate([[0], np.cumsum([len(each) for each in good])]).astype(np.int64)
-    positives, ahead = np.empty(starts[-1], np.float32), np.zeros(starts[-1], np.int64)
+    counter = RankCounter(good)
     for part in tiled_scores(query, "query", gallery, "gallery", Sorted(order, codes, low, high)):
+        counter.add(part)
+    return counter.ranks()
+
+
+class RankCounter:
+    """Ranks of the positives from the parts of `tiled_scores`, for one measure among several of the same products.
+
+    good: for each query, the rows of its identity that are positives, as int positions among all of its identity.
+    """
+
+    def __init__(self, good: list[np.ndarray]):
+        self.good = good
+        self.starts = np.concatenate([[0], np.cumsum([len(each) for each in good])]).astype(np.int64)
+        self.positives, self.ahead = np.empty(self.starts[-1], np.float32), np.zeros(self.starts[-1], np.int64)
+
+    def add(self, part: Scores) -> None:
+        """Take the scores of a part; in the second pass those of a query's own identity become -inf."""
         for row, (number, *own) in enumerate(zip(part.rows, part.own_low, part.own_high, strict=True)):
-            mine = slice(starts[number], starts[number + 1])
+            mine = slice(self.starts[number], self.starts[number + 1])
             if mine.stop == mine.start:
                 continue
             if part.is_home:
-                positives[mine] = np.sort(part.scores[row, slice(*own)][good[number]])
+                self.positives[mine] = np.sort(part.scores[row, slice(*own)][self.good[number]])
             else:
                 part.scores[row, slice(*own)] = -np.inf
-                ahead[mine] += _count_ahead(positives[mine], part.scores[row])
-    return PositiveRanks(_ranks_of(ahead, starts), starts)
+                self.ahead[mine] += _count_ahead(self.positives[mine], part.scores[row])
+
+    def ranks(self) -> PositiveRanks:
+        """The ranks, when all parts were added."""
+        return PositiveRanks(_ranks_of(self.ahead, self.starts), self.starts)
 
 
 def ranks_from_scores(scores, relevant, ignored=None) -> PositiveRanks:

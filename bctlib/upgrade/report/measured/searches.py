@@ -15,7 +15,7 @@ import numpy as np
 
 from bctlib.metrics.blocks import Scores, Sorted, matching_pairs, ranges, row_blocks, tiled_scores, unit_rows
 from bctlib.metrics.identification import SearchResult
-from bctlib.metrics.retrieval import PositiveRanks, average_precisions, rank_gallery
+from bctlib.metrics.retrieval import PositiveRanks, RankCounter, average_precisions
 from bctlib.metrics.verification import allowed, largest, verification_scores
 from bctlib.upgrade.evaluate.comparisons import Comparison
 from bctlib.upgrade.report.inputs import Inputs
@@ -74,15 +74,15 @@ def search_gallery(comparison: Comparison, inputs: Inputs) -> Searches:
     """Every query of a comparison (of one width) against its gallery, in tiles of scores."""
     query, gallery = comparison.query, comparison.gallery
     wanted, enrolled = inputs.query_class, inputs.gallery_class
-    # Equal "cameras" exclude a query's own image from its candidates.
-    cameras = (inputs.itself, np.arange(len(enrolled))) if inputs.one_list else (None, None)
-    positives = rank_gallery(query, wanted, gallery, enrolled, *cameras)
     order = np.argsort(enrolled, kind="stable")
     codes = enrolled[order]
     low, high = np.searchsorted(codes, wanted, "left"), np.searchsorted(codes, wanted, "right")
     at_itself = np.argsort(order)[inputs.itself] if inputs.one_list else None
+    itself = inputs.itself if inputs.one_list else np.full(len(wanted), -1)  # a query's own image is no mate
+    counter = RankCounter([np.flatnonzero(order[a:b] != own) for a, b, own in zip(low, high, itself, strict=True)])
     mates, others = _nothing(len(query)), _nothing(len(query))
     for part in tiled_scores(query, "query_features", gallery, "gallery_features", Sorted(order, codes, low, high)):
+        counter.add(part)  # before anything is masked
         if part.is_home:
             if at_itself is not None:
                 own = np.flatnonzero(part.own_high > part.own_low)
@@ -92,7 +92,7 @@ def search_gallery(comparison: Comparison, inputs: Inputs) -> Searches:
             part.scores[ranges(part.own_low, part.own_high)] = -np.inf
             column = part.scores.argmax(axis=1)
             _update_max(others, part.rows, part.scores[np.arange(len(column)), column], order[part.start + column])
-    return Searches(*mates, *others, positives)
+    return Searches(*mates, *others, counter.ranks())
 
 
 def _nothing(n: int) -> tuple[np.ndarray, np.ndarray]:
