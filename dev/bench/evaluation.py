@@ -19,9 +19,19 @@ from bctlib.metrics.identification import rank_k_over_galleries, search, tpir_ov
 from bctlib.metrics.retrieval import rank_gallery
 from bctlib.metrics.verification import pair_scores
 from bctlib.upgrade.evaluate import evaluate_ijbc
+from bctlib.upgrade.report import report
 from dev.bench import peers
 from dev.bench.figures import draw_growth
-from dev.bench.generated import REAL, SMALL, Sizes, generate_ijbc, generate_market, image_features, write_meta
+from dev.bench.generated import (
+    REAL,
+    SMALL,
+    Sizes,
+    generate_ijbc,
+    generate_market,
+    generate_upgrade,
+    image_features,
+    write_meta,
+)
 from dev.bench.measure import BenchParser, Timing, load, measure
 
 SAME = 1e-5
@@ -85,6 +95,8 @@ def main(words: list[str]) -> int:
             _market(bench)
         if "growth" in options.only:
             _growth(bench)
+        if "report" in options.only:
+            _report(bench)
     if options.out is not None:
         _write(bench, options.out, busy)
     wrong = [line for line in bench.lines if line.agrees is False]
@@ -176,6 +188,12 @@ def _growth(bench: Bench) -> None:
         )
 
 
+def _report(bench: Bench) -> None:
+    """The whole report: three pairs of models, 1,000 resamples, the backfill curve; without drawing the page."""
+    given, (n_query, n_gallery) = generate_upgrade(bench.sizes), bench.sizes.upgrade
+    bench.stage(f"report, {n_query:,} in {n_gallery:,}", lambda: report(**given))
+
+
 def _text(line: Line) -> str:
     memory = "-" if line.timing.peak_mb is None else f"{line.timing.peak_mb:.0f}"
     ratio = "" if line.ratio is None else f"{line.ratio:.1f}x"
@@ -217,7 +235,7 @@ def _parser() -> BenchParser:
     parser = BenchParser("evaluation", __doc__)
     parser.add_argument("--small", action="store_true", help="tiny sizes, seconds instead of minutes")
     parser.add_argument("--no-peers", action="store_true", help="only our own stages")
-    parts = ("ijbc", "market", "growth")
+    parts = ("ijbc", "market", "growth", "report")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="some of the parts")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write bench-evaluation.json and a figure here")
     return parser

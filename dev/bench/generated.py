@@ -33,16 +33,18 @@ class Sizes:
     market_identities: int
     galleries: tuple[int, ...]
     searches: int
+    upgrade: tuple[int, int]
 
 
 REAL = Sizes(
     images=469_375, subjects=3_531, first_gallery=1_772, probes=19_593, pairs=15_658_489, genuine=19_557,
     dimension=512, queries=3_368, market_gallery=15_913, market_identities=750,
     galleries=(10_000, 30_000, 100_000, 300_000, 1_000_000), searches=1_000,
+    upgrade=(20_000, 100_000),
 )  # fmt: skip
 SMALL = Sizes(
     images=2_000, subjects=30, first_gallery=16, probes=160, pairs=2_500, genuine=150, dimension=16, queries=40,
-    market_gallery=300, market_identities=12, galleries=(500, 2_000), searches=50,
+    market_gallery=300, market_identities=12, galleries=(500, 2_000), searches=50, upgrade=(80, 400),
 )  # fmt: skip
 
 
@@ -96,6 +98,30 @@ def image_features(data: GeneratedIjbc, sizes: Sizes, noise: float, seed: int) -
         block = slice(start, start + (1 << 14))
         features[block] += centre[data.subject[data.template[block]]]
     return features
+
+
+def generate_upgrade(sizes: Sizes, dimension: int = 128) -> dict[str, np.ndarray]:
+    """The arguments of `bctlib report` with queries and gallery of `sizes.upgrade`, five gallery images a class.
+
+    A quarter of the queries is of classes that the gallery lacks; the new model has less noise than the old one.
+    """
+    n_query, n_gallery = sizes.upgrade
+    classes = n_gallery // 5
+    rng = np.random.default_rng(0)
+    centre = rng.standard_normal((classes + n_query, dimension), dtype=np.float32)
+    gallery = rng.integers(0, classes, n_gallery)
+    query = np.where(np.arange(n_query) % 4, rng.choice(gallery, n_query), classes + np.arange(n_query) // 8)
+
+    def features(labels: np.ndarray, noise: float, seed: int) -> np.ndarray:
+        return centre[labels] + noise * np.random.default_rng(seed).standard_normal(
+            (len(labels), dimension), np.float32
+        )
+
+    return {
+        "query_features": features(query, 1.2, 1), "gallery_features": features(gallery, 1.6, 2),
+        "old_query_features": features(query, 1.6, 3), "new_gallery_features": features(gallery, 1.2, 4),
+        "query_labels": query, "gallery_labels": gallery,
+    }  # fmt: skip
 
 
 def write_meta(folder: Path, data: GeneratedIjbc, sizes: Sizes) -> None:

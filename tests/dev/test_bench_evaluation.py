@@ -16,7 +16,14 @@ def test_a_small_run_agrees_with_its_peers(tmp_path, capsys, monkeypatch):
     assert main(["evaluation", "--small", "--out", str(tmp_path)]) == 0
     lines = json.loads((tmp_path / "bench-evaluation.json").read_text())["lines"]
     ours = {line["stage"] for line in lines if line["who"] == "bctlib"}
-    assert {"template pooling", "pair scores", "1:N, G1 and G2", "Market-1501, 2048-d", "search in 2,000"} <= ours
+    assert {
+        "template pooling",
+        "pair scores",
+        "1:N, G1 and G2",
+        "Market-1501, 2048-d",
+        "search in 2,000",
+        "report, 80 in 400",
+    } <= ours
     theirs = [line for line in lines if line["who"] != "bctlib"]
     assert {"scan per template", "row products", "scikit-learn", "scikit-learn, by query"} <= {x["who"] for x in theirs}
     assert all(line["ratio"] > 0 and line["agrees"] is not False for line in theirs)
