@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bctlib.base import progress
-from bctlib.metrics.backfill import backfill_searches, random_order, tpir_along
+from bctlib.metrics.backfill import random_order, tpir_along
 from bctlib.upgrade.report.inputs import Inputs
+from bctlib.upgrade.report.measured.backfill_orders import searches_of_orders
 from bctlib.upgrade.report.measured.resampling import interval
 
 POINTS = 21
@@ -40,18 +40,12 @@ def backfill_bands(inputs: Inputs, fpir: list[float], orders: int, seed: int) ->
     """TPIR at each FPIR, or rank 1 where there are none; empty without the new model's gallery features."""
     if inputs.sides.new_gallery is None:
         return []
-    new, old = inputs.sides.query.array, inputs.sides.gallery.array
     names = np.unique(inputs.gallery_class)
+    drawn = [random_order(names, [seed, number]) for number in range(orders)]
     curves = []
-    with progress.task("backfill in random orders", orders, unit="order", every_s=10) as task:
-        for number in range(orders):
-            found = backfill_searches(
-                new, inputs.query_class, old, inputs.sides.new_gallery.array, inputs.gallery_class,
-                random_order(names, [seed, number]), POINTS, inputs.itself,
-            )  # fmt: skip
-            first = (found.mate > found.best_other)[found.mated].mean(axis=0)
-            curves.append(tpir_along(found, fpir) if fpir else first[:, None])
-            task.step(number + 1)
+    for found in searches_of_orders(inputs, drawn, POINTS):
+        first = (found.mate > found.best_other)[found.mated].mean(axis=0)
+        curves.append(tpir_along(found, fpir) if fpir else first[:, None])
     along = np.array(curves)  # [orders, points, measures]
     bands = []
     for column, (metric, point) in enumerate([("TPIR", rate) for rate in fpir] or [("rank", 1)]):
