@@ -222,13 +222,15 @@ class Tail:
 
     def shrink(self) -> None:
         held = np.concatenate(self.parts)
-        held = np.partition(held, len(held) - self.size)[len(held) - self.size :].copy()
+        self.parts = []
+        held.partition(len(held) - self.size)  # in place: np.partition would hold all of it twice
+        held = held[len(held) - self.size :].copy()
         self.parts, self.held, self.cut = [held], len(held), held[0]
 
     def scores(self) -> np.ndarray:
         if self.held > self.size:
             self.shrink()
-        return np.concatenate(self.parts)
+        return self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts)
 
 
 DENSITY = 32

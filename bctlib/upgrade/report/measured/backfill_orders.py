@@ -32,20 +32,24 @@ def searches_of_orders(inputs: Inputs, orders: list[np.ndarray], points: int) ->
     with progress.task("backfill in random orders", len(edges) - 1, unit="part of the gallery", every_s=10) as task:
         for number, (start, stop) in enumerate(zip(edges, edges[1:], strict=False), 1):
             held = slice(*np.searchsorted(first, [start, stop]))
-            arranged = [_by_segment(each[held]) for each in segments]
+            sizes = np.diff(first[held] - start, append=stop - start)
+            by_size = np.argsort(-sizes, kind="stable")
+            classes = first[held][by_size] - start, sizes[by_size]
+            arranged = [_by_segment(each[held][by_size]) for each in segments]
             for side, (gallery, name) in enumerate(((new, "new_gallery"), (old, "gallery"))):
-                tile = tile_of(gallery, name, by_class, start, stop).T
+                tile = tile_of(gallery, name, by_class, start, stop)
                 for block in row_blocks(len(query), 2 * (stop - start)):
-                    scores = unit_rows(query[:, : len(tile)], "query", block) @ tile
+                    # Templates down, queries across: maxima over templates then run along contiguous memory.
+                    scores = tile @ unit_rows(query[:, : tile.shape[1]], "query", block).T
                     itself = np.flatnonzero((at_itself[block] >= start) & (at_itself[block] < stop))
-                    scores[itself, at_itself[block][itself] - start] = -np.inf
+                    scores[at_itself[block][itself] - start, itself] = -np.inf
                     own = [np.clip(each[block] - start, 0, stop - start) for each in (low, high)]
-                    rows, columns = ranges(*own)
-                    np.maximum.at(mates[side, block], rows, scores[rows, columns])
+                    columns, rows = ranges(*own)
+                    np.maximum.at(mates[side, block], columns, scores[rows, columns])
                     scores[rows, columns] = -np.inf
-                    of_classes = np.maximum.reduceat(scores, first[held] - start, axis=1).T.copy()
-                    for order, (classes, present, begins) in enumerate(arranged):
-                        found = _segment_maxima(of_classes, classes, begins)
+                    of_classes = _class_maxima(scores, *classes)
+                    for order, (members, present, begins) in enumerate(arranged):
+                        found = _segment_maxima(of_classes, members, begins)
                         maxima[order, side, present, block] = np.maximum(maxima[order, side, present, block], found)
             task.step(number)
     mated = high - low > (at_itself >= 0)
@@ -57,6 +61,15 @@ def searches_of_orders(inputs: Inputs, orders: list[np.ndarray], points: int) ->
         after = np.maximum.accumulate(of_old[::-1], axis=0)[::-1][1:]
         mate = np.where(is_new, mates[0][:, None], mates[1][:, None])
         yield BackfillSearches(cuts / len(names), mated, mate, is_new, before.T, after.T)
+
+
+def _class_maxima(scores: np.ndarray, first: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The maximum over the rows first to first + size of each class [c], the largest class first: [t, q] -> [c, q]."""
+    maxima = scores[first]
+    for nth in range(1, int(sizes[0])):
+        n = int(np.searchsorted(-sizes, -nth, side="left"))  # classes with more than nth rows
+        np.maximum(maxima[:n], scores[first[:n] + nth], out=maxima[:n])
+    return maxima
 
 
 def _by_segment(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
