@@ -29,7 +29,7 @@ from bctlib.upgrade.report.verdict import RULE, Answer, JudgedPoint, answer, jud
 
 SCHEMA = "bctlib.report/1"
 ENOUGH_IDENTITIES = 30
-PASSES, PASSES_OF_AN_ORDER, RESAMPLING_SECONDS = 7, 1, 1.0
+PASSES, PASSES_OF_AN_ORDER, RESAMPLING_SECONDS = 4, 0.5, 1.0
 """For the time estimate: passes over all scores per pair of models and per backfill order, and fixed seconds."""
 
 
