@@ -29,7 +29,7 @@ from bctlib.upgrade.report.verdict import RULE, Answer, JudgedPoint, answer, jud
 
 SCHEMA = "bctlib.report/1"
 ENOUGH_IDENTITIES = 30
-PASSES, PASSES_OF_AN_ORDER, RESAMPLING_SECONDS = 4, 0.5, 1.0
+PASSES, PASSES_OF_AN_ORDER, RESAMPLING_SECONDS = 7, 0.5, 1.0
 """For the time estimate: passes over all scores per pair of models and per backfill order, and fixed seconds."""
 
 
@@ -178,11 +178,12 @@ def _say_what_comes(inputs: Inputs, orders: int) -> None:
     """Say what is searched and the estimated time, from one timed block of scores."""
     query, gallery = inputs.sides.query.array, inputs.sides.gallery.array
     d, n_models = gallery.shape[1], len(inputs.comparisons())
-    rows = min(len(query), max(1, BLOCK_ELEMENTS // 4 // len(gallery)))
+    rows = min(len(query), 1024)
+    columns = min(len(gallery), BLOCK_ELEMENTS // 4 // rows)
     began = time.perf_counter()
     with np.errstate(all="ignore"):  # values that are not finite are reported later, with their file
-        np.count_nonzero(np.asarray(query[:rows, :d], np.float32) @ np.asarray(gallery, np.float32).T > 0)
-    scores = (time.perf_counter() - began) * len(query) / rows
+        np.count_nonzero(np.asarray(query[:rows, :d], np.float32) @ np.asarray(gallery[:columns], np.float32).T > 0)
+    scores = (time.perf_counter() - began) * len(query) / rows * len(gallery) / columns
     passes = n_models * PASSES + (orders * PASSES_OF_AN_ORDER if inputs.sides.new_gallery is not None else 0)
     seconds = scores * passes + n_models * RESAMPLING_SECONDS
     progress.say(
