@@ -52,9 +52,18 @@ def test_the_filter_is_q_c_times_the_inverse_of_c_and_e(seen):
     *rows, chosen = compare_filtered(Bench(), "new-bct", "old")
     assert chosen.metric == STRENGTH and chosen.value in STRENGTHS and [each.value for each in rows] == [7, 7]
     moment = np.diag([0.5, 0.25, 0.25, 0])
-    by_hand = np.full(4, 0.5) @ moment @ np.linalg.inv(moment + chosen.value / 4 * np.eye(4))
+    by_hand = np.full(4, 2.0) @ moment @ np.linalg.inv(moment + chosen.value / 4 * np.eye(4))
     np.testing.assert_allclose(seen[-1][1][0], by_hand, rtol=1e-6)
     assert by_hand[3] == 0, "what the old head does not use is removed"
+
+
+def test_strength_0_changes_no_query_in_the_span(seen, monkeypatch):
+    monkeypatch.setattr(query_filter, "STRENGTHS", (0.0,))
+    bench, queries = Bench(), RNG.normal(size=(5, 4)) * [[1], [2], [3], [4], [5]]
+    bench.head = RNG.normal(size=(9, 4))
+    bench.pair_features = lambda query, gallery, part: (queries, np.eye(4)[:2])
+    compare_filtered(bench, "new-bct", "old")
+    np.testing.assert_allclose(seen[-1][1], queries, rtol=1e-5, atol=1e-5)
 
 
 def test_the_strength_is_chosen_on_validation_identities(seen):
