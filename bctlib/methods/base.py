@@ -50,8 +50,9 @@ class Preparation:
     """What is known before training: the classes, the old model, and the training images without distortion.
 
     classes: names of the new model's classes. device: of networks and batches. plain_batches: iterates over (images,
-    labels) of this process's share of the training set, in the evaluation transform. total, least: the sum and the
-    smallest values of a tensor over all processes that train together.
+    labels) of this process's share of the training set, in the evaluation transform. Over all processes that train
+    together: total, least: the sum and the smallest values of a tensor; whole_batch: the rows of a tensor [N,...] for
+    the images of the whole batch, without gradient; common_norms: a network with its batch normalisation over all.
     """
 
     classes: tuple[str, ...]
@@ -60,6 +61,8 @@ class Preparation:
     old: OldModel | None = None
     total: Callable[[torch.Tensor], torch.Tensor] = lambda own: own
     least: Callable[[torch.Tensor], torch.Tensor] = lambda own: own
+    whole_batch: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.detach
+    common_norms: Callable[[nn.Module], nn.Module] = lambda own: own
 
     @cached_property
     def new_to_old(self) -> torch.Tensor:
@@ -99,7 +102,7 @@ class Batch:
     classes, -1 for a class that the old model never saw. embedding: float32 [N,d_new] with gradient, phi_new(images).
     seen: bool [N], always on the CPU: whether the image's class is in T_old. None: computed from `old_labels`.
     draws: float32 [N], on the CPU: a random number from 0 to 1 for each image, for methods that draw; the same ones
-    however many processes share the batch. None: drawn now.
+    however many processes share the batch. None: drawn now. progress: share of the training that is done, 0 to 1.
     """
 
     images: torch.Tensor
@@ -109,6 +112,7 @@ class Batch:
     embedding: torch.Tensor
     seen: torch.Tensor | None = None
     draws: torch.Tensor | None = None
+    progress: float = 0.0
 
     def __post_init__(self):
         if self.draws is None:

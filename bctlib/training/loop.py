@@ -33,16 +33,16 @@ class Objective(nn.Module):
         self.of_method = nn.ParameterList(method.parameters())
         self.method, self.old, self.new_to_old = method, preparation.old, preparation.new_to_old.cpu()
 
-    def forward(self, images: torch.Tensor, labels: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, labels: torch.Tensor, draws: torch.Tensor, progress: float) -> torch.Tensor:
         """A scalar, the sum over the images divided by N.
 
-        images: float32 [N,C,S,S]. labels: int64 [N], draws: float32 [N] (`Batch`), both on the CPU.
+        images: float32 [N,C,S,S]. labels: int64 [N], draws: float32 [N], both on the CPU; progress: as in `Batch`.
         """
         old_labels, device = self.new_to_old[labels], images.device
         with autocast(device):
             embedding = self.backbone(images.contiguous(memory_format=torch.channels_last)).float()
         labels, seen = to_device(labels, device), old_labels >= 0
-        batch = Batch(images, labels, to_device(old_labels, device), self.old, embedding, seen, draws)
+        batch = Batch(images, labels, to_device(old_labels, device), self.old, embedding, seen, draws, progress)
         return self.method.loss(batch, self.head)
 
 
@@ -115,7 +115,10 @@ def train(
         torch.manual_seed(hash_seed(recipe.key))
         backbone = build_backbone(recipe.backbone, recipe.dim, recipe.relu)
         plain_batches = partial(data.plain_batches, share=processes.share(len(data)))
-        preparation = Preparation(data.classes, device, plain_batches, old, processes.sum, processes.least)
+        preparation = Preparation(
+            data.classes, device, plain_batches, old, processes.sum, processes.least,
+            partial(processes.rows_of_all, total=share.total), partial(processes.with_common_norms, device=device),
+        )  # fmt: skip
         method.prepare(preparation)
         classes = method.head_classes(preparation)
         head = method.build_head(lambda n: build_head(recipe.head, n, recipe.dim, **recipe.head_settings), len(classes))
@@ -136,11 +139,12 @@ def train(
             order = torch.randperm(len(data), generator=step_generator(recipe.key, epoch, -1))
             left = share.of_each(order[run.step * schedule.batch : steps_per_epoch * schedule.batch])
             for step, (stored, labels) in enumerate(data.batches(left, len(share)), start=run.step):
+                done = epoch * steps_per_epoch + step
                 for group in optimiser.param_groups:
-                    group["lr"] = learning_rate(schedule, epoch * steps_per_epoch + step, steps)
+                    group["lr"] = learning_rate(schedule, done, steps)
                 images = distort(stored, step_generator(recipe.key, epoch, step), share)
                 draws = share.of(torch.rand(share.total, generator=step_generator(recipe.key, epoch, -2 - step)))
-                loss = share.weight * objective(images, labels, draws)
+                loss = share.weight * objective(images, labels, draws, done / steps)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()

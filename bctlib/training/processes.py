@@ -117,6 +117,19 @@ class Processes:
         lengths = [len(Processes(rank, self.size).share(total)) for rank in range(self.size)]
         return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)]).numpy()
 
+    def rows_of_all(self, local: torch.Tensor, total: int) -> torch.Tensor:
+        """All rows [total,...], in every process, without gradient, collected from the `share` of each process."""
+        local = local.detach()
+        if self.size == 1:
+            return local
+        longest = -(-total // self.size)
+        padded = local.new_zeros(longest, *local.shape[1:])
+        padded[: len(local)] = local
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded)
+        lengths = [len(Processes(rank, self.size).share(total)) for rank in range(self.size)]
+        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+
     def barrier(self) -> None:
         """Wait until every process has reached this call."""
         if self.size > 1:

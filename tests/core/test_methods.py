@@ -52,6 +52,7 @@ class Case:
 
     def method(self, name: str, **options) -> Method:
         method = build_method(name, **options)
+        torch.manual_seed(5)  # as in the loop: a method's own parameters may be drawn
         method.prepare(self.preparation)
         self.own_head(method)  # the loop's order of calls: a method may build parameters of its own here
         return method
