@@ -12,11 +12,13 @@ from functools import cache
 from bctlib.base.errors import UsageError
 from bctlib.models import with_lambda
 from companion.curves import (
+    AREA,
     CLASSES,
     EARLY,
     IMAGES,
     LOOSE,
     PER_CENT,
+    SPEED,
     STRICT,
     TENTHS,
     TWO_THRESHOLDS,
@@ -31,6 +33,8 @@ from companion.pairs import (
     CHAIN_PAIRS,
     CHAIN_PARAGONS,
     FILTER_PAIRS,
+    FOLLOW_UP_PAIRS,
+    FOLLOW_UP_WEIGHTS,
     IDENTITY_PAIRS,
     IDENTITY_PARAGONS,
     LONG_CHAIN_MATRIX,
@@ -192,6 +196,16 @@ TABLES = (
         "maps", "Maps without training (not in the paper)", MAP_PAIRS, _MAP_POINTS,
         measure="companion.measure.mapped.every_map:compare_maps", shown="companion.tables.shown.maps:maps_tables",
         figure="companion.figures.drawn.maps:plot_maps",
+    ),
+    TableSpec(
+        "followups", "Methods after the paper (not in the paper), %", FOLLOW_UP_PAIRS,
+        ALL_POINTS | {AREA: ("",), SPEED: ("",)}, measure="companion.measure.backfill:compare_with_area",
+        shown="companion.tables.shown.followups:method_tables",
+        figure="companion.figures.drawn.followups:plot_followups",
+    ),
+    TableSpec(
+        "followup_weights", "Methods after the paper, over their weight (not in the paper), %", FOLLOW_UP_WEIGHTS,
+        MAIN_POINTS, parts=("validation", "test"), shown="companion.tables.shown.followups:weight_tables",
     ),
     TableSpec(
         "merging", "Merging two spaces (not in the paper)", MERGE_PAIRS, {STRICT: TENTHS, LOOSE: TENTHS}, target="fig3",

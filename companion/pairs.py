@@ -6,7 +6,7 @@ galleries (paper Sec. 3.3).
 
 from collections.abc import Iterable
 
-from bctlib.models import BASELINES, IDENTITY_SHARES, LONG_CHAIN, PART_OF_OLD, on_share, with_lambda
+from bctlib.models import AFTER_THE_PAPER, BASELINES, IDENTITY_SHARES, LONG_CHAIN, PART_OF_OLD, on_share, with_lambda
 
 Pair = tuple[str, str]
 
@@ -153,6 +153,22 @@ TRADEOFF_PAIRS: tuple[Pair, ...] = (
     PARAGON,
     *((model, gallery) for model in TRADEOFF_MODELS for gallery in ("old", model)),
 )
+
+FOLLOW_UPS: tuple[str, ...] = tuple(spec.name for spec in AFTER_THE_PAPER)
+METHODS_OF_THE_PAPER = ("new-l2", "new-lwf", "new-bct", "new-bct-kd", "new-bct-sys")
+FOLLOW_UP_PAIRS: tuple[Pair, ...] = (
+    LOWER_BOUND,
+    *((name, gallery) for name in (*METHODS_OF_THE_PAPER, *FOLLOW_UPS) for gallery in ("old", name)),
+    PARAGON,
+)
+"""Methods of the paper and after it, each against the old gallery and with its own."""
+FOLLOW_UP_WEIGHTS: tuple[Pair, ...] = tuple(
+    (_at(name, lam), gallery or _at(name, lam))
+    for name in FOLLOW_UPS
+    for lam in ("0.3", "1", "3")
+    for gallery in ("old", "")
+)
+"""The same over the weight of what binds new to old."""
 
 
 def pairs_at(pairs: Iterable[Pair], lam: float) -> tuple[Pair, ...]:

@@ -72,6 +72,7 @@ _ROBUSTNESS = "02_robustness.ipynb"
 _CHAIN = "03_chain.ipynb"
 _REID = "04_reid.ipynb"
 _CLAIMS = "06_claims.ipynb"
+_FOLLOW_UPS = "09_followups.ipynb"
 
 TARGETS = (
     Target(
@@ -189,6 +190,21 @@ TARGETS = (
         "08_without_training.ipynb",
         "not in the paper: new queries led into the old space by a map, without training and on top of it",
         ("accuracy with each map, and over the number of pairs", "figure maps"),
+    ),
+    Target(
+        "followups",
+        _FOLLOW_UPS,
+        "not in the paper: published methods after it, on the same bench",
+        ("accuracies, area under the backfill curve and needs of each method", "figure followups"),
+    ),
+    Target(
+        "followup_weights",
+        _FOLLOW_UPS,
+        "not in the paper: the methods after the paper over the weight of what binds new to old",
+        ("accuracies at each weight",),
+        parameters=MappingProxyType({"followup_weights": True}),
+        optional=True,
+        in_all=False,
     ),
     Target(
         "claims",

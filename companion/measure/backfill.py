@@ -24,6 +24,7 @@ from bctlib.metrics.backfill import (
     tpir_along_two_thresholds,
 )
 from companion.curves import (
+    AREA,
     IMAGES,
     LARGEST,
     LEAST_CERTAIN,
@@ -33,13 +34,15 @@ from companion.curves import (
     POINTS,
     RANDOM_ORDERS,
     SEARCHED_BY_SIZE,
+    SPEED,
     STANDARD,
+    STRICT,
     STRICT_FPIR,
     TWO_THRESHOLDS,
     curve_name,
     tpir_name,
 )
-from companion.measure.templates import FPIRS, Measurement
+from companion.measure.templates import FPIRS, Measurement, compare
 from companion.workbench import Workbench
 
 
@@ -59,6 +62,22 @@ def compare_backfill_orders(bench: Workbench, query: str, gallery: str, part: st
     has images. Non-mated searches are the same in both.
     """
     return _curves(bench, query, gallery, part, LONG_TAILED)
+
+
+def compare_with_area(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
+    """As `compare`, with AREA for a pair of two models, and with SPEED for a pair of one."""
+    rows = compare(bench, query, gallery, part)
+    if query == gallery:
+        speed = bench.model(query).training.images_per_s
+        return [*rows, Measurement("training", SPEED, "", speed, 1)]
+    curves = _curves(bench, query, gallery, part, STANDARD)
+    random = {curve_name(STANDARD, order) for order in RANDOM_ORDERS}
+    on_the_way = [each for each in curves if each.metric == STRICT and each.protocol in random]
+    if not on_the_way:  # a gallery with too few non-mated searches for this rate
+        return rows
+    heights = np.reshape([each.value for each in on_the_way], (len(random), -1))
+    area = float(np.trapezoid(heights, axis=1).mean()) / (heights.shape[1] - 1)
+    return [*rows, Measurement(STANDARD, AREA, "", area, on_the_way[0].n_behind)]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,160 @@
+"""Tables of the methods after the paper: beside the paper's own, and over the weight of what binds new to old."""
+
+import pandas as pd
+
+from companion.curves import AREA, SPEED, STANDARD
+from companion.experiments import TableSpec
+from companion.pairs import FOLLOW_UP_WEIGHTS, FOLLOW_UPS, LOWER_BOUND, METHODS_OF_THE_PAPER, PARAGON
+from companion.tables.cells import DASH, HEADLINE, PROTOCOLS, Cell, MeasuredCells, View, compatible_text, power
+
+TABLE, WEIGHTS = "followups", "followup_weights"
+MODEL, MODEL_AND_HEAD, FEATURES = "old model", "old model and head", "old embeddings of the training images"
+NEEDS = {
+    "new-l2": MODEL, "new-lwf": MODEL_AND_HEAD, "new-bct": "old head", "new-bct-kd": MODEL_AND_HEAD,
+    "new-bct-sys": "old head and embeddings of the training images", "new-lce": FEATURES, "new-mixbct": MODEL,
+    "new-ract": MODEL, "new-oca": FEATURES, "new-advbct": MODEL,
+}  # fmt: skip
+"""What of the old model each training needs, beside images and labels; none needs it at query time."""
+
+
+def points() -> dict[str, tuple[str, str, str]]:
+    """The headline points as (protocol, metric, operating point), by the text of a column."""
+    return {
+        f"{name} {metric.partition('@')[2]}={power(HEADLINE[metric])}": (protocol, metric, HEADLINE[metric])
+        for protocol, (name, metric) in PROTOCOLS.items()
+    }
+
+
+def measured(cells: MeasuredCells) -> list[str]:
+    """The methods that have a cross accuracy at the first point; one whose training diverged has none."""
+    at = next(iter(points().values()))
+    return [name for name in NEEDS if (name, "old", *at) in cells]
+
+
+def method_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
+    """One (heading, table), a row per method. Raises as `View.cells`."""
+    cells = view.cells(TABLE)
+    rows = {f"{model}, its own gallery": _own(cells, model) for model in (LOWER_BOUND[0], PARAGON[0])}
+    for name in measured(cells):
+        row = _own(cells, name)
+        for text, at in points().items():
+            cross, old = cells[name, "old", *at], cells[*LOWER_BOUND, *at]
+            row[f"cross {text}"] = f"{cross.text()} ({cross.minus(old).text(sign=True)})"
+            row[f"Eq. 2, {text.split()[0]}"] = compatible_text(cross, old)
+        area = cells.get((name, "old", STANDARD, AREA, ""))
+        row["area"] = area.text() if area else DASH
+        row["time"] = f"{relative_time(cells, name).mean:.2f}"
+        row["training needs"] = NEEDS[name]
+        rows[view.name(name)] = row
+    frame = pd.DataFrame.from_dict(rows, orient="index").fillna(DASH).rename_axis("method")
+    heading = f"{spec.heading}; in brackets the difference to (old, old); time: of training, beside new*"
+    return [(heading, frame)]
+
+
+def _own(cells: MeasuredCells, name: str) -> dict[str, str]:
+    return {f"own {text}": cells[name, name, *at].text() for text, at in points().items()}
+
+
+def relative_time(cells: MeasuredCells, name: str) -> Cell:
+    """Seconds of a training step of the method beside one of independent training."""
+    own, alone = (cells[each, each, "training", SPEED, ""] for each in (name, PARAGON[0]))
+    return Cell(alone.mean / own.mean, float("nan"), ())
+
+
+def weight_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
+    """One (heading, table), a row per method and weight. Raises as `View.cells`."""
+    cells, chosen, rows = view.cells(WEIGHTS), choices(view), {}
+    for name, gallery in FOLLOW_UP_WEIGHTS:
+        if gallery == "old" or (name, name, *next(iter(points().values()))) not in cells:
+            continue
+        row = {"own on validation identities": f"{own_on_validation(cells, name):.1f}"}
+        row |= {f"own {text}": cells[name, name, *at].text() for text, at in points().items()}
+        row |= {f"cross {text}": cells[name, "old", *at].text() for text, at in points().items()}
+        plain, _, lam = name.partition("@")
+        rows[f"{plain}, weight {lam or 1}"] = row | {"chosen": "yes" if chosen[plain] == name else ""}
+    return [(spec.heading, pd.DataFrame.from_dict(rows, orient="index").rename_axis("method"))]
+
+
+def own_on_validation(cells: MeasuredCells, name: str) -> float:
+    """Mean of a model's own accuracy at the headline points on validation identities."""
+    found = [cells[name, name, f"{at[0]} (validation)", *at[1:]].mean for at in points().values()]
+    return sum(found) / len(found)
+
+
+def choices(view: View) -> dict[str, str]:
+    """Each method's model at the weight with the best own accuracy on validation identities."""
+    cells, best = view.cells(WEIGHTS), {}
+    for plain in FOLLOW_UPS:
+        names = [name for name, gallery in FOLLOW_UP_WEIGHTS if gallery == name and name.partition("@")[0] == plain]
+        at = next(iter(points().values()))
+        there = [name for name in names if (name, name, *at) in cells]
+        if there:
+            best[plain] = max(there, key=lambda name: own_on_validation(cells, name))
+    return best
+
+
+def readings(view: View) -> str:
+    """What the methods bring against the old gallery and cost, paired by seed, as lines of Markdown."""
+    cells = view.cells(TABLE)
+    passed, lines = _passing(cells), []
+    for text in points():
+        lines.append(f"Eq. 2 at {text} holds in the mean over seeds for: {', '.join(passed[text]) or 'none'}")
+    for name in (each for each in measured(cells) if each not in METHODS_OF_THE_PAPER):
+        parts = [
+            f"{cells[name, 'old', *at].minus(cells['new-bct', 'old', *at]).text(sign=True)} at {text}"
+            for text, at in points().items()
+        ]
+        own = [
+            f"{cells[name, name, *at].minus(cells[*PARAGON, *at]).text(sign=True)} at {text}"
+            for text, at in points().items()
+        ]
+        lines.append(
+            f"{name} against new-bct in the old gallery: {', '.join(parts)}; own against new\\*: {', '.join(own)}"
+        )
+    return "\n".join(f"* {line}." for line in lines)
+
+
+def _passing(cells: MeasuredCells) -> dict[str, list[str]]:
+    """At each point the methods whose mean is above (old, old)."""
+    return {
+        text: [name for name in measured(cells) if cells[name, "old", *at].minus(cells[*LOWER_BOUND, *at]).mean > 0]
+        for text, at in points().items()
+    }
+
+
+def predictions(view: View) -> str:
+    """What became of the predictions of notebook 09, as lines of Markdown, by the means over seeds."""
+    cells = view.cells(TABLE)
+    passed, names = _passing(cells), measured(cells)
+    first, second = points()
+    own = {name: cells[name, name, *points()[first]].mean for name in (*names, PARAGON[0])}
+    over_sys = [
+        name for name in names
+        if name in FOLLOW_UPS
+        and all((d := cells[name, "old", *at].minus(cells["new-bct-sys", "old", *at])).mean > d.half_width
+                for at in points().values())
+    ]  # fmt: skip
+    expected = ("new-ract", "new-oca", "new-advbct")
+    lines = (
+        (
+            all(name in passed[first] for name in expected if name in names) and "new-mixbct" not in passed[first],
+            f"at {first} those above the old model are {', '.join(passed[first]) or 'none'}",
+        ),
+        (not over_sys, f"ahead of new-bct-sys beyond the interval at both points: {', '.join(over_sys) or 'none'}"),
+        (
+            max(own, key=own.get) == "new-oca",
+            f"the best own accuracy at {first} has {max(own, key=own.get)} ({max(own.values()):.1f})",
+        ),
+        (
+            _highest_area(cells, names) == max(names, key=lambda name: cells[name, "old", *points()[second]].mean),
+            f"the largest area under the backfill curve has {_highest_area(cells, names)}",
+        ),
+    )
+    return "\n".join(
+        f"{n}. **{'Came true' if came else 'Did not come true'}**: {text}." for n, (came, text) in enumerate(lines, 1)
+    )
+
+
+def _highest_area(cells: MeasuredCells, names: list[str]) -> str:
+    there = [name for name in names if (name, "old", STANDARD, AREA, "") in cells]
+    return max(there, key=lambda name: cells[name, "old", STANDARD, AREA, ""].mean) if there else DASH
