@@ -147,7 +147,7 @@ def test_a_notebook_hands_its_lambda_to_everything_that_takes_one(notebook):
             continue
         bound = inspect.signature(functions[name]).bind(*given, **keywords).arguments
         if has_lambda and "lam" in inspect.signature(functions[name]).parameters:
-            own = given[:1] in (["'tradeoff'"], ["'stronger'"])
+            own = given[:1] in (["'tradeoff'"], ["'stronger'"], ["'followup_weights'"])
             assert own or bound.get("lam") == "lam", ast.unparse(call)
         if "view" in bound and has_lambda:
             own = "'tradeoff'" in bound["view"]
