@@ -27,7 +27,7 @@ from bctlib.data.photos.index import index_of
 from bctlib.data.photos.reading import default_workers
 from bctlib.data.photos.sets import ImageFolderSet, image_folder_set
 from bctlib.data.training_set import TrainingSet
-from bctlib.methods import OldModel
+from bctlib.methods import METHODS, OldModel
 from bctlib.models import MODELS, ModelSpec
 from bctlib.networks import BACKBONES
 from bctlib.training.devices import choose_device
@@ -155,7 +155,8 @@ def methods(bench: Bench) -> None:
     old = _old_model(bench, data)
     bench.table.heading(f"the methods; the old model knows half of the {classes:,} identities")
     measured = bench.in_turns({
-        method: partial(bench.measure, bench.recipe(spec), data, old, passes=1) for method, spec in first.items()
+        method: partial(bench.measure, bench.recipe(spec), data, old, passes=1)
+        for method, spec in sorted(first.items(), key=lambda each: list(METHODS).index(each[0]))
     })  # fmt: skip
     for method, passes in measured.items():
         prepared = passes.preparing
