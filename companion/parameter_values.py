@@ -36,6 +36,7 @@ PARAMETERS = {
     "stronger": TRUTH,
     "identities": TRUTH,
     "long_chain": TRUTH,
+    "followup_weights": TRUTH,
     "timings": TRUTH,
     "n_queries": _whole(1, 16),
     "kind": _one_of("flat", "ivf", "hnsw"),
