@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bctlib.base.errors import BctError
 from bctlib.methods import METHODS
-from bctlib.models import AFTER_THE_PAPER, FOLLOW_UPS, find_model
+from bctlib.models import AFTER_THE_PAPER, FOLLOW_UPS, ModelSpec, find_model
 from companion.curves import STRICT
 from companion.measure.mapped.every_map import mapped
 from companion.pairs import LOWER_BOUND, PARAGON, Pair
@@ -100,11 +100,17 @@ def advice() -> tuple[Advice, ...]:
     followed = tuple(
         Advice(
             "as for BCT (notebook 09 says what each needs)", f"the follow-up {spec.method}", (spec.name, "old"),
-            _TRAINED, f"{_TRAIN} --method {spec.method} --out v2.safetensors`", ("followups", "table8", "table1"),
+            _TRAINED, f"{_TRAIN} --method {spec.method}{_width(spec)} --out v2.safetensors`",
+            ("followups", "table8", "table1"),
         )
         for spec in (*FOLLOW_UPS, *AFTER_THE_PAPER)
     )  # fmt: skip
     return ADVICE[:3] + followed + ADVICE[3:]
+
+
+def _width(spec: ModelSpec) -> str:
+    """The option of `bctlib train` for an embedding that is wider than the old model's, which is its default."""
+    return f" --dim {spec.dim}" if spec.dim != find_model(spec.old).dim else ""
 
 
 def gain_over(row: Advice, point: str, view: View = DESK) -> Cell | None:
