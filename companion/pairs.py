@@ -154,17 +154,17 @@ TRADEOFF_PAIRS: tuple[Pair, ...] = (
     *((model, gallery) for model in TRADEOFF_MODELS for gallery in ("old", model)),
 )
 
-FOLLOW_UPS: tuple[str, ...] = tuple(spec.name for spec in AFTER_THE_PAPER)
+LATER_METHODS: tuple[str, ...] = tuple(spec.name for spec in AFTER_THE_PAPER)
 METHODS_OF_THE_PAPER = ("new-l2", "new-lwf", "new-bct", "new-bct-kd", "new-bct-sys")
 FOLLOW_UP_PAIRS: tuple[Pair, ...] = (
     LOWER_BOUND,
-    *((name, gallery) for name in (*METHODS_OF_THE_PAPER, *FOLLOW_UPS) for gallery in ("old", name)),
+    *((name, gallery) for name in (*METHODS_OF_THE_PAPER, *LATER_METHODS) for gallery in ("old", name)),
     PARAGON,
 )
 """Methods of the paper and after it, each against the old gallery and with its own."""
 FOLLOW_UP_WEIGHTS: tuple[Pair, ...] = tuple(
     (_at(name, lam), gallery or _at(name, lam))
-    for name in FOLLOW_UPS
+    for name in LATER_METHODS
     for lam in ("0.3", "1", "3")
     for gallery in ("old", "")
 )

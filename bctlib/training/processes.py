@@ -107,28 +107,31 @@ class Processes:
         """All rows float32 [total, d] in rank 0, collected from the `share` of each process; None in the others."""
         if self.size == 1:
             return local
-        longest = -(-total // self.size)
-        padded = torch.zeros(longest, local.shape[1])
-        padded[: len(local)] = torch.from_numpy(local)
+        padded = self._padded(torch.from_numpy(local), total)
         parts = [torch.empty_like(padded) for _ in range(self.size)] if self.first else None
         dist.gather(padded, parts, dst=0)
-        if parts is None:
-            return None
-        lengths = [len(Processes(rank, self.size).share(total)) for rank in range(self.size)]
-        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)]).numpy()
+        return None if parts is None else self._joined(parts, total).numpy()
 
     def rows_of_all(self, local: torch.Tensor, total: int) -> torch.Tensor:
         """All rows [total,...], in every process, without gradient, collected from the `share` of each process."""
         local = local.detach()
         if self.size == 1:
             return local
-        longest = -(-total // self.size)
-        padded = local.new_zeros(longest, *local.shape[1:])
-        padded[: len(local)] = local
+        padded = self._padded(local, total)
         parts = [torch.empty_like(padded) for _ in range(self.size)]
         dist.all_gather(parts, padded)
-        lengths = [len(Processes(rank, self.size).share(total)) for rank in range(self.size)]
-        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+        return self._joined(parts, total)
+
+    def _padded(self, local: torch.Tensor, total: int) -> torch.Tensor:
+        """This process's `share` of `total` rows, with rows of zeros up to the longest share."""
+        padded = local.new_zeros(-(-total // self.size), *local.shape[1:])
+        padded[: len(local)] = local
+        return padded
+
+    def _joined(self, parts: list[torch.Tensor], total: int) -> torch.Tensor:
+        """The rows of all processes in the order of ranks, without those of `_padded`."""
+        shares = [Processes(rank, self.size).share(total) for rank in range(self.size)]
+        return torch.cat([part[: len(share)] for part, share in zip(parts, shares, strict=True)])
 
     def barrier(self) -> None:
         """Wait until every process has reached this call."""

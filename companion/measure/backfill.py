@@ -23,6 +23,7 @@ from bctlib.metrics.backfill import (
     tpir_along,
     tpir_along_two_thresholds,
 )
+from bctlib.upgrade.serve.item_order import area_under
 from companion.curves import (
     AREA,
     IMAGES,
@@ -52,7 +53,7 @@ def compare_backfill(bench: Workbench, query: str, gallery: str, part: str = "te
     The random orders are the same for every seed and model. A pair of one model has no curve: its one value, at 100,
     is the model's accuracy on its own gallery.
     """
-    return _curves(bench, query, gallery, part, STANDARD)
+    return _curves(bench, query, gallery, part, STANDARD, ORDERS[STANDARD])
 
 
 def compare_backfill_orders(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
@@ -61,7 +62,7 @@ def compare_backfill_orders(bench: Workbench, query: str, gallery: str, part: st
     Each curve is measured twice: with every class searched equally often, and with each class searched as often as it
     has images. Non-mated searches are the same in both.
     """
-    return _curves(bench, query, gallery, part, LONG_TAILED)
+    return _curves(bench, query, gallery, part, LONG_TAILED, ORDERS[LONG_TAILED])
 
 
 def compare_with_area(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
@@ -70,13 +71,12 @@ def compare_with_area(bench: Workbench, query: str, gallery: str, part: str = "t
     if query == gallery:
         speed = bench.model(query).training.images_per_s
         return [*rows, Measurement("training", SPEED, "", speed, 1)]
-    curves = _curves(bench, query, gallery, part, STANDARD)
-    random = {curve_name(STANDARD, order) for order in RANDOM_ORDERS}
-    on_the_way = [each for each in curves if each.metric == STRICT and each.protocol in random]
+    curves = _curves(bench, query, gallery, part, STANDARD, RANDOM_ORDERS)
+    on_the_way = [each for each in curves if each.metric == STRICT]
     if not on_the_way:  # a gallery with too few non-mated searches for this rate
         return rows
-    heights = np.reshape([each.value for each in on_the_way], (len(random), -1))
-    area = float(np.trapezoid(heights, axis=1).mean()) / (heights.shape[1] - 1)
+    heights = np.reshape([each.value for each in on_the_way], (len(RANDOM_ORDERS), POINTS))
+    area = area_under(np.linspace(0, 1, POINTS), heights.mean(0))
     return [*rows, Measurement(STANDARD, AREA, "", area, on_the_way[0].n_behind)]
 
 
@@ -104,7 +104,9 @@ class Side:
         return np.array([sizes.get(identity, 1) for identity in probes.identity.tolist()])
 
 
-def _curves(bench: Workbench, query: str, gallery: str, part: str, kind: str) -> list[Measurement]:
+def _curves(
+    bench: Workbench, query: str, gallery: str, part: str, kind: str, orders: tuple[str, ...]
+) -> list[Measurement]:
     protocols = bench.protocols(part)
     probes = protocols.identification.probes
     galleries = protocols.identification.galleries if kind == STANDARD else long_tailed_galleries(protocols)
@@ -117,7 +119,7 @@ def _curves(bench: Workbench, query: str, gallery: str, part: str, kind: str) ->
     if query == gallery:
         found = _measured(kind, RANDOM_ORDERS[0], sides, probes, embedded)
         return [_whole(each) for each in found if each.operating_point == PER_CENT[-1] and each.metric != IMAGES]
-    return [each for order in ORDERS[kind] for each in _measured(kind, order, sides, probes, embedded)]
+    return [each for order in orders for each in _measured(kind, order, sides, probes, embedded)]
 
 
 def _whole(end: Measurement) -> Measurement:

@@ -29,6 +29,14 @@ def say(text: str) -> Markdown:
     return Markdown(text.replace(" -", " −").replace("(-", "(−"))
 
 
+def outcomes(predictions: Iterable[tuple[bool, str]]) -> str:
+    """What became of numbered predictions, (came true, what was found) each, as lines of Markdown."""
+    return "\n".join(
+        f"{n}. **{'Came true' if came else 'Did not come true'}**: {found}."
+        for n, (came, found) in enumerate(predictions, 1)
+    )
+
+
 @dataclass(frozen=True)
 class Reading:
     """Numbers of results in the words of prose: of the first of the tables, a name or several, that holds a number.

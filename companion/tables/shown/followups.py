@@ -4,8 +4,9 @@ import pandas as pd
 
 from companion.curves import AREA, SPEED, STANDARD
 from companion.experiments import TableSpec
-from companion.pairs import FOLLOW_UP_WEIGHTS, FOLLOW_UPS, LOWER_BOUND, METHODS_OF_THE_PAPER, PARAGON
-from companion.tables.cells import DASH, HEADLINE, PROTOCOLS, Cell, MeasuredCells, View, compatible_text, power
+from companion.pairs import FOLLOW_UP_WEIGHTS, LATER_METHODS, LOWER_BOUND, METHODS_OF_THE_PAPER, PARAGON
+from companion.tables.cells import DASH, HEADLINE, PROTOCOLS, MeasuredCells, View, compatible_text, power
+from companion.tables.reading import outcomes
 
 TABLE, WEIGHTS = "followups", "followup_weights"
 MODEL, MODEL_AND_HEAD, FEATURES = "old model", "old model and head", "old embeddings of the training images"
@@ -17,18 +18,17 @@ NEEDS = {
 """What of the old model each training needs, beside images and labels; none needs it at query time."""
 
 
-def points() -> dict[str, tuple[str, str, str]]:
-    """The headline points as (protocol, metric, operating point), by the text of a column."""
-    return {
-        f"{name} {metric.partition('@')[2]}={power(HEADLINE[metric])}": (protocol, metric, HEADLINE[metric])
-        for protocol, (name, metric) in PROTOCOLS.items()
-    }
+POINTS = {
+    f"{name} {metric.partition('@')[2]}={power(HEADLINE[metric])}": (protocol, metric, HEADLINE[metric])
+    for protocol, (name, metric) in PROTOCOLS.items()
+}
+"""The headline points as (protocol, metric, operating point), by the text of a column."""
+_FIRST, _SECOND = POINTS
 
 
 def measured(cells: MeasuredCells) -> list[str]:
     """The methods that have a cross accuracy at the first point; one whose training diverged has none."""
-    at = next(iter(points().values()))
-    return [name for name in NEEDS if (name, "old", *at) in cells]
+    return [name for name in NEEDS if (name, "old", *POINTS[_FIRST]) in cells]
 
 
 def method_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
@@ -37,13 +37,13 @@ def method_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]
     rows = {f"{model}, its own gallery": _own(cells, model) for model in (LOWER_BOUND[0], PARAGON[0])}
     for name in measured(cells):
         row = _own(cells, name)
-        for text, at in points().items():
+        for text, at in POINTS.items():
             cross, old = cells[name, "old", *at], cells[*LOWER_BOUND, *at]
             row[f"cross {text}"] = f"{cross.text()} ({cross.minus(old).text(sign=True)})"
             row[f"Eq. 2, {text.split()[0]}"] = compatible_text(cross, old)
         area = cells.get((name, "old", STANDARD, AREA, ""))
         row["area"] = area.text() if area else DASH
-        row["time"] = f"{relative_time(cells, name).mean:.2f}"
+        row["time"] = f"{relative_time(cells, name):.2f}"
         row["training needs"] = NEEDS[name]
         rows[view.name(name)] = row
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna(DASH).rename_axis("method")
@@ -52,24 +52,24 @@ def method_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]
 
 
 def _own(cells: MeasuredCells, name: str) -> dict[str, str]:
-    return {f"own {text}": cells[name, name, *at].text() for text, at in points().items()}
+    return {f"own {text}": cells[name, name, *at].text() for text, at in POINTS.items()}
 
 
-def relative_time(cells: MeasuredCells, name: str) -> Cell:
+def relative_time(cells: MeasuredCells, name: str) -> float:
     """Seconds of a training step of the method beside one of independent training."""
     own, alone = (cells[each, each, "training", SPEED, ""] for each in (name, PARAGON[0]))
-    return Cell(alone.mean / own.mean, float("nan"), ())
+    return alone.mean / own.mean
 
 
 def weight_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
     """One (heading, table), a row per method and weight. Raises as `View.cells`."""
     cells, chosen, rows = view.cells(WEIGHTS), choices(view), {}
     for name, gallery in FOLLOW_UP_WEIGHTS:
-        if gallery == "old" or (name, name, *next(iter(points().values()))) not in cells:
+        if gallery == "old" or (name, name, *POINTS[_FIRST]) not in cells:
             continue
         row = {"own on validation identities": f"{own_on_validation(cells, name):.1f}"}
-        row |= {f"own {text}": cells[name, name, *at].text() for text, at in points().items()}
-        row |= {f"cross {text}": cells[name, "old", *at].text() for text, at in points().items()}
+        row |= {f"own {text}": cells[name, name, *at].text() for text, at in POINTS.items()}
+        row |= {f"cross {text}": cells[name, "old", *at].text() for text, at in POINTS.items()}
         plain, _, lam = name.partition("@")
         rows[f"{plain}, weight {lam or 1}"] = row | {"chosen": "yes" if chosen[plain] == name else ""}
     return [(spec.heading, pd.DataFrame.from_dict(rows, orient="index").rename_axis("method"))]
@@ -77,17 +77,16 @@ def weight_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]
 
 def own_on_validation(cells: MeasuredCells, name: str) -> float:
     """Mean of a model's own accuracy at the headline points on validation identities."""
-    found = [cells[name, name, f"{at[0]} (validation)", *at[1:]].mean for at in points().values()]
+    found = [cells[name, name, f"{at[0]} (validation)", *at[1:]].mean for at in POINTS.values()]
     return sum(found) / len(found)
 
 
 def choices(view: View) -> dict[str, str]:
     """Each method's model at the weight with the best own accuracy on validation identities."""
     cells, best = view.cells(WEIGHTS), {}
-    for plain in FOLLOW_UPS:
+    for plain in LATER_METHODS:
         names = [name for name, gallery in FOLLOW_UP_WEIGHTS if gallery == name and name.partition("@")[0] == plain]
-        at = next(iter(points().values()))
-        there = [name for name in names if (name, name, *at) in cells]
+        there = [name for name in names if (name, name, *POINTS[_FIRST]) in cells]
         if there:
             best[plain] = max(there, key=lambda name: own_on_validation(cells, name))
     return best
@@ -97,16 +96,16 @@ def readings(view: View) -> str:
     """What the methods bring against the old gallery and cost, paired by seed, as lines of Markdown."""
     cells = view.cells(TABLE)
     passed, lines = _passing(cells), []
-    for text in points():
+    for text in POINTS:
         lines.append(f"Eq. 2 at {text} holds in the mean over seeds for: {', '.join(passed[text]) or 'none'}")
     for name in (each for each in measured(cells) if each not in METHODS_OF_THE_PAPER):
         parts = [
             f"{cells[name, 'old', *at].minus(cells['new-bct', 'old', *at]).text(sign=True)} at {text}"
-            for text, at in points().items()
+            for text, at in POINTS.items()
         ]
         own = [
             f"{cells[name, name, *at].minus(cells[*PARAGON, *at]).text(sign=True)} at {text}"
-            for text, at in points().items()
+            for text, at in POINTS.items()
         ]
         lines.append(
             f"{name} against new-bct in the old gallery: {', '.join(parts)}; own against new\\*: {', '.join(own)}"
@@ -118,7 +117,7 @@ def _passing(cells: MeasuredCells) -> dict[str, list[str]]:
     """At each point the methods whose mean is above (old, old)."""
     return {
         text: [name for name in measured(cells) if cells[name, "old", *at].minus(cells[*LOWER_BOUND, *at]).mean > 0]
-        for text, at in points().items()
+        for text, at in POINTS.items()
     }
 
 
@@ -126,33 +125,30 @@ def predictions(view: View) -> str:
     """What became of the predictions of notebook 09, as lines of Markdown, by the means over seeds."""
     cells = view.cells(TABLE)
     passed, names = _passing(cells), measured(cells)
-    first, second = points()
-    own = {name: cells[name, name, *points()[first]].mean for name in (*names, PARAGON[0])}
+    own = {name: cells[name, name, *POINTS[_FIRST]].mean for name in (*names, PARAGON[0])}
     over_sys = [
         name for name in names
-        if name in FOLLOW_UPS
+        if name in LATER_METHODS
         and all((d := cells[name, "old", *at].minus(cells["new-bct-sys", "old", *at])).mean > d.half_width
-                for at in points().values())
+                for at in POINTS.values())
     ]  # fmt: skip
     expected = ("new-ract", "new-oca", "new-advbct")
     lines = (
         (
-            all(name in passed[first] for name in expected if name in names) and "new-mixbct" not in passed[first],
-            f"at {first} those above the old model are {', '.join(passed[first]) or 'none'}",
+            all(name in passed[_FIRST] for name in expected if name in names) and "new-mixbct" not in passed[_FIRST],
+            f"at {_FIRST} those above the old model are {', '.join(passed[_FIRST]) or 'none'}",
         ),
         (not over_sys, f"ahead of new-bct-sys beyond the interval at both points: {', '.join(over_sys) or 'none'}"),
         (
             max(own, key=own.get) == "new-oca",
-            f"the best own accuracy at {first} has {max(own, key=own.get)} ({max(own.values()):.1f})",
+            f"the best own accuracy at {_FIRST} has {max(own, key=own.get)} ({max(own.values()):.1f})",
         ),
         (
-            _highest_area(cells, names) == max(names, key=lambda name: cells[name, "old", *points()[second]].mean),
+            _highest_area(cells, names) == max(names, key=lambda name: cells[name, "old", *POINTS[_SECOND]].mean),
             f"the largest area under the backfill curve has {_highest_area(cells, names)}",
         ),
     )
-    return "\n".join(
-        f"{n}. **{'Came true' if came else 'Did not come true'}**: {text}." for n, (came, text) in enumerate(lines, 1)
-    )
+    return outcomes(lines)
 
 
 def _highest_area(cells: MeasuredCells, names: list[str]) -> str:

@@ -8,6 +8,7 @@ from companion.experiments import TableSpec
 from companion.measure.mapped.every_map import COUNTS, CURVE, FITTED, MAP, MAPS, STRENGTH, WEIGHTED, mapped
 from companion.pairs import LOWER_BOUND, MAP_PAIRS, Pair
 from companion.tables.cells import DASH, Cell, MeasuredCells, View, compatible_text, number
+from companion.tables.reading import outcomes
 
 TABLE = "maps"
 POINTS = {
@@ -116,10 +117,7 @@ def predictions(view: View) -> str:
             f"a rotation on top of new-bct brings {_points(turned, strict)}",
         ),
     )
-    texts = (
-        f"{n}. **{'Came true' if came else 'Did not come true'}**: {text}." for n, (came, text) in enumerate(lines, 1)
-    )
-    return "\n".join(texts)
+    return outcomes(lines)
 
 
 def readings(view: View) -> str:

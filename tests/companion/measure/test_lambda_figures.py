@@ -14,7 +14,7 @@ import pytest
 
 from bctlib.base import locations
 from bctlib.base.errors import BctError
-from companion.experiments import made_by
+from companion.experiments import find_experiment, made_by
 from companion.figures import redraw
 from companion.figures.drawn import scores as plot_coordinates
 from companion.figures.drawn import scores as plot_scores
@@ -147,7 +147,7 @@ def test_a_notebook_hands_its_lambda_to_everything_that_takes_one(notebook):
             continue
         bound = inspect.signature(functions[name]).bind(*given, **keywords).arguments
         if has_lambda and "lam" in inspect.signature(functions[name]).parameters:
-            own = given[:1] in (["'tradeoff'"], ["'stronger'"], ["'followup_weights'"])
+            own = name == "run_experiment" and find_experiment(ast.literal_eval(given[0])).has_own_lambdas
             assert own or bound.get("lam") == "lam", ast.unparse(call)
         if "view" in bound and has_lambda:
             own = "'tradeoff'" in bound["view"]
