@@ -147,12 +147,13 @@ def test_no_step_waits_for_the_device(name, float32_only):
     for module in (old.backbone, old.head, *(each for each in vars(method).values() if isinstance(each, nn.Module))):
         module.to(NOWHERE)
     for attribute, value in vars(method).items():
-        if isinstance(value, torch.Tensor):
-            setattr(method, attribute, value.to(NOWHERE))
+        if isinstance(value, torch.Tensor):  # what is trained stays a leaf: its copy would lead back to the CPU
+            moved = value.detach().to(NOWHERE)
+            setattr(method, attribute, nn.Parameter(moved) if isinstance(value, nn.Parameter) else moved)
     optimiser = torch.optim.SGD(objective.parameters(), lr=0.1, momentum=0.9)
     data, distort = small.to(NOWHERE), small.distortion({})
     for images, labels in data.batches(torch.randperm(72), 32):
-        loss = objective(distort(images, torch.Generator().manual_seed(0)), labels, torch.rand(len(labels)))
+        loss = objective(distort(images, torch.Generator().manual_seed(0)), labels, torch.rand(len(labels)), 0.5)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
