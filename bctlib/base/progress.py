@@ -7,7 +7,7 @@
     progress.say("new-bct seed 0: taken from the store")
 
 * terminal: a plain tqdm bar;
-* no terminal (log file, pipe): one whole line per step on stderr;
+* no terminal (log file, pipe): one whole line per step on stderr, and a few within a long first one;
 * Jupyter kernel: a small bar that is cleared at the end, so that a saved notebook does not contain it;
 * `BCT_PROGRESS` names a file: events are appended there, one JSON object per line, and nothing else is shown. The
   launcher follows that file while papermill runs a notebook.
@@ -21,7 +21,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,16 +30,22 @@ from typing import Protocol, TextIO
 from tqdm import tqdm
 
 PROGRESS_FILE = "BCT_PROGRESS"
+PART_S = 2.0
+"""Seconds between two views of a step that is under way."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing to show. kind: begin, step, end or say; elapsed_s: seconds since the task began."""
+    """One thing to show.
+
+    kind: begin, part (of the step under way), step, end or say. done: steps, with the part of the one under way.
+    elapsed_s: seconds since the task began.
+    """
 
     kind: str
     label: str
     unit: str = "epoch"
-    done: int = 0
+    done: float = 0
     total: int = 0
     elapsed_s: float = 0.0
     fields: dict[str, float | str] = field(default_factory=dict)
@@ -56,9 +62,17 @@ class Event:
         """The whole state in one line, for logs."""
         if self.kind == "say":
             return self.label
-        remaining = "" if self.remaining_s is None else f"{clock(self.remaining_s)} left"
-        times = [f"{clock(self.elapsed_s)} elapsed", remaining]
-        return "  ".join(filter(None, [self.label, f"{self.unit} {self.done}/{self.total}", self.details(), *times]))
+        return "  ".join(filter(None, [self.place(), self.details(), *self.times()]))
+
+    def place(self) -> str:
+        """How far it is: `new-bct seed 0  epoch 2/8`, or `epoch 0.14/8` within the first."""
+        done = round(self.done, 2) if self.kind == "part" else self.done
+        return f"{self.label}  {self.unit} {done}/{self.total}"
+
+    def times(self) -> list[str]:
+        """`0:30 elapsed`, and `2:00 left` where that can be said."""
+        left = [] if self.remaining_s is None else [f"{clock(self.remaining_s)} left"]
+        return [f"{clock(self.elapsed_s)} elapsed", *left]
 
 
 def clock(seconds: float) -> str:
@@ -82,18 +96,33 @@ class Display(Protocol):
 
 
 class Lines:
-    """Whole lines, for pipes and log files."""
+    """Whole lines, for pipes and log files.
+
+    A part of a step gets one after FIRST_S seconds, and then whenever the seconds have doubled since the last line: a
+    log stays short, and a first step of many minutes does not stay silent.
+    """
+
+    FIRST_S = 5.0
 
     def __init__(self, stream=None):
         self.stream = stream
+        self._parts_from_s: dict[str, float] = {}
 
     def show(self, event: Event) -> None:
-        if event.kind in ("step", "say"):
+        if event.kind == "end":
+            self._parts_from_s.pop(event.label, None)
+        if event.kind == "part" and event.elapsed_s < self._parts_from_s.get(event.label, self.FIRST_S):
+            return
+        if event.kind in ("part", "step"):
+            self._parts_from_s[event.label] = max(self.FIRST_S, 2 * event.elapsed_s)
+        if event.kind in ("part", "step", "say"):
             print(event.line(), file=self.stream or sys.stderr, flush=True)
 
 
 class TerminalBar:
-    """A plain tqdm bar for each task; said lines go above it."""
+    """A tqdm bar for each task, with what `Event.line` says beside it; said lines go above it."""
+
+    FORMAT = "{percentage:3.0f}%|{bar}| {desc}"
 
     def __init__(self, stream=None):
         self.stream = stream
@@ -105,15 +134,16 @@ class TerminalBar:
             tqdm.write(event.label, file=stream)
         elif event.kind == "begin":
             self.bars[event.label] = tqdm(
-                total=event.total, desc=event.label, unit=event.unit, file=stream, dynamic_ncols=True, leave=True
+                total=event.total, desc=event.label, file=stream, dynamic_ncols=True, bar_format=self.FORMAT
             )
         elif bar := self.bars.get(event.label):
-            if event.kind == "step":
-                bar.set_postfix_str(event.details(), refresh=False)
-                bar.update(event.done - bar.n)
-            else:
+            if event.kind == "end":
                 bar.close()
                 del self.bars[event.label]
+                return
+            bar.n = event.done
+            words = [event.place(), *event.times(), event.details()]  # times first: a narrow terminal cuts the end
+            bar.set_description_str("  ".join(filter(None, words)))
 
 
 class NotebookDisplay:
@@ -184,7 +214,8 @@ class Task:
         self._display, self._label, self._total, self._unit, self._every_s = display, label, total, unit, every_s
         self._start = time.monotonic() - elapsed_s
         self._last_shown = -float("inf")
-        self._done = 0
+        self._part_shown = time.monotonic()
+        self._done: float = 0
 
     def step(self, done: int, **fields: float | str) -> None:
         """Say that `done` of the total are finished, with any numbers worth showing (loss=, images_per_s=)."""
@@ -194,8 +225,18 @@ class Task:
             self._last_shown = now
             self._show("step", fields)
 
+    def part(self, done: float, fields: Callable[[], dict[str, float | str]]) -> None:
+        """Say how far the step under way is: `done` of the total with its part, such as 0.25.
+
+        fields: the numbers worth showing; called only where this is shown, PART_S seconds after what was shown last.
+        """
+        if done % 1 and time.monotonic() - self._part_shown >= PART_S:  # a whole step is shown by `step`
+            self._done = done
+            self._show("part", fields())
+
     def _show(self, kind: str, fields: dict[str, float | str] | None = None) -> None:
-        elapsed = time.monotonic() - self._start
+        self._part_shown = time.monotonic()
+        elapsed = self._part_shown - self._start
         fields = {name: v if isinstance(v, str | int) else float(v) for name, v in (fields or {}).items()}
         self._display.show(Event(kind, self._label, self._unit, self._done, self._total, elapsed, fields))
 

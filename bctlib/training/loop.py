@@ -134,11 +134,16 @@ def train(
     steps = schedule.epochs * steps_per_epoch
     run = RunState(label, backbone, head, method.parameters(), optimiser, schedule.epochs, steps_per_epoch, checkpoint)
     run.resume()
+
+    def figures() -> dict[str, float | str]:
+        return {"loss": run.loss, "images_per_s": run.steps * schedule.batch / run.seconds} | run.busy_note()
+
     with progress.task(label, total=schedule.epochs, elapsed_s=run.seconds) as task:
         for epoch in range(run.epoch, schedule.epochs):
             order = torch.randperm(len(data), generator=step_generator(recipe.key, epoch, -1))
             left = share.of_each(order[run.step * schedule.batch : steps_per_epoch * schedule.batch])
             for step, (stored, labels) in enumerate(data.batches(left, len(share)), start=run.step):
+                run.begin_step()
                 done = epoch * steps_per_epoch + step
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate(schedule, done, steps)
@@ -149,8 +154,9 @@ def train(
                 loss.backward()
                 optimiser.step()
                 run.add(processes.mean(loss.detach()))
+                task.part(epoch + run.step / steps_per_epoch, figures)
             run.end_epoch()
-            task.step(epoch + 1, loss=run.losses[-1], images_per_s=run.steps * schedule.batch / run.seconds)
+            task.step(epoch + 1, **figures())
     backbone.eval()
     transform = method.finish(backbone, preparation)
     seconds = run.seconds

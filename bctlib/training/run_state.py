@@ -17,7 +17,32 @@ from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.processes import current_group
 
 EVERY_S = 180.0  # between two checkpoints within an epoch; each epoch ends in one besides
+BUSY = 0.75  # of a core: a training that had less says that the machine is busy
 CHECK_EVERY = 32  # steps between two looks at the losses where each look would make the host wait for the device
+
+
+class CoreShare:
+    """The share of a core that this thread had between `start` and `stop`, where it only computes."""
+
+    LEAST_S = 1.0  # of computing, before a share is told
+
+    def __init__(self):
+        self._spent = self._had = 0.0
+        self._share: float | None = None
+        self.start()
+
+    def start(self) -> None:
+        self._began = time.perf_counter(), time.thread_time()
+
+    def stop(self) -> None:
+        self._spent += time.perf_counter() - self._began[0]
+        self._had += time.thread_time() - self._began[1]
+
+    def taken(self) -> float | None:
+        """The share since the last call, or the last one told where that is less than LEAST_S ago (None at first)."""
+        if self._spent >= self.LEAST_S:
+            self._share, self._spent, self._had = self._had / self._spent, 0.0, 0.0
+        return self._share
 
 
 class RunState:
@@ -40,6 +65,7 @@ class RunState:
         self.total = torch.zeros((), device=device)
         self._latest = torch.zeros(CHECK_EVERY if device.type == "cuda" else 1, device=device)
         self._began = self._saved = time.perf_counter()
+        self._core = CoreShare() if device.type == "cpu" and current_group().size == 1 else None
 
     @property
     def seconds(self) -> float:
@@ -50,11 +76,33 @@ class RunState:
         """Steps done since the beginning."""
         return self.epoch * self.steps_per_epoch + self.step
 
+    @property
+    def loss(self) -> float:
+        """Mean loss of the epoch under way, or of the last one between two. Makes the host wait for the device."""
+        return self.total.item() / self.step if self.step else self.losses[-1]
+
+    def busy_note(self) -> dict[str, float | str]:
+        """A field for the display if other programs take the core away, else none.
+
+        Of one process on a CPU: others wait for a device or for each other, which looks the same.
+        """
+        share = self._core.taken() if self._core else None
+        if share is None or share >= BUSY:
+            return {}
+        return {"machine": f"busy (this training has {100 * share:.0f} % of a core)"}
+
+    def begin_step(self) -> None:
+        """Call this when a step has its images, before `add`: waiting for files says nothing about the core."""
+        if self._core:
+            self._core.start()
+
     def add(self, loss: torch.Tensor) -> None:
         """Count a step by its loss (float32 [], without gradient). Raises Diverged for one that is not finite.
 
         On a GPU the loss is looked at every CHECK_EVERY steps and before each checkpoint, so that no step waits for it.
         """
+        if self._core:
+            self._core.stop()
         self.total += loss
         self._latest[self.step % len(self._latest)] = loss
         self.step += 1

@@ -1,17 +1,20 @@
 """The training loop: bit-equal repetition, schedules by hand, every method trains, faults said in one sentence."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tiny import same_weights, tiny_recipe, tiny_set
 
+from bctlib.base import progress
 from bctlib.base.errors import BctError
+from bctlib.base.progress import Event
 from bctlib.data.distortion import TrainingDistortion
 from bctlib.losses import HEADS
 from bctlib.methods import METHODS, OldModel
 from bctlib.networks import BACKBONES, GlobalAverage, build_backbone
-from bctlib.training import loop
+from bctlib.training import loop, run_state
 from bctlib.training.loop import Trained, hash_seed, learning_rate, step_generator, train
 from bctlib.training.recipe import Schedule
 
@@ -126,6 +129,65 @@ def test_the_optimiser_follows_the_schedule(monkeypatch):
     monkeypatch.setattr(loop, "learning_rate", lambda schedule, step, steps: 0.1 if step < 2 else 0.0)
     one, three = trained(epochs=1), trained(epochs=3)
     assert all(torch.equal(p, q) for p, q in zip(one.head.parameters(), three.head.parameters(), strict=True))
+
+
+@pytest.fixture
+def events(monkeypatch) -> list[Event]:
+    """What is shown of a training, every step of it."""
+    shown = []
+    monkeypatch.delenv(progress.PROGRESS_FILE, raising=False)
+    monkeypatch.setattr(progress, "_current_display", lambda: SimpleNamespace(show=shown.append))
+    monkeypatch.setattr(progress, "PART_S", 0.0)
+    return shown
+
+
+def test_steps_are_shown_as_parts_of_their_epoch_with_the_mean_loss_so_far(events):
+    model = trained()  # two epochs of two steps
+    assert [(event.kind, event.done) for event in events] == [
+        ("begin", 0), ("part", 0.5), ("step", 1), ("part", 1.5), ("step", 2), ("end", 2)
+    ]  # fmt: skip
+    half, first, and_a_half, second = (event.fields["loss"] for event in events[1:-1])
+    assert [first, second] == model.losses
+    assert half != first and and_a_half != second
+    assert all(event.fields["images_per_s"] > 0 for event in events[1:-1])
+
+
+class Clocks:
+    """Wall clock and this thread's share of a core; `per_look` seconds pass at each look at the wall clock."""
+
+    def __init__(self, share: float = 1.0, per_look: float = 0.0):
+        self.share, self.per_look, self.wall, self.core = share, per_look, 0.0, 0.0
+
+    def pass_by(self, seconds: float, share: float) -> None:
+        self.wall, self.core = self.wall + seconds, self.core + share * seconds
+
+    def perf_counter(self) -> float:
+        self.pass_by(self.per_look, self.share)
+        return self.wall
+
+    def thread_time(self) -> float:
+        return self.core
+
+
+@pytest.mark.parametrize(("share", "note"), [(0.4, "busy (this training has 40 % of a core)"), (0.9, None)])
+def test_a_training_says_when_other_programs_take_its_core(events, monkeypatch, share, note):
+    monkeypatch.setattr(run_state, "time", Clocks(share, per_look=1.0))
+    trained()
+    assert {event.fields.get("machine") for event in events if event.kind in ("part", "step")} == {note}
+
+
+def test_the_share_of_the_core_is_of_the_computing_alone_and_since_the_last_look(monkeypatch):
+    clocks = Clocks()
+    monkeypatch.setattr(run_state, "time", clocks)
+    core = run_state.CoreShare()
+    told = []
+    for seconds, share in ((0.5, 0.0), (1.5, 0.4), (2.0, 1.0), (0.5, 0.0)):
+        clocks.pass_by(100.0, 0.0)  # waiting for files
+        core.start()
+        clocks.pass_by(seconds, share)
+        core.stop()
+        told.append(core.taken())
+    assert told == [None, pytest.approx(0.3), pytest.approx(1.0), pytest.approx(1.0)]  # the last is too short to tell
 
 
 def test_an_epoch_sees_every_image_at_most_once(monkeypatch):
