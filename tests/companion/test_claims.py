@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,10 +144,11 @@ def test_every_operating_point_has_its_verdict(results):
         point = VERIFICATION._replace(operating_point=far)
         save_rows(rows(("old", "old"), by_seed(50, 50, 50), point), "smoke", "table8")
         save_rows(rows(("new-bct", "old"), by_seed(*(50 + gain + e for e in (-0.5, 0, 0.5))), point), "smoke", "table8")
-    counts = Results("smoke").judge_all_points(EXCEEDS, VERIFICATION)
-    assert {name: counts[name] for name in VERDICTS} == {HOLDS: 1, FAILS: 1, UNDECIDED: 1, NOT_MEASURED: 0}
     row = ledger.claims_table("smoke").loc["bct-eq2 1:1"]
-    assert (row["verdict"], row["points"], row["effect"], row["seeds"]) == (HOLDS, "1 / 1 / 1", "+2.0 ± 1.2", 3)
+    assert (row["verdict"], row["effect"], row["seeds"]) == (HOLDS, "+2.0 ± 1.2", 3)
+    # Whatever is claimed, `+` says that the left pair is better: Table 8 prints +2.39 at 1e-4, +0.99 and +0.27 below.
+    assert (row["points in the paper"], row["points"]) == ("+++", "+-0")
+    assert Results("smoke").signs(replace(EXCEEDS, above=False), VERIFICATION) == ("+++", "+-0")
     assert "bct-eq2 1:1" in ledger.swaying(ledger.claims_table("smoke")).index
 
 

@@ -48,6 +48,11 @@ class Claim:
     obvious: bool = False
 
     @property
+    def in_the_text(self) -> bool:
+        """Whether the paper's text says it; otherwise it is only read off a table's numbers."""
+        return any(part in self.where for part in ("Sec.", "App."))
+
+    @property
     def group(self) -> str:
         """One of GROUPS, by what the test compares: Eq. 2, own accuracies, or anything else."""
         left, right = self.test.left, self.test.right

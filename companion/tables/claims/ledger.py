@@ -90,22 +90,35 @@ class Results:
         cell = Cell(mean, half_width, tuple(effects.values()), tuple(effects))
         return Judgement(judge(effects, comparison), cell, device)
 
-    def judge_all_points(self, comparison: Comparison, point: Point) -> Counter[str] | None:
-        """The number of operating points of the protocol by verdict; None if the pairs' table holds only one point.
+    def signs(self, comparison: Comparison, point: Point) -> tuple[str, str] | None:
+        """A sign per operating point of the protocol, strict to loose then ranks: in the paper, and here.
 
-        Only for a comparison of two pairs: a limit in points applies only to the operating point for which it was set.
+        `+` left is above right (Eq. 2: the pair beats the old model), `-` it is not, `0` undecided here, `.` no number.
+        None if the pairs' table holds only one point. Only for a comparison of two pairs: a limit in points applies
+        only to the operating point for which it was set.
         """
         if comparison.right is None or comparison.bound or len(comparison.tables) > 1:
             return None
-        points = point.others_in(comparison.tables[0])
-        counts = Counter(self.judge(comparison, each).verdict for each in points) if len(points) > 1 else Counter()
-        del counts[NOT_MEASURED]
-        return counts or None
+        points = [
+            (comparison.paper(each), self.judge(comparison, each).verdict)
+            for each in point.others_in(comparison.tables[0])
+        ]
+        points = [(printed, verdict) for printed, verdict in points if verdict != NOT_MEASURED]
+        if len(points) < 2:
+            return None
+        above, not_above = (HOLDS, FAILS) if comparison.above else (FAILS, HOLDS)
+        sign = {above: "+", not_above: "-", UNDECIDED: "0"}
+        paper = "".join("." if printed is None else "+" if printed > 0 else "-" for printed, _ in points)
+        return paper, "".join(sign[verdict] for _, verdict in points)
 
 
 RULE = (
     "A claim holds where the 95 % interval (Student's t over seeds, paired by seed) lies wholly on the side claimed, "
     "fails where it lies wholly on the other, and is undecided otherwise or with fewer than 3 seeds."
+)
+SIGNS = (
+    "A sign per operating point of the protocol, from strict to loose, then the ranks: `+` the first pair is better, "
+    "`-` it is not, `0` undecided."
 )
 _TWICE = "A statement about both protocols counts twice."
 
@@ -119,10 +132,11 @@ def judged_claims(scale: str) -> list[tuple[Claim, Point, Judgement]]:
 def claims_table(scale: str) -> pd.DataFrame:
     """The ledger at one scale, a row per claim and point.
 
-    Columns: claim (gist), at, where, stated by (`paper` or `us`), group, obvious, test, paper and effect (in points; a
-    difference with its sign, otherwise the level; the effect ± half its 95 % interval), seeds, verdict, no look-alikes
-    (the verdict in that form), points (of the protocol: how many hold / fail / are undecided), note. Raises BctError
-    for an unknown scale or a damaged file; the row of a claim that was not measured says so.
+    Columns: claim (gist), at, where, stated by (`paper` or `us`), in the text (`Claim.in_the_text`), group, obvious,
+    test, paper and effect (in points; a difference with its sign, otherwise the level; the effect ± half its 95 %
+    interval), seeds, verdict, no look-alikes (the verdict in that form), points in the paper and points
+    (`Results.signs`), note. Raises BctError for an unknown scale or a damaged file; the row of a claim that was not
+    measured says so.
     """
     results = Results(scale)
     rows = [_row(results, claim, point) for claim in CLAIMS for point in claim.at]
@@ -131,13 +145,14 @@ def claims_table(scale: str) -> pd.DataFrame:
 
 def _row(results: Results, claim: Claim, point: Point) -> dict[str, object]:
     judged, distinct = results.judge(claim.test, point), point.without_lookalikes
-    points = results.judge_all_points(claim.test, point)
+    paper_signs, signs = results.signs(claim.test, point) or (DASH, DASH)
     return {
         "id": claim.name if len(claim.at) == 1 else f"{claim.name} {point.label}",
         "claim": claim.gist,
         "at": point.label,
         "where": claim.where,
         "stated by": "us" if claim.ours else "paper",
+        "in the text": claim.in_the_text,
         "group": claim.group,
         "obvious": claim.obvious,
         "test": f"{claim.test.words} ({point.words})",
@@ -146,14 +161,15 @@ def _row(results: Results, claim: Claim, point: Point) -> dict[str, object]:
         "seeds": len(judged.effect.seeds) if judged.effect else 0,
         "verdict": judged.verdict,
         "no look-alikes": results.judge(claim.test, distinct).verdict if distinct else DASH,
-        "points": " / ".join(str(points[each]) for each in (HOLDS, FAILS, UNDECIDED)) if points else DASH,
+        "points in the paper": paper_signs,
+        "points": signs,
         "note": claim.note,
     }
 
 
 def swaying(table: pd.DataFrame) -> pd.DataFrame:
     """The rows whose verdict differs between operating points, or changes without look-alikes."""
-    several = table["points"].map(lambda counts: sum(n not in ("0", DASH) for n in counts.split(" / ")) > 1)
+    several = table["points"].map(lambda signs: len(set(signs)) > 1)
     distinct = table["no look-alikes"]
     return table[several | (distinct != DASH) & (distinct != table["verdict"])]
 
@@ -193,10 +209,13 @@ def counts_text(table: pd.DataFrame) -> str:
     counts = counts_table(table)
     rest = counts.drop(index=COMPATIBLE).sum()
     ours = Counter(table.loc[table["stated by"] == "us", "verdict"])
+    stated = table[(table["stated by"] == "paper") & ~table["obvious"] & table["in the text"]]
     obvious = int((table["obvious"] & (table["stated by"] == "paper")).sum())
     return (
         f"Of {counts.loc[COMPATIBLE].sum()} rows in which the paper says that a pair of models is compatible, "
         f"{_listed(counts.loc[COMPATIBLE])}. Of {rest.sum()} other statements, {_listed(rest)}. "
+        f"Of both, its text states {len(stated)} ({_listed(Counter(stated['verdict']))}); "
+        "the others are only printed in a table. "
         f"Of {ours.total()} that are ours, {_listed(ours)}. {obvious} that could hardly fail are not counted."
     )
 
@@ -243,13 +262,13 @@ def print_claims(scale: str = "desk") -> None:
         return
     print(f"Which of the paper's claims hold on open data, at {scale} scale\n{counts_text(table)}")
     print(counts_table(table).to_string())
-    print(f"{RULE}\nIn points of per cent. points: operating points at which the claim holds/fails/is undecided.")
+    print(f"{RULE}\nIn points of per cent. points: in the paper and here. {SIGNS}")
     rows = iter(table.to_dict("records"))
     for section, claims in SECTIONS.items():
-        print(f"\n{section}\n{'verdict':13}{'at':10}{'here':>13}{'paper':>8}  {'seeds':6}{'points':7}claim")
+        print(f"\n{section}\n{'verdict':13}{'at':10}{'here':>13}{'paper':>8}  {'seeds':6}{'points':14}claim")
         for row in (next(rows) for claim in claims for _ in claim.at):
-            points = row["points"].replace(" ", "")
-            print(f"{row['verdict']:13}{row['at']:10}{row['effect']:>13}{row['paper']:>8}  {row['seeds']:<6}{points:7}"
+            points = DASH if row["points"] == DASH else f"{row['points in the paper']} {row['points']}"
+            print(f"{row['verdict']:13}{row['at']:10}{row['effect']:>13}{row['paper']:>8}  {row['seeds']:<6}{points:14}"
                   f"{_gist(row)} ({row['where']})")  # fmt: skip
 
 
@@ -289,13 +308,14 @@ def ledger_section(scale: str = "desk") -> str:
     lines = [
         f"| {' | '.join(map(str, row))} |" for row in (counts.columns, ["---"] * len(counts.columns), *counts.values)
     ]
-    parts = [f"{counts_text(table)} {_TWICE}", "\n".join(lines), RULE]
+    parts = [f"{counts_text(table)} {_TWICE}", "\n".join(lines), f"{RULE} {SIGNS}"]
     for section, claims in SECTIONS.items():
-        lines = [f"## {section}", "", "| statement | where | at | paper | here | seeds | points | verdict |",
-                 "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+        titles = ("statement", "where", "at", "paper", "here", "seeds", "points in the paper", "points", "verdict")
+        lines = [f"## {section}", "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
         for row in (next(rows) for claim in claims for _ in claim.at):
             note = f" *({row['note']})*" if row["note"] else ""
-            cells = (row[name] for name in ("where", "at", "paper", "effect", "seeds", "points"))
+            signs = (row[name] if row[name] == DASH else f"`{row[name]}`" for name in ("points in the paper", "points"))
+            cells = (*(row[name] for name in ("where", "at", "paper", "effect", "seeds")), *signs)
             lines.append(f"| {_gist(row)}{note} | {' | '.join(map(str, cells))} | **{row['verdict']}** |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
