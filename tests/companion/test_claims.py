@@ -15,9 +15,8 @@ from companion.figures.drawn import claims
 from companion.measure import templates
 from companion.results import save_rows
 from companion.tables.cells import View
-from companion.tables.claims import ledger, quantities
+from companion.tables.claims import ledger, quantities, verdicts
 from companion.tables.claims.claim_list import CLAIMS, COMPATIBLE, COSTS, INCOMPATIBLE, ORDERS
-from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, VERDICTS, Results, judge
 from companion.tables.claims.quantities import (
     BACKFILL,
     DISTINCT,
@@ -30,6 +29,7 @@ from companion.tables.claims.quantities import (
     largest_fall,
     rise,
 )
+from companion.tables.claims.verdicts import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, VERDICTS, Results, judge
 
 NEW, OLD = Accuracy("table8", "new-bct", "old"), Accuracy("table8", "old", "old")
 EXCEEDS, FALLS_SHORT = quantities.exceeds(NEW, OLD), quantities.falls_short(NEW, OLD)
@@ -217,8 +217,8 @@ def test_margins_are_positive_on_the_side_claimed(results):
     save_rows(rows(("old", "old"), by_seed(50, 50, 50)) + rows(("new-bct", "old"), by_seed(48, 48, 48)),
               "smoke", "table8")  # fmt: skip
     judged = Results("smoke").judge(FALLS_SHORT, VERIFICATION)
-    assert ledger.margin(FALLS_SHORT, judged) == ledger.margin(quantities.within(NEW, OLD, 4), judged) == (2, 0)
-    assert ledger.margin(EXCEEDS, judged) == (-2, 0)
+    assert verdicts.margin(FALLS_SHORT, judged) == verdicts.margin(quantities.within(NEW, OLD, 4), judged) == (2, 0)
+    assert verdicts.margin(EXCEEDS, judged) == (-2, 0)
 
 
 def test_the_figure_is_drawn_from_whatever_is_measured(results):

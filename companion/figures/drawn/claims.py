@@ -6,7 +6,8 @@ from bctlib.base.style import COLOURS, GENUINE
 from companion.figures.drawing import draw_interval, drawn
 from companion.tables.cells import PROTOCOLS, View
 from companion.tables.claims.claim_list import CLAIMS, SECTIONS
-from companion.tables.claims.ledger import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, judged_claims, margin
+from companion.tables.claims.ledger import judged_claims
+from companion.tables.claims.verdicts import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, margin
 
 VERDICT_COLOURS = {HOLDS: COLOURS["new*"], FAILS: COLOURS["new-bct-sys"], UNDECIDED: "0.45"}
 VERDICT_MARKERS = {HOLDS: "o", FAILS: "X", UNDECIDED: "s"}
