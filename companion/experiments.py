@@ -35,6 +35,7 @@ from companion.pairs import (
     FILTER_PAIRS,
     FOLLOW_UP_PAIRS,
     FOLLOW_UP_WEIGHTS,
+    GRANDPARENT_PAIRS,
     IDENTITY_PAIRS,
     IDENTITY_PARAGONS,
     LONG_CHAIN_MATRIX,
@@ -206,6 +207,10 @@ TABLES = (
     TableSpec(
         "followup_weights", "Methods after the paper, over their weight (not in the paper), %", FOLLOW_UP_WEIGHTS,
         MAIN_POINTS, parts=("validation", "test"), shown="companion.tables.shown.followups:weight_tables",
+    ),
+    TableSpec(
+        "grandparents", "Against the version before the old one (not in the paper), %", GRANDPARENT_PAIRS, MAIN_POINTS,
+        shown="companion.tables.shown.followups:grandparent_tables",
     ),
     TableSpec(
         "merging", "Merging two spaces (not in the paper)", MERGE_PAIRS, {STRICT: TENTHS, LOOSE: TENTHS}, target="fig3",

@@ -6,7 +6,16 @@ galleries (paper Sec. 3.3).
 
 from collections.abc import Iterable
 
-from bctlib.models import AFTER_THE_PAPER, BASELINES, IDENTITY_SHARES, LONG_CHAIN, PART_OF_OLD, on_share, with_lambda
+from bctlib.models import (
+    AFTER_THE_PAPER,
+    BASELINES,
+    IDENTITY_SHARES,
+    LONG_CHAIN,
+    PART_OF_OLD,
+    THIRD_VERSIONS,
+    on_share,
+    with_lambda,
+)
 
 Pair = tuple[str, str]
 
@@ -169,6 +178,12 @@ FOLLOW_UP_WEIGHTS: tuple[Pair, ...] = tuple(
     for gallery in ("old", "")
 )
 """The same over the weight of what binds new to old."""
+GRANDPARENT_PAIRS: tuple[Pair, ...] = (
+    ("phi1", "phi1"),
+    *((name, gallery) for name in ("phi3", *(spec.name for spec in THIRD_VERSIONS)) for gallery in ("phi2", "phi1")),
+    ("phi2", "phi2"),
+)
+"""Third versions by every method, against the version that they are trained for and the one before it."""
 
 
 def pairs_at(pairs: Iterable[Pair], lam: float) -> tuple[Pair, ...]:

@@ -37,6 +37,7 @@ PARAMETERS = {
     "identities": TRUTH,
     "long_chain": TRUTH,
     "followup_weights": TRUTH,
+    "grandparents": TRUTH,
     "timings": TRUTH,
     "n_queries": _whole(1, 16),
     "kind": _one_of("flat", "ivf", "hnsw"),

@@ -207,6 +207,15 @@ TARGETS = (
         in_all=False,
     ),
     Target(
+        "grandparents",
+        _FOLLOW_UPS,
+        "not in the paper: third versions by each method against the first, which they never met",
+        ("accuracies against both older versions",),
+        parameters=MappingProxyType({"grandparents": True}),
+        optional=True,
+        in_all=False,
+    ),
+    Target(
         "claims",
         _CLAIMS,
         "every claim of the paper: the test that decides it, and its verdict here",

@@ -62,7 +62,8 @@ OF_ANOTHER_TYPE = {
     "None": None,
 }  # fmt: skip
 TAKES = {"lam": {"number", "whole number"}, "n_queries": {"whole number"}, "seeds": {"whole number"}} | dict.fromkeys(
-    ("force", "tradeoff", "stronger", "identities", "long_chain", "followup_weights", "timings"), {"truth"}
+    ("force", "tradeoff", "stronger", "identities", "long_chain", "followup_weights", "grandparents", "timings"),
+    {"truth"},
 )
 
 

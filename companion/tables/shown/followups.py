@@ -1,14 +1,16 @@
 """Tables of the methods after the paper: beside the paper's own, and over the weight of what binds new to old."""
 
 import pandas as pd
+from scipy.stats import spearmanr
 
 from companion.curves import AREA, SPEED, STANDARD
 from companion.experiments import TableSpec
 from companion.pairs import FOLLOW_UP_WEIGHTS, LATER_METHODS, LOWER_BOUND, METHODS_OF_THE_PAPER, PARAGON
-from companion.tables.cells import DASH, HEADLINE, PROTOCOLS, MeasuredCells, View, compatible_text, power
+from companion.tables.cells import DASH, HEADLINE, PROTOCOLS, Cell, MeasuredCells, View, compatible_text, power
 from companion.tables.reading import outcomes
+from companion.tables.tables import is_measured
 
-TABLE, WEIGHTS = "followups", "followup_weights"
+TABLE, WEIGHTS, GRANDPARENTS = "followups", "followup_weights", "grandparents"
 MODEL, MODEL_AND_HEAD, FEATURES = "old model", "old model and head", "old embeddings of the training images"
 NEEDS = {
     "new-l2": MODEL, "new-lwf": MODEL_AND_HEAD, "new-bct": "old head", "new-bct-kd": MODEL_AND_HEAD,
@@ -34,6 +36,7 @@ def measured(cells: MeasuredCells) -> list[str]:
 def method_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
     """One (heading, table), a row per method. Raises as `View.cells`."""
     cells = view.cells(TABLE)
+    third = view.of(GRANDPARENTS).cells(GRANDPARENTS) if is_measured(GRANDPARENTS, view.scale) else {}
     rows = {f"{model}, its own gallery": _own(cells, model) for model in (LOWER_BOUND[0], PARAGON[0])}
     for name in measured(cells):
         row = _own(cells, name)
@@ -43,11 +46,16 @@ def method_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]
             row[f"Eq. 2, {text.split()[0]}"] = compatible_text(cross, old)
         area = cells.get((name, "old", STANDARD, AREA, ""))
         row["area"] = area.text() if area else DASH
+        if (third_version(name), "phi1", *POINTS[_FIRST]) in third:
+            row["grandparent"] = " / ".join(each.text(sign=True) for each in to_grandparent(third, third_version(name)))
         row["time"] = f"{relative_time(cells, name):.2f}"
         row["training needs"] = NEEDS[name]
         rows[view.name(name)] = row
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna(DASH).rename_axis("method")
-    heading = f"{spec.heading}; in brackets the difference to (old, old); time: of training, beside new*"
+    heading = (
+        f"{spec.heading}; in brackets the difference to (old, old); grandparent: difference to (phi1, phi1), "
+        "1:1 / 1:N; time: of training, beside new*"
+    )
     return [(heading, frame)]
 
 
@@ -73,6 +81,59 @@ def weight_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]
         plain, _, lam = name.partition("@")
         rows[f"{plain}, weight {lam or 1}"] = row | {"chosen": "yes" if chosen[plain] == name else ""}
     return [(spec.heading, pd.DataFrame.from_dict(rows, orient="index").rename_axis("method"))]
+
+
+def third_version(name: str) -> str:
+    """The chain's third version by the method of a model of Table 1: `phi3` by BCT, `phi3-lce`."""
+    return name.replace("new-bct", "phi3").replace("new", "phi3")
+
+
+def to_grandparent(cells: MeasuredCells, name: str, older: str = "phi1") -> list[Cell]:
+    """M(third version, older) less M(older, older) at the headline points, paired by seed."""
+    return [cells[name, older, *at].minus(cells[older, older, *at]) for at in POINTS.values()]
+
+
+def grandparent_tables(spec: TableSpec, view: View) -> list[tuple[str, pd.DataFrame]]:
+    """One (heading, table), a row per method. Raises as `View.cells`."""
+    cells, rows = view.cells(GRANDPARENTS), {}
+    for name in third_versions(cells):
+        rows[name] = {}
+        for older in ("phi2", "phi1"):
+            for text, at in POINTS.items():
+                cross, alone = cells[name, older, *at], cells[older, older, *at]
+                rows[name][f"({older}) {text}"] = f"{cross.text()} ({cross.minus(alone).text(sign=True)})"
+                rows[name][f"({older}) Eq. 2, {text.split()[0]}"] = compatible_text(cross, alone)
+    return [(spec.heading, pd.DataFrame.from_dict(rows, orient="index").rename_axis("method"))]
+
+
+def third_versions(cells: MeasuredCells) -> list[str]:
+    """The third versions that have an accuracy against the first."""
+    names = dict.fromkeys(map(third_version, NEEDS))
+    return [name for name in names if (name, "phi1", *POINTS[_FIRST]) in cells]
+
+
+def grandparent_predictions(view: View) -> str:
+    """What became of the predictions about third versions, as lines of Markdown, by the means over seeds."""
+    cells = view.cells(GRANDPARENTS)
+    old, first = ({n: to_grandparent(cells, n, older) for n in third_versions(cells)} for older in ("phi2", "phi1"))
+    passed = [[name for name, each in version.items() if each[0].mean > 0] for version in (old, first)]
+    correlation = spearmanr([each[0].mean for each in old.values()], [each[0].mean for each in first.values()])
+    faded = [name for name in first if first[name][1].mean < old[name][1].mean]
+    lines = (
+        (
+            set(passed[0]) <= set(passed[1]),
+            f"at {_FIRST} above phi2: {', '.join(passed[0]) or 'none'}; above phi1: {', '.join(passed[1]) or 'none'}",
+        ),
+        (
+            correlation.statistic > 0.5,
+            f"the rank correlation of the two differences over {len(first)} methods is {correlation.statistic:.2f}",
+        ),
+        (
+            len(faded) > len(first) / 2,
+            f"at {_SECOND} the difference is smaller against phi1 for {len(faded)} of {len(first)} methods",
+        ),
+    )
+    return outcomes(lines)
 
 
 def own_on_validation(cells: MeasuredCells, name: str) -> float:
