@@ -9,7 +9,7 @@
 Each method overrides only what it needs; `Independent` overrides nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +21,9 @@ from ..losses import Head, class_means
 
 RUNS_OLD = 1.2
 """Relative cost of a training step that also runs the old network on the batch, without gradient."""
+
+_BINS = 400
+"""Of cosines from -1 to 1, for a quantile to 0.005."""
 
 
 @dataclass
@@ -87,11 +90,27 @@ class Preparation:
         In the evaluation transform, without gradient; 1 for a class without images.
         """
         found = torch.ones(len(self.classes), device=self.device)
-        for images, labels in self.plain_batches():
-            labels = labels.to(self.device)
-            cosines = (F.normalize(self.old.embed(images)) * means[labels]).sum(1)
+        for cosines, labels in self._cosines(means):
             found.scatter_reduce_(0, labels, cosines, "amin")
         return self.least(found)
+
+    def cosine_quantile(self, means: torch.Tensor, share: float) -> torch.Tensor:
+        """float32 [C]: the cosine below which that share of a class's old embeddings lies, to 0.005 (`least_cosine`).
+
+        Found in a histogram, so that several processes need only add up their counts.
+        """
+        counts = torch.zeros(len(self.classes), _BINS, device=self.device)
+        for cosines, labels in self._cosines(means):
+            bins = ((cosines + 1) / 2 * _BINS).long().clamp(0, _BINS - 1)
+            counts.index_put_((labels, bins), counts.new_ones(()), accumulate=True)
+        below = self.total(counts).cumsum(1)
+        return 2 * (below <= share * below[:, -1:]).sum(1) / _BINS - 1
+
+    def _cosines(self, means: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Cosine of each image's old embedding with its class's row of `means`, and its label, batch by batch."""
+        for images, labels in self.plain_batches():
+            labels = labels.to(self.device)
+            yield (F.normalize(self.old.embed(images)) * means[labels]).sum(1), labels
 
 
 @dataclass

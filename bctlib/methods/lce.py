@@ -17,20 +17,26 @@ from .base import Batch, Method, Preparation
 
 
 class LearningCompatibleEmbeddings(Method):
-    """lam: lambda. align, boundary: weights of the two terms; the first is a mean over classes, in its code a sum."""
+    """lam: lambda. align, boundary: weights of the two terms; the first is a mean over classes, in its code a sum.
+
+    quantile: share of a class's old embeddings that its boundary leaves outside; 0 is the paper's.
+    """
 
     name = "lce"
     needs_shared = False
 
-    def __init__(self, lam: float = 1.0, align: float = 1.0, boundary: float = 1.0):
-        self.lam, self.align, self.boundary = lam, align, boundary
+    def __init__(self, lam: float = 1.0, align: float = 1.0, boundary: float = 1.0, quantile: float = 0.0):
+        self.lam, self.align, self.boundary, self.quantile = lam, align, boundary, quantile
 
     def runs_old(self, unseen: int) -> bool:
         return True
 
     def prepare(self, preparation: Preparation) -> None:
         self.means = F.normalize(preparation.old_class_means)
-        self.margins = preparation.least_cosine(self.means)
+        if self.quantile:
+            self.margins = preparation.cosine_quantile(self.means, self.quantile)
+        else:
+            self.margins = preparation.least_cosine(self.means)
 
     def build_head(self, build: Callable[[int], Head], classes: int) -> Head:
         self.head = super().build_head(build, classes)

@@ -10,9 +10,6 @@ import torch.nn.functional as F
 from ..losses import Head
 from .base import RUNS_OLD, Batch, Method, Preparation
 
-_BINS = 400
-"""Of cosines from -1 to 1: the quantile of a class is found to 0.005, in any number of processes."""
-
 
 class MixBCT(Method):
     """lam * share: the share of the images that are replaced, at most 1; each is drawn by itself.
@@ -33,15 +30,7 @@ class MixBCT(Method):
 
     def prepare(self, preparation: Preparation) -> None:
         self.means = F.normalize(preparation.old_class_means)
-        counts = torch.zeros(len(self.means), _BINS, device=preparation.device)
-        for images, labels in preparation.plain_batches():
-            labels = labels.to(preparation.device)
-            cosines = (F.normalize(preparation.old.embed(images)) * self.means[labels]).sum(1)
-            bins = ((cosines + 1) / 2 * _BINS).long().clamp(0, _BINS - 1)
-            counts.index_put_((labels, bins), counts.new_ones(()), accumulate=True)
-        below = preparation.total(counts).cumsum(1)
-        first = (below <= (1 - self.kept) * below[:, -1:]).sum(1)
-        self.least = 2 * first / _BINS - 1
+        self.least = preparation.cosine_quantile(self.means, 1 - self.kept)
 
     def mixed(self, batch: Batch) -> torch.Tensor:
         """float32 [N,d_new]: the embeddings, some of them replaced by old ones, without gradient, and zeros."""

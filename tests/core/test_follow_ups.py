@@ -19,6 +19,12 @@ def old_classes(case: Case) -> tuple[np.ndarray, np.ndarray]:
     return means, np.array([(old[labels == c] @ means[c]).min() for c in range(4)])
 
 
+def all_old(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Unit old embeddings of all plain images, and their labels."""
+    pairs = [(unit(case.old_of(images)), labels.numpy()) for images, labels in case.plain]
+    return np.concatenate([z for z, _ in pairs]), np.concatenate([y for _, y in pairs])
+
+
 def test_lce_aligns_rows_and_keeps_embeddings_inside_old_boundaries():
     case = Case()
     method = case.method("lce", lam=0.7, align=0.3, boundary=2.0)
@@ -30,6 +36,17 @@ def test_lce_aligns_rows_and_keeps_embeddings_inside_old_boundaries():
     outside = np.maximum(0, smallest[LABELS] - cosines).mean()
     found = method.compatibility(case.batch()).item()
     assert found == pytest.approx(0.7 * (0.3 * aligned + 2.0 * outside), rel=1e-5)
+
+
+def test_lce_can_leave_the_farthest_old_embeddings_outside_their_boundary():
+    """The boundary of six images a class at the quantile of a third is that of the third farthest."""
+    case = Case()
+    margins = case.method("lce", quantile=1 / 3 - 1e-6).margins
+    old, labels = all_old(case)
+    means, _ = old_classes(case)
+    for c in range(4):
+        cosines = np.sort(old[labels == c] @ means[c])
+        assert margins[c] == pytest.approx(cosines[int((1 / 3 - 1e-6) * len(cosines))], abs=0.0051)
 
 
 def test_without_a_boundary_lce_binds_the_classifier_alone():
@@ -68,8 +85,7 @@ def test_mixbct_leaves_out_the_images_farthest_from_their_class():
     """Six images a class, one of ten left out: cosines below the first of them, to the width of a bin."""
     case = Case()
     method = case.method("mixbct", kept=0.7)
-    pairs = [(unit(case.old_of(images)), labels.numpy()) for images, labels in case.plain]
-    old, labels = np.concatenate([z for z, _ in pairs]), np.concatenate([y for _, y in pairs])
+    old, labels = all_old(case)
     means, _ = old_classes(case)
     for c in range(4):
         cosines = np.sort(old[labels == c] @ means[c])
