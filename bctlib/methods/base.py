@@ -22,9 +22,6 @@ from ..losses import Head, class_means
 RUNS_OLD = 1.2
 """Relative cost of a training step that also runs the old network on the batch, without gradient."""
 
-_BINS = 400
-"""Of cosines from -1 to 1, for a quantile to 0.005."""
-
 
 @dataclass
 class OldModel:
@@ -95,16 +92,14 @@ class Preparation:
         return self.least(found)
 
     def cosine_quantile(self, means: torch.Tensor, share: float) -> torch.Tensor:
-        """float32 [C]: the cosine below which that share of a class's old embeddings lies, to 0.005 (`least_cosine`).
-
-        Found in a histogram, so that several processes need only add up their counts.
-        """
-        counts = torch.zeros(len(self.classes), _BINS, device=self.device)
+        """float32 [C]: the cosine below which that share of a class's old embeddings lies, to 0.005 (`least_cosine`)."""
+        n = 400  # bins from -1 to 1: several processes need only add up their counts
+        counts = torch.zeros(len(self.classes), n, device=self.device)
         for cosines, labels in self._cosines(means):
-            bins = ((cosines + 1) / 2 * _BINS).long().clamp(0, _BINS - 1)
+            bins = ((cosines + 1) / 2 * n).long().clamp(0, n - 1)
             counts.index_put_((labels, bins), counts.new_ones(()), accumulate=True)
         below = self.total(counts).cumsum(1)
-        return 2 * (below <= share * below[:, -1:]).sum(1) / _BINS - 1
+        return 2 * (below <= share * below[:, -1:]).sum(1) / n - 1
 
     def _cosines(self, means: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Cosine of each image's old embedding with its class's row of `means`, and its label, batch by batch."""
