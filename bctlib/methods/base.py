@@ -92,7 +92,7 @@ class Preparation:
         return self.least(found)
 
     def cosine_quantile(self, means: torch.Tensor, share: float) -> torch.Tensor:
-        """float32 [C]: the cosine below which that share of a class's old embeddings lies, to 0.005 (`least_cosine`)."""
+        """float32 [C]: the cosine below which that share of a class's images lies, to 0.005 (see `least_cosine`)."""
         n = 400  # bins from -1 to 1: several processes need only add up their counts
         counts = torch.zeros(len(self.classes), n, device=self.device)
         for cosines, labels in self._cosines(means):
