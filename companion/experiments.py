@@ -158,7 +158,7 @@ TABLES = (
     ),
     TableSpec(
         "identities", "How many identities does BCT need? (not in the paper)", IDENTITY_PAIRS,
-        ALL_POINTS | {CLASSES: ("",)}, measure="companion.measure.old_classes:compare_and_count",
+        ALL_POINTS | {CLASSES: ("",)}, measure="companion.measure.templates:compare_and_count",
         shown="companion.tables.shown.old_classes:gain_tables", figure="companion.figures.dots:plot_old_classes",
         paragons=IDENTITY_PARAGONS,
     ),

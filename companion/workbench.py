@@ -30,14 +30,16 @@ class ScaleData(Protocol):
     """Training images, and what a model is measured on. Everything is read when first asked for.
 
     parts: which of "test" and "validation" there are; a `part` is one of them. tasks: what models are measured by:
-    "faces" (templates: 1:1 and 1:N), "persons" (re-identification). image_cost: seconds of training on an image,
-    relative to the image for which `companion.measure.run.IMAGES_PER_S` is stated.
+    "faces" (templates: 1:1 and 1:N), "persons" (re-identification). image_size: height and width in pixels. image_cost:
+    seconds of training on an image, relative to the image for which `companion.measure.training_speed.GUESSES` has
+    rates.
     Members of the paper's data raise BctError naming what is missing or damaged.
     """
 
     settings: ScaleSettings
     parts: tuple[str, ...]
     tasks: tuple[str, ...]
+    image_size: tuple[int, int]
     image_cost: float
 
     @property
@@ -68,6 +70,9 @@ class ScaleData(Protocol):
 
     def training_set(self, share: float, seed: int) -> TrainingData:
         """The images of a share of the training identities, nested for one seed."""
+
+    def generated(self, images: int) -> TrainingData:
+        """So many generated images of the form and the classes of the training set, in memory: for timing."""
 
     @property
     def pictures(self) -> Any:

@@ -286,6 +286,19 @@ def say(line: str) -> None:
     _current_display().show(Event("say", line))
 
 
+@contextmanager
+def hidden() -> Iterator[None]:
+    """Show nothing while the block runs."""
+    before = os.environ.get(PROGRESS_FILE)
+    os.environ[PROGRESS_FILE] = os.devnull
+    try:
+        yield
+    finally:
+        os.environ.pop(PROGRESS_FILE)
+        if before is not None:
+            os.environ[PROGRESS_FILE] = before
+
+
 def follow(path: Path, display: Display, stop: threading.Event, poll_s: float = 0.2) -> None:
     """Show the events that another process appends to `path` until `stop` is set and all was read."""
     with path.open(encoding="utf-8") as file:

@@ -1,7 +1,7 @@
 """Labelled training images: the interface that training uses, and the implementation in memory as bytes."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,7 +60,7 @@ class TrainingSet:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "TrainingSet":
-        return TrainingSet(self.images.to(device), self.labels, self.classes)
+        return replace(self, images=self.images.to(device))
 
     def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(uint8 [n,S,S], int64 [n]) for each `size` positions of `order`, as `TrainingData` says."""

@@ -42,13 +42,18 @@ def has_bf16(device: torch.device) -> bool:
     return bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16", False))
 
 
+def precision(device: torch.device) -> str:
+    """In which a training on `device` multiplies: "bfloat16" where the device has it, else "float32"."""
+    return "bfloat16" if has_bf16(device) else "float32"
+
+
 def training_provenance(device: torch.device) -> dict[str, str]:
     """`provenance` of numbers made under `autocast` on `device`: its device text names the precision.
 
     Results are keyed by that text, so that rows of both precisions never replace each other or share a mean.
     """
     origin = provenance(str(device))
-    return origin | {"device": f"{origin['device']}, {'bfloat16' if has_bf16(device) else 'float32'}"}
+    return origin | {"device": f"{origin['device']}, {precision(device)}"}
 
 
 def autocast(device: torch.device):

@@ -21,14 +21,16 @@ def print_targets() -> None:
         for scale in SCALES:
             print(f"{'':<12}{scale:<7}{_cost(target, scale)}")
         print()
-    print("Costs are for one seed, training only. `plan TARGET` lists the models to train.")
+    print("Costs are for one seed, training only: guesses for a core with bfloat16, or a GPU at gpu and paper scale.")
+    print("`plan TARGET` lists the models to train, and measures how fast this machine trains.")
 
 
 def _cost(target: Target, scale: str) -> str:
+    """Guessed: `list` must be quick, and shows scales that this machine may never train."""
     from companion.measure.run import plan  # imports torch
 
     try:
-        models = plan(target.trained({}), scale, [0], target.task)
+        models = plan(target.trained({}), scale, [0], target.task, measure=False)
     except BctError as error:
         return f"not here: {error}"
     cached = sum(model.cached for model in models)
@@ -39,36 +41,50 @@ def _cost(target: Target, scale: str) -> str:
 
 
 def print_plan(job: Job) -> None:
-    """Print each model of the target: in the store, or to train, with the estimated time."""
-    from companion.measure.run import basis, plan
-
-    models = plan(job.trained, job.scale, job.seeds, job.target.task)
+    """Print each model of the target: in the store, or to train, with the estimated time, and what this rests on."""
+    models = _models([job])
     width = max((len(model.name) for model in models), default=0)
     print(f"{job.target.name} at {job.scale} scale, seeds {', '.join(map(str, job.seeds))}: {job.target.paper}")
     for model in models:
-        to_train = f"to train{' again' if model.cached else ''}, about {clock(model.estimated_s)}"
-        print(f"  {model.name:<{width}}  seed {model.seed}  {to_train if _is_missing(model, job) else 'in the store'}")
-    print(summary([job]))
-    if models and (note := basis(job.scale, job.target.task)):
+        print(f"  {model.name:<{width}}  seed {model.seed}  {_state(model, job)}")
+    if note := basis_line([job]):
         print(note)
+    print(summary([job]))
+
+
+def _state(model: "PlannedModel", job: Job) -> str:
+    if not _is_missing(model, job):
+        return "in the store"
+    return f"to train{' again' if model.cached else ''}, about {clock(model.estimated_s)}"
 
 
 def _is_missing(model: "PlannedModel", job: Job) -> bool:
     return job.force or not model.cached
 
 
-def summary(jobs: Sequence[Job]) -> str:
-    """One sentence: how many models the jobs need, each counted once, and the estimated training time.
-
-    jobs: of one command line, so that they share scale, seeds and `force`.
-    """
+def _models(jobs: Sequence[Job]) -> list["PlannedModel"]:
+    """What the jobs need, each once; of one command line, so that they share scale, seeds, device and `force`."""
     from companion.measure.run import plan
 
-    needed: dict[str, list[str]] = {}
+    first, needed = jobs[0], {}
     for job in jobs:
         needed.setdefault(job.target.task, []).extend(job.trained)
-    plans = [plan(dict.fromkeys(names), jobs[0].scale, jobs[0].seeds, task) for task, names in needed.items()]
-    models = dict.fromkeys(model for models in plans for model in models)  # for glyphs, both tasks use the same models
+    device = first.parameters.get("device", "auto")
+    plans = [plan(dict.fromkeys(names), first.scale, first.seeds, task, device) for task, names in needed.items()]
+    return list(dict.fromkeys(model for models in plans for model in models))  # both tasks of glyphs use the same
+
+
+def basis_line(jobs: Sequence[Job]) -> str:
+    """One line on what the estimates rest on, which may take seconds to measure; "" where nothing is to be trained."""
+    from companion.measure.run import basis
+
+    missing = [model for model in _models(jobs) if _is_missing(model, jobs[0])]
+    return basis(missing, jobs[0].scale, jobs[0].target.task)
+
+
+def summary(jobs: Sequence[Job]) -> str:
+    """One sentence: how many models the jobs need, each counted once, and the estimated training time."""
+    models = _models(jobs)
     missing = [model for model in models if _is_missing(model, jobs[0])]
     if not models:
         return "no models are needed"

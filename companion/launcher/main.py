@@ -83,6 +83,7 @@ def _do(request: Request) -> int:
     elif request.command == "list":
         listing.print_targets()
     elif request.command == "plan":
+        set_threads(request.jobs[0].scale)  # before torch is loaded: the rate is measured as a run would train
         for job in request.jobs:
             listing.print_plan(job)
     elif request.command == "figures":
@@ -169,7 +170,6 @@ def _run(jobs: tuple[Job, ...], processes: int) -> int:
 
 
 def _run_group(jobs: list[Job], processes: int) -> int:
-    from companion.measure.run import basis
     from companion.tables.tables import (
         print_table,
     )  # imported first, so that a long run does not end in an import error
@@ -179,9 +179,9 @@ def _run_group(jobs: list[Job], processes: int) -> int:
     notebook = locations.notebooks_dir() / first.target.notebook
     output = runs_dir() / f"{first.target.name}-{first.scale}.ipynb"
     print(f"{' '.join(job.target.name for job in jobs)} at {first.scale} scale: notebooks/{notebook.name} -> {output}")
-    print(listing.summary(jobs), flush=True)
-    if first.trained and (note := basis(first.scale, first.target.task)):
+    if note := listing.basis_line(jobs):
         print(note, flush=True)
+    print(listing.summary(jobs), flush=True)
     began = time.time()
     if processes > 1:
         if status := train_in_processes(processes, jobs, parameters):

@@ -3,8 +3,9 @@
 Also plans: which models a target would train, and an estimate of the time this takes.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pkgutil import resolve_name
 
 import torch
@@ -17,6 +18,7 @@ from bctlib.training import store
 from companion.experiments import Experiment, find_experiment, find_table
 from companion.measure.diagnostics import save_diagnostics
 from companion.measure.templates import Measurement
+from companion.measure.training_speed import Rate, guessed_rate, measured_rate
 from companion.pairs import Pair
 from companion.results import point_text, save_rows
 from companion.workbench import Workbench, with_ancestors
@@ -92,53 +94,66 @@ def _rows(table: str, bench: Workbench, measured: dict, lam: float) -> Iterator[
                     }  # fmt: skip
 
 
-# Training images per second: measured on 2 cores of a 2023 server CPU with bfloat16 for the glyph nets; for the
-# ResNets a guess for one recent GPU at 112 x 112, because these scales have not been run on a GPU yet.
-IMAGES_PER_S = {
-    "glyphnet": 4300, "glyphnet-deep": 2600, "glyphnet-norm": 4300, "glyphnet-deep-norm": 2600,
-    "rehearsal-net": 4300, "rehearsal-net-deep": 2600,
-    "resnet18": 12000, "resnet50": 4000, "resnet101": 2000, "resnet152": 1400,
-}  # fmt: skip
-
-
 @dataclass(frozen=True)
 class PlannedModel:
-    """A model of a target: whether the store holds it, and seconds of training if not."""
+    """A model of a target: whether the store holds it, and how much training it is.
+
+    images: in all epochs, times the cost of the method. rate: looked up when the time is asked for, because that may
+    take seconds.
+    """
 
     name: str
     seed: int
     cached: bool
-    estimated_s: float
+    images: float
+    rate: Callable[[], Rate] = field(compare=False, repr=False)
+
+    @property
+    def estimated_s(self) -> float:
+        """Seconds of training."""
+        return self.images / self.rate().images_per_s
 
 
-def plan(models: Iterable[str], scale: str, seeds: Iterable[int], task: str = "faces") -> list[PlannedModel]:
+def plan(
+    models: Iterable[str], scale: str, seeds: Iterable[int], task: str = "faces", device: str = "auto",
+    measure: bool = True,
+) -> list[PlannedModel]:  # fmt: skip
     """The named models and the old models they need; an old model comes before the models that need it.
 
-    task: "faces" or "persons", which matters at paper scale. Raises UsageError for an unknown model or scale. The data
-    may be missing: the estimate then uses published counts, and for glyphs the list of typefaces.
+    task: "faces" or "persons", which matters at paper scale. device: that would train. measure: whether times rest on
+    rates measured here (`measured_rate`) or guessed. Raises UsageError for an unknown model or scale. The data may be
+    missing: the estimate then uses published counts, and for glyphs the list of typefaces.
     """
     names = list(with_ancestors(tuple(models)))
-    return [_planned(Workbench(scale, seed, "cpu", task=task), name) for seed in seeds for name in names]
+    benches = [Workbench(scale, seed, "cpu", task=task) for seed in seeds]
+    return [_planned(bench, name, device, measure) for bench in benches for name in names]
 
 
-def _planned(bench: Workbench, name: str) -> PlannedModel:
+def _planned(bench: Workbench, name: str, device: str, measure: bool) -> PlannedModel:
     spec, settings = find_model(name), bench.settings
-    images = bench.data.n_images(spec.share) * settings.schedule.epochs * bench.data.image_cost
-    seconds = images / IMAGES_PER_S[settings.backbones[spec.backbone]] * METHODS[spec.method].cost
+    images = bench.data.n_images(spec.share) * settings.schedule.epochs * METHODS[spec.method].cost
     cached = bench.data.is_here and store.is_trained(bench.recipe(name))
-    return PlannedModel(name, bench.seed, cached, seconds)
+    rate = partial(measured_rate if measure else guessed_rate, bench.data, settings.backbones[spec.backbone], device)
+    return PlannedModel(name, bench.seed, cached, images, rate)
 
 
-def basis(scale: str, task: str = "faces") -> str:
-    """A sentence on the basis of the estimates at this scale; "" where the rates were measured."""
-    bench = Workbench(scale, device="cpu", task=task)
-    networks = dict.fromkeys(bench.settings.backbones.values())
-    if not any(name.startswith("resnet") for name in networks):
+def basis(models: Iterable[PlannedModel], scale: str, task: str = "faces") -> str:
+    """One line on what the estimates for these models rest on; "" for no models."""
+    rates = list(dict.fromkeys(model.rate() for model in models))
+    if not rates:
         return ""
-    rates = " and ".join(f"{IMAGES_PER_S[name] / bench.data.image_cost:,.0f} images/s for {name}" for name in networks)
-    n_images = f"{bench.data.n_images(1):,.0f} images ({bench.data.counted})"
-    note = f"estimates are for one GPU: {rates} are guesses, not measured; {n_images}"
-    return note if torch.cuda.is_available() else f"{note}; no GPU was found: without one it takes far longer"
+    data = Workbench(scale, device="cpu", task=task).data
+    measured, guesses = ([rate for rate in rates if rate.measured is kind] for kind in (True, False))
+    parts = []
+    if measured:
+        parts.append(f"measured just now: {' and '.join(map(str, measured))}")
+        parts += [rate.busy_note for rate in measured if rate.busy_note]
+        parts += ["files were not read for it"] if data.settings.source.kind != "glyphs" else []
+    if guesses:
+        parts.append(f"{' and '.join(map(str, guesses))}: guesses, not measured")
+        if not torch.cuda.is_available():
+            parts.append("no GPU was found: without one it takes far longer")
+    return "; ".join([*parts, f"{data.n_images(1):,.0f} images ({data.counted})"])
 
 
 def require_data(tables: Iterable[str], scale: str, task: str = "faces") -> None:

@@ -12,10 +12,12 @@ from bctlib.base.errors import UsageError
 from bctlib.data.paper.ijbc import GALLERIES, IjbcProtocols
 from bctlib.data.protocols import GlyphProtocols
 from bctlib.data.templates import template_embeddings
+from bctlib.methods.paper import part_of
 from bctlib.metrics.compatibility import strict_criterion
 from bctlib.metrics.identification import SearchResult, search
 from bctlib.metrics.verification import VerificationScores
 from bctlib.upgrade.evaluate.comparisons import identification_rows, verification_rows
+from companion.curves import CLASSES
 from companion.results import DISTINCT
 from companion.workbench import Workbench
 
@@ -25,6 +27,8 @@ FPIRS = (1e-3, 1e-2, 1e-1)
 RANKS = (1, 5)
 MODELS = ("new", "old")
 RULE = "strict"
+TRAINING = "training"
+"""The protocol of numbers that were counted in training."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,15 @@ def compare(bench: Workbench, query: str, gallery: str, part: str = "test") -> l
             rows += verification(distinct, *features, DISTINCT) + identification(distinct, *features, DISTINCT)
         rows += strict(protocols, *features)
     return rows
+
+
+def compare_and_count(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
+    """`compare`, and the number of the gallery model's classes in the query model's influence loss.
+
+    For a pair of one model that is the number of its classes. n_behind repeats the number.
+    """
+    classes = len(part_of(bench.model(gallery).classes, bench.recipe(query).options.get("part", 1.0)))
+    return [*compare(bench, query, gallery, part), Measurement(TRAINING, CLASSES, "", classes, classes)]
 
 
 def pair_scores(

@@ -19,6 +19,7 @@ from bctlib.data.variants import ReidProtocol, find_lookalikes, reid_protocol
 from bctlib.training.artefact import Artefact
 from bctlib.training.features import embed_images, pool_features
 from bctlib.training.scales import GlyphSource, ScaleSettings
+from companion.sources.generated import SIDE, generated_glyphs
 
 TYPICALLY_HELD = 0.93
 """Share of all kanji that a candidate typeface draws, about: for estimates without the set."""
@@ -53,6 +54,7 @@ class GlyphData:
 
     parts = ("test", "validation")
     tasks = ("faces", "persons")
+    image_size = (SIDE, SIDE)
     image_cost = 1.0
 
     @property
@@ -118,6 +120,9 @@ class GlyphData:
 
     def training_set(self, share: float, seed: int) -> TrainingSet:
         return glyph_training_set(self.glyphs, training_share(self.split, share, seed), self.source.least_drawn)
+
+    def generated(self, images: int) -> TrainingSet:
+        return generated_glyphs(images, self.n_identities)
 
     def protocols(self, part: str = "test") -> GlyphProtocols:
         return _protocols(self.folder, self.source, part)

@@ -30,6 +30,7 @@ from bctlib.data.variants import ReidProtocol
 from bctlib.training.artefact import Artefact
 from bctlib.training.features import file_features
 from bctlib.training.scales import ScaleSettings
+from companion.sources.generated import PhotoSet, generated_photos
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,13 @@ class PhotoData:
         return (self.settings.source.kind,)
 
     @property
+    def image_size(self) -> tuple[int, int]:
+        return self.settings.source.size
+
+    @property
     def image_cost(self) -> float:
         """By the number of pixels; rates are stated for images of faces."""
-        height, width = self.settings.source.size
+        height, width = self.image_size
         return height * width / (FACE[0] * FACE[1])
 
     @property
@@ -134,6 +139,9 @@ class PhotoData:
     def training_set(self, share: float, seed: int) -> ImageFolderSet:
         index, framing = self.training()
         return image_folder_set(index, training_share(self.split, share, seed), framing)
+
+    def generated(self, images: int) -> PhotoSet:
+        return generated_photos(images, self.n_identities, self.image_size)
 
     def features(self, model: Artefact, part: str, device: torch.device) -> np.ndarray:
         return file_features(model, self.protocols(part).pool, device)

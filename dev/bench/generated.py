@@ -1,20 +1,17 @@
 """Seeded data for the benchmarks; nothing comes from a real person.
 
-Features and metadata have the sizes of IJB-C and Market-1501. Training images are glyph-like bytes in memory, or JPEG
-files in a folder for each identity.
+Features and metadata have the sizes of IJB-C and Market-1501. Training images are JPEG files in a folder for each
+identity; those in memory are `companion.sources.generated`.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from bctlib.data.paper.ijbc import FILES
 from bctlib.data.paper.market1501 import Market1501Labels
-from bctlib.data.training_set import TrainingSet
 
 
 @dataclass(frozen=True)
@@ -174,20 +171,6 @@ def generate_market(sizes: Sizes, dimension: int, seed: int = 0):
 def _write(path: Path, lines) -> None:
     with path.open("w", encoding="ascii") as file:
         file.writelines(line + "\n" for line in lines)
-
-
-_PATTERNS = 4096
-
-
-def generated_glyphs(images: int, classes: int, side: int = 28, seed: int = 0) -> TrainingSet:
-    """Blobs of ink in 16 levels, like glyphs. Labels are unrelated to the pictures, because only speed is measured."""
-    rng = torch.Generator().manual_seed(seed)
-    coarse = torch.randn(min(images, _PATTERNS), 1, 7, 7, generator=rng)
-    smooth = F.interpolate(coarse, size=(side, side), mode="bilinear")[:, 0]
-    patterns = (torch.sigmoid(4 * smooth - 2) * 15).round().to(torch.uint8) * 17
-    chosen = torch.randint(0, len(patterns), (images,), generator=rng)
-    names = tuple(f"{number:07d}" for number in range(classes))
-    return TrainingSet(patterns[chosen], torch.arange(images) % classes, names)
 
 
 def write_photographs(root: Path, count: int, side: int = 112, seed: int = 0) -> tuple[list[str], np.ndarray]:

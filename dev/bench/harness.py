@@ -15,9 +15,10 @@ from bctlib.models import ModelSpec
 from bctlib.networks import build_backbone
 from bctlib.training.recipe import Recipe
 from bctlib.training.scales import ScaleSettings
-from dev.bench.generated import generated_glyphs
+from companion.measure.training_speed import Passes, measure_training, timing_recipe
+from companion.sources.generated import SIDE, generated_glyphs
 from dev.bench.matrix_peak import MatrixPeak, matrix_peak, training_flops
-from dev.bench.timed import OperatorTime, Passes, measure_training
+from dev.bench.profiled import OperatorTime
 
 HEADING = f"{'':<44}{'images/s':>10}{'s/pass':>10}{'ratio':>8}{'of peak':>9}"
 
@@ -95,9 +96,6 @@ class Table:
         return row
 
 
-SIDE = 28
-
-
 @dataclass(frozen=True)
 class Amount:
     """How much is measured.
@@ -141,13 +139,7 @@ class Bench:
 
     def recipe(self, spec: ModelSpec) -> Recipe:
         """A model's recipe at this scale, with a rate so low that training on random labels does not diverge."""
-        backbone = self.network or self.settings.backbones[spec.backbone]
-        return Recipe(
-            data="generated", share=spec.share, seed=0, backbone=backbone, dim=spec.dim,
-            head="cosine-margin", method=spec.method, schedule=replace(self.settings.schedule, rate=1e-4),
-            head_settings={"scale": self.settings.head_scale, "margin": self.settings.margin},
-            options=dict(spec.options), distortion=dict(self.settings.distortion),
-        )  # fmt: skip
+        return timing_recipe(spec, self.settings, self.network or self.settings.backbones[spec.backbone])
 
     def measure(
         self, recipe: Recipe, data: TrainingData, old: OldModel | None = None, images: int | None = None,

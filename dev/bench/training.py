@@ -13,7 +13,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import torch
 
 from bctlib.base.files import replace_atomically
-from bctlib.base.progress import PROGRESS_FILE, clock
+from bctlib.base.progress import clock, hidden
 from bctlib.base.provenance import provenance
 from bctlib.data.photos.index import index_of
 from bctlib.data.photos.reading import default_workers
@@ -33,14 +32,15 @@ from bctlib.networks import BACKBONES
 from bctlib.training.devices import choose_device
 from bctlib.training.loop import train
 from bctlib.training.scales import SETTINGS
-from companion.measure.run import IMAGES_PER_S
+from companion.measure.training_speed import GUESSES, Passes
+from companion.sources.generated import SIDE, generated_glyphs
 from dev.bench.figures import draw_speed
-from dev.bench.generated import generated_glyphs, write_photographs
-from dev.bench.harness import SIDE, Amount, Bench, Table, flops_of
+from dev.bench.generated import write_photographs
+from dev.bench.harness import Amount, Bench, Table, flops_of
 from dev.bench.matrix_peak import matrix_peak, wait_for
 from dev.bench.measure import BenchParser, load
 from dev.bench.plain_loop import measure_plain
-from dev.bench.timed import Passes, bottleneck, operator_table, profile_training
+from dev.bench.profiled import bottleneck, operator_table, profile_training
 
 BATCH = 64
 """Files that a worker decodes in one batch."""
@@ -98,7 +98,7 @@ def folders(bench: Bench) -> None:
             row = bench.table.add("folders", how, passes, ratio_to=step)
     bench.say(f"{row.name} gives {row.images_per_s / appetite:.1f} times what this step takes")
     if bench.device.type == "cpu":
-        guess = IMAGES_PER_S[amount.photo_net]
+        guess, _ = GUESSES[amount.photo_net]
         each = row.images_per_s / default_workers()
         bench.say(f"a GPU at {guess:,} images/s (a guess, not measured) would need {guess / each:.0f} such cores")
 
@@ -217,26 +217,13 @@ def main(words: list[str]) -> int:
     peak = matrix_peak(device, 256 if options.small else None)
     print(f"matrix product, {peak.dtype}, {peak.side} x {peak.side}: {peak.flops_per_s / 1e9:,.0f} GFLOP/s", flush=True)
     bench = Bench(settings, amount, device, Table(peak), options.network)
-    with _no_progress():
+    with hidden():  # progress lines would appear between the rows of the table
         for part in PARTS:
             if part in options.only:
                 PARTS[part](bench)
     if options.out is not None:
         _write(bench, options.out, busy)
     return 0
-
-
-@contextmanager
-def _no_progress() -> Iterator[None]:
-    """Hide the loop's progress lines, which would appear between the rows of the table."""
-    before = os.environ.get(PROGRESS_FILE)
-    os.environ[PROGRESS_FILE] = os.devnull
-    try:
-        yield
-    finally:
-        os.environ.pop(PROGRESS_FILE)
-        if before is not None:
-            os.environ[PROGRESS_FILE] = before
 
 
 def _write(bench: Bench, folder: Path, busy: float | None) -> None:

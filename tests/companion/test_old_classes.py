@@ -11,7 +11,7 @@ from bctlib.models import IDENTITY_SHARES, find_model
 from companion.experiments import find_experiment, find_table
 from companion.figures import dots
 from companion.launcher.targets import TARGETS, find_target
-from companion.measure import old_classes as measure
+from companion.measure import templates as measure
 from companion.results import save_rows
 from companion.tables import tables
 from companion.tables.cells import Cell, NotMeasured, View

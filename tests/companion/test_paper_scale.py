@@ -176,17 +176,20 @@ def test_tables_that_need_validation_identities_are_refused(root):
 
 def test_a_plan_needs_no_data(tmp_path, monkeypatch, store_folder):
     monkeypatch.setenv("BCT_PAPER_DATA", str(tmp_path / "nowhere"))
-    planned = {model.name: model for model in plan(("new-bct", "new-deep"), "paper", [0])}
+    planned = {model.name: model for model in plan(("new-bct", "new-deep"), "paper", [0], device="cpu")}
     assert planned["old"].estimated_s == pytest.approx(0.5 * 1_700_000 * 16 / 2000)
     assert planned["new-deep"].estimated_s > planned["new-bct"].estimated_s and not planned["old"].cached
-    assert "guesses" in basis("paper") and "published" in basis("paper") and basis("smoke") == ""
-    persons = plan(("old",), "paper", [0], "persons")[0]
+    said = basis(planned.values(), "paper")
+    assert "2,000 images/s, one GPU, resnet101 and 1,400 images/s, one GPU, resnet152: guesses, not measured" in said
+    assert "1,700,000 images (published counts" in said and basis([], "paper") == ""
+    persons = plan(("old",), "paper", [0], "persons", "cpu")[0]
     assert 0 < persons.estimated_s < planned["old"].estimated_s
 
 
 def test_a_plan_counts_the_images_at_hand(root):
-    assert plan(("new*",), "paper", [0])[0].estimated_s == pytest.approx(24 * 16 / 2000)
-    assert "24 images (the data found)" in basis("paper")
+    planned = plan(("new*",), "paper", [0], device="cpu")
+    assert planned[0].estimated_s == pytest.approx(24 * 16 / 2000)
+    assert "24 images (the data found)" in basis(planned, "paper")
 
 
 def test_every_source_times_a_model_on_its_own_images(root, monkeypatch):

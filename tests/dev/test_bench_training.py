@@ -12,6 +12,7 @@ from bctlib.data.distortion import TrainingDistortion
 from bctlib.data.photos.index import index_of
 from bctlib.data.photos.sets import image_folder_set
 from bctlib.methods import METHODS
+from companion.measure.training_speed import Passes, TimedSet
 from dev.bench import training
 from dev.bench.__main__ import main
 from dev.bench.figures import draw_speed
@@ -19,7 +20,7 @@ from dev.bench.generated import write_photographs
 from dev.bench.harness import Table, flops_of
 from dev.bench.matrix_peak import MatrixPeak, matrix_peak, training_flops
 from dev.bench.plain_loop import PlainSet, transforms
-from dev.bench.timed import OperatorTime, Passes, TimedSet, bottleneck
+from dev.bench.profiled import OperatorTime, bottleneck
 
 CPU = torch.device("cpu")
 

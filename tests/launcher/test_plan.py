@@ -7,15 +7,27 @@ import pytest
 from tiny import row
 
 from bctlib.base import locations
+from bctlib.methods import METHODS
 from bctlib.training import store
+from bctlib.training.scales import SETTINGS
 from companion.experiments import find_experiment, find_table
 from companion.launcher import main
 from companion.launcher.targets import TARGETS, find_target
+from companion.measure.training_speed import Rate
 from companion.results import save_rows
 
 
 @pytest.fixture
-def trained_at_lambda_1(store_folder, monkeypatch):
+def thousand_per_s(monkeypatch):
+    """Every network is measured to train at 1,000 images/s."""
+    monkeypatch.setattr(
+        "companion.measure.run.measured_rate",
+        lambda data, network, device: Rate(network, 1000.0, f"float32, {device}", True),
+    )
+
+
+@pytest.fixture
+def trained_at_lambda_1(store_folder, thousand_per_s, monkeypatch):
     monkeypatch.setattr(store, "is_trained", lambda recipe: "lam" not in recipe.options)
 
 
@@ -36,10 +48,33 @@ def test_what_is_forced_is_trained_again(trained_at_lambda_1, capsys):
     assert "7 of 7 models to train" in plan and "new-bct      seed 0  to train again, about" in plan
 
 
+def test_a_plan_says_at_which_measured_rate_each_network_trains(store_folder, thousand_per_s, capsys):
+    plan = said(capsys, "plan table3 --scale smoke -p device cpu")
+    both = "1,000 images/s, float32, cpu, glyphnet-norm", "1,000 images/s, float32, cpu, glyphnet-deep-norm"
+    line = plan.splitlines()[-2]
+    assert line.startswith("measured just now: ") and all(each in line for each in both)
+    images = int(re.search(r"([\d,]+) images \(the data found\)", line)[1].replace(",", ""))
+    minutes, seconds = re.search(r"^  new-deep +seed 0  to train, about (\d+):(\d+)$", plan, re.M).groups()
+    of_epochs = images * SETTINGS["smoke"].schedule.epochs * METHODS["bct"].cost / 1000
+    assert 60 * int(minutes) + int(seconds) == pytest.approx(of_epochs, abs=1)
+
+
+def test_nothing_is_measured_where_nothing_is_to_be_trained_and_for_the_list(store_folder, monkeypatch, capsys):
+    def measured(*given):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("companion.measure.run.measured_rate", measured)
+    monkeypatch.setattr(store, "is_trained", lambda recipe: True)
+    assert "measured" not in said(capsys, "plan table1 --scale smoke")
+    listed = said(capsys, "list")
+    assert "smoke  about 0:" in listed and "guesses" in listed.splitlines()[-2]
+
+
 def test_a_run_says_before_it_begins_what_it_will_train(trained_at_lambda_1, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(main, "run_notebook", lambda *words: 1)
     assert main.main("table3 --scale smoke -p lam 0.5".split()) == 1
-    assert "10 of 16 models to train" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "10 of 16 models to train" in out and "measured just now: 1,000 images/s" in out
 
 
 @pytest.mark.parametrize(

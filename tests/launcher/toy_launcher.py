@@ -48,7 +48,7 @@ def write_toy_notebook(folder: Path, *cells: str) -> Path:
     return path
 
 
-def toy_plan(models: Iterable[str], scale: str, seeds: list[int], task: str) -> list[ToyModel]:
+def toy_plan(models: Iterable[str], scale: str, seeds: list[int], *how: str, measure: bool = True) -> list[ToyModel]:
     return [ToyModel(name, seed, cached=seed == 0, estimated_s=30.0) for seed in seeds for name in models]
 
 

@@ -1,93 +1,16 @@
-"""Measures the unchanged training loop: seconds of each pass, and the share of each PyTorch operator in them."""
+"""Profiles the unchanged training loop: the share of each PyTorch operator in a pass."""
 
 import os
-import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from bctlib.base.share import Share
-from bctlib.data.training_set import Distort, TrainingData
-from bctlib.methods import OldModel
+from bctlib.data.training_set import TrainingData
 from bctlib.training.loop import train
 from bctlib.training.recipe import Recipe
+from companion.measure.training_speed import TimedSet
 from dev.bench.matrix_peak import MatrixPeak, wait_for
-
-
-class TimedSet:
-    """`TrainingData` around another set, of which a pass takes `images`, spread evenly over all of it.
-
-    on_pass is called with the number of the pass, from 0, when it begins. began: when each one began, in seconds of
-    `time.perf_counter`. preparing: seconds of the pass over all images before training, for methods that need one.
-    """
-
-    def __init__(self, inner: TrainingData, images: int, on_pass: Callable[[int], None] = lambda number: None):
-        self.inner, self.images, self.on_pass = inner, images, on_pass
-        self.began: list[float] = []
-        self.preparing: float | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.inner.classes
-
-    def __len__(self) -> int:
-        return self.images
-
-    def to(self, device: torch.device) -> "TimedSet":
-        self.inner = self.inner.to(device)
-        return self
-
-    def batches(self, order: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        self.on_pass(len(self.began))
-        self.began.append(time.perf_counter())
-        yield from self.inner.batches(order * (len(self.inner) // self.images), size)
-
-    def distortion(self, settings: Mapping[str, Any]) -> Distort:
-        return self.inner.distortion(settings)
-
-    def plain_batches(
-        self, size: int = 1024, share: Share | None = None
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """All of the inner set; the share is ignored, because there is one process."""
-        began = time.perf_counter()
-        yield from self.inner.plain_batches(size)
-        self.preparing = time.perf_counter() - began
-
-
-@dataclass(frozen=True)
-class Passes:
-    """Seconds of each measured pass over `images` images; preparing: as `TimedSet` says."""
-
-    images: int
-    seconds: tuple[float, ...]
-    preparing: float | None = None
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
-
-    def __add__(self, other: "Passes") -> "Passes":
-        """Both measurements together."""
-        return replace(self, seconds=self.seconds + other.seconds)
-
-
-def measure_training(
-    recipe: Recipe, data: TrainingData, old: OldModel | None, device: torch.device, images: int, passes: int
-) -> Passes:
-    """Train by the recipe: one pass that is not counted, then `passes` that are.
-
-    A pass ends when the loop reads its loss, for which a GPU must have finished.
-    """
-    timed = TimedSet(data, images)
-    recipe = replace(recipe, schedule=replace(recipe.schedule, epochs=1 + passes))
-    train(recipe, timed, old, device, "benchmark")
-    times = [*timed.began[1:], time.perf_counter()]
-    seconds = tuple(end - begin for begin, end in zip(times, times[1:], strict=False))
-    return Passes(images, seconds, timed.preparing)
 
 
 @dataclass(frozen=True)
