@@ -147,7 +147,10 @@ def basis(models: Iterable[PlannedModel], scale: str, task: str = "faces") -> st
     parts = []
     if measured:
         parts.append(f"measured just now: {' and '.join(map(str, measured))}")
-        parts += [rate.busy_note for rate in measured if rate.busy_note]
+        if busy := [rate for rate in measured if rate.is_busy]:
+            share = 100 * min(rate.core_share for rate in busy)
+            alone = " and ".join(f"{rate.images_per_s / rate.core_share:,.0f}" for rate in busy)
+            parts.append(f"the machine is busy: this had {share:.0f} % of a core, with a whole one {alone}")
         parts += ["files were not read for it"] if data.settings.source.kind != "glyphs" else []
     if guesses:
         parts.append(f"{' and '.join(map(str, guesses))}: guesses, not measured")

@@ -137,12 +137,9 @@ class Rate:
     core_share: float | None = None
 
     @property
-    def busy_note(self) -> str:
-        """A clause if other programs took the core away, else ""."""
-        if self.core_share is None or self.core_share >= BUSY:
-            return ""
-        share, alone = 100 * self.core_share, self.images_per_s / self.core_share
-        return f"the machine is busy: {self.network} had {share:.0f} % of a core, a whole one makes {alone:,.0f}/s"
+    def is_busy(self) -> bool:
+        """Whether other programs took the core away."""
+        return self.core_share is not None and self.core_share < BUSY
 
     def __str__(self) -> str:
         """`2,710 images/s, bfloat16, 1 thread, glyphnet-norm`."""

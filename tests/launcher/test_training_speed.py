@@ -64,8 +64,7 @@ def test_the_rate_is_that_of_the_second_pass(looped, float32_only):
     assert rate.measured and rate.images_per_s == pytest.approx(64 / STEP_S)  # the batch of smoke scale is 64
     assert rate.where == "float32, 1 thread" and rate.core_share == pytest.approx(0.2)
     assert str(rate) == "256 images/s, float32, 1 thread, glyphnet-norm"
-    assert rate.busy_note == "the machine is busy: glyphnet-norm had 20 % of a core, a whole one makes 1,280/s"
-    assert Rate("x", 1.0, "", True, 0.9).busy_note == Rate("x", 1.0, "").busy_note == ""
+    assert rate.is_busy and not Rate("x", 1.0, "", True, 0.9).is_busy and not Rate("x", 1.0, "").is_busy
 
 
 def test_a_rate_is_measured_once_for_a_network_size_device_and_precision(looped, monkeypatch):
@@ -82,7 +81,10 @@ def test_the_estimates_of_a_plan_rest_on_it(looped, float32_only):
     (old,) = plan(["old"], "smoke", [0], device="cpu")
     assert looped.trainings == 0  # a rate is looked up when it is needed
     said = basis([old], "smoke")
-    assert said.startswith("measured just now: 256 images/s, float32, 1 thread, glyphnet-norm; the machine is busy")
+    assert said.startswith(
+        "measured just now: 256 images/s, float32, 1 thread, glyphnet-norm; "
+        "the machine is busy: this had 20 % of a core, with a whole one 1,280; "
+    )
     images = scale_data("smoke").n_images(0.5)
     assert old.estimated_s == pytest.approx(images * scale_data("smoke").settings.schedule.epochs / 256)
     (guessed,) = plan(["old"], "smoke", [0], device="cpu", measure=False)
