@@ -1,7 +1,7 @@
 """Writes the models that come with the project into `models/desk/`, from the store: `python -m dev.ship_models`.
 
 Seed 0 of Table 1's models and the wide model of notebook 07. Weights are float32; a model that no other is trained
-against goes without its head, which is larger than its network.
+against goes without its head, which is larger than its network. Their features (`dev.ship_features`) are written anew.
 """
 
 import shutil
@@ -12,11 +12,13 @@ import torch
 
 from bctlib.base.errors import BctError
 from bctlib.base.locations import shipped_models_dir
+from bctlib.data.desk_features import features_folder
 from bctlib.models import find_model
 from bctlib.training.artefact import Artefact, load_artefact, save_artefact
 from bctlib.training.store import model_file
 from companion.experiments import find_experiment
 from companion.workbench import Workbench
+from dev import ship_features
 
 SCALE = "desk"
 WIDE = "new-deep-256d"
@@ -29,6 +31,8 @@ of the file's name before the suffix; `--force` trains it anew. Beside each file
 
 * **Use**: reproduction of the paper's tables; not for recognising kanji. Input: grey pictures of 32 x 32 pixels.
 * **Training**: [docs/recipe.md](../../docs/recipe.md); data: [docs/data.md](../../docs/data.md). Weights: float32.
+* **Features**: [features/](features/README.md) has embeddings of test and training images by five of the models, for
+  metrics and maps without torch.
 * **Licence**: MIT, as the code. Only `old`, which others are trained against, has its head.
 
 | model | network | dimensions | method | training | seconds | bytes |
@@ -42,7 +46,10 @@ def names() -> tuple[str, ...]:
 
 
 def ship() -> None:
-    """Write all of them and the model card. Raises BctError if one is not in the store; nothing is written then."""
+    """Write all of them, the model card and the features.
+
+    Raises BctError if a model is not in the store; nothing is written then.
+    """
     bench, folder = Workbench(SCALE, 0, "cpu"), shipped_models_dir() / SCALE
     recipes = {name: bench.recipe(name) for name in names()}
     models = {name: load_artefact(model_file(recipe.key)) for name, recipe in recipes.items()}
@@ -56,6 +63,7 @@ def ship() -> None:
         save_artefact(path, model if name in needed else replace(model, head=None))
         card += _line(name, model, path.stat().st_size)
     (folder / "README.md").write_text(card, encoding="utf-8")
+    ship_features.ship(features_folder())
 
 
 def _line(name: str, model: Artefact, size: int) -> str:

@@ -97,11 +97,23 @@ def training_features(bench: Workbench, name: str) -> np.ndarray:
 @torch.no_grad()
 def _embedded(bench: Workbench, name: str, share: Share) -> np.ndarray:
     data = bench.data.training_set(1.0, bench.seed).to(bench.on)
-    rng = torch.Generator().manual_seed(bench.seed)
-    order = torch.randperm(len(data), generator=rng)[:FITTED]
+    order, rng = _order(bench, len(data))
     distort, model = data.distortion(bench.data.distortion), bench.model(name)
     parts = [model.embed(distort(images, rng, None)).cpu() for images, _ in data.batches(order, 1024)]
     return share.of(torch.cat(parts).numpy())  # every process draws and embeds all: the draws belong to the whole
+
+
+def training_identities(bench: Workbench) -> list[str]:
+    """The class of each row of `training_features`."""
+    data = bench.data.training_set(1.0, bench.seed)
+    order, _ = _order(bench, len(data))
+    return [data.classes[label] for _, labels in data.batches(order, 1024) for label in labels.tolist()]
+
+
+def _order(bench: Workbench, n: int) -> tuple[torch.Tensor, torch.Generator]:
+    """Which of n training images are drawn, and the generator that distorts them from there on."""
+    rng = torch.Generator().manual_seed(bench.seed)
+    return torch.randperm(n, generator=rng)[:FITTED], rng
 
 
 def _fit(

@@ -11,7 +11,9 @@ from feature_pairs import pairs, rotation, unit
 from pages import blocks
 
 from bctlib.base.locations import PROJECT
+from bctlib.data.desk_features import features_folder
 from bctlib.upgrade.align import Map, command
+from companion.results import load_rows
 
 IDENTITIES = np.repeat(np.arange(60), 10)
 
@@ -133,7 +135,7 @@ def test_as_a_process_and_in_the_list_of_commands(folder, tmp_path):
 
 
 def test_the_page_in_python(tmp_path, monkeypatch):
-    (block,) = blocks("docs/align.md", "python")
+    block, _ = blocks("docs/align.md", "python")
     monkeypatch.chdir(tmp_path)
     o = np.random.default_rng(0).normal(size=(600, 12)).astype(np.float32)
     z = (o @ rotation(12)).astype(np.float32)
@@ -144,3 +146,16 @@ def test_the_page_in_python(tmp_path, monkeypatch):
     exec(block, names)
     assert np.abs(names["queries"] - o[:20]).max() < 0.01
     assert json.loads(json.dumps(names["made"].digest))
+
+
+@pytest.mark.skipif(not features_folder().is_dir(), reason="this checkout ships no features")
+def test_the_example_of_the_page_has_the_numbers_of_notebook_08(capsys):
+    """Of a rotation, which notebook 08 fits to ten times as many images."""
+    _, example = blocks("docs/align.md", "python")
+    exec(example, {})
+    as_it_is, mapped, by_old = map(float, capsys.readouterr().out.split())
+    rows = load_rows("desk", "maps").query("seed == 0 and gallery_model == 'old' and operating_point == '0.0001'")
+    at = rows.set_index(["query_model", "protocol"])["value"] / 100
+    assert as_it_is == pytest.approx(at["new*", "verification"], abs=1e-3)
+    assert mapped == pytest.approx(at["new*", "verification, orthogonal"], abs=5e-3)
+    assert by_old == pytest.approx(at["old", "verification"], abs=1e-3)

@@ -11,8 +11,10 @@ from ijbc_fixture import market_names, write_ijbc
 from pages import blocks
 
 from bctlib.base.locations import PROJECT
+from bctlib.data.desk_features import features_folder
 from bctlib.upgrade.evaluate import command as evaluate
 from bctlib.upgrade.evaluate import inputs
+from companion.results import load_rows
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +149,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(folder, tmp_path, capsys, 
 
 
 def test_the_page_in_python(folder, tmp_path, monkeypatch, capsys):
-    ijbc, metrics = blocks("docs/evaluation.md", "python")
+    ijbc, metrics, _ = blocks("docs/evaluation.md", "python")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "IJBC").mkdir()
     (tmp_path / "IJBC" / "meta").symlink_to(folder / "meta")
@@ -160,6 +162,17 @@ def test_the_page_in_python(folder, tmp_path, monkeypatch, capsys):
     assert len(space["tar"]) == 2 and space["tar"][0] >= space["tar"][1] > 0
     compatible, gain = capsys.readouterr().out.split()
     assert compatible == "True" and float(gain) == pytest.approx(0.2)
+
+
+@pytest.mark.skipif(not features_folder().is_dir(), reason="this checkout ships no features")
+def test_the_example_of_the_page_has_the_numbers_of_table_1(capsys):
+    *_, example = blocks("docs/evaluation.md", "python")
+    exec(example, {})
+    tar, tpir = [line.split() for line in capsys.readouterr().out.splitlines()]
+    rows = load_rows("desk", "table1").query("seed == 0 and protocol == 'verification' and gallery_model == 'old'")
+    at = rows[rows["operating_point"] == "0.0001"].set_index("query_model")["value"]
+    assert [float(tar[0]), float(tar[2].rstrip(":"))] == pytest.approx([at["new-bct"] / 100, at["old"] / 100], abs=1e-3)
+    assert tar[3] == tpir[3] == "True"
 
 
 def test_the_bad_row_is_found_in_blocks(monkeypatch):
