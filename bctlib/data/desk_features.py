@@ -92,7 +92,7 @@ def load_desk_features(model: str | Path) -> DeskFeatures:
         enrolled = arrays["second.gallery"] if "second" in parts else None
     except OSError as error:
         raise BctError(f"cannot read {path}: {error.strerror or error}") from error
-    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BctError(f"{path} is damaged, or no file of desk features ({' '.join(str(error).split())})") from error
     names = (about[name] for name in ("model", "key", "device"))
     return DeskFeatures(*names, parts["first"], parts["training"], parts.get("second"), enrolled)

@@ -145,6 +145,14 @@ def test_a_file_that_is_cut_off_is_named(tmp_path, keep):
         load_desk_features(path)
 
 
+@pytest.mark.parametrize("about", [None, {}, {ABOUT: "[]"}, {ABOUT: "{}"}, {ABOUT: "{"}, {ABOUT: "[" * 100_000}])
+def test_a_safetensors_file_of_something_else_is_named(tmp_path, about):
+    path = tmp_path / "weights.safetensors"
+    save_file({"weight": np.zeros((2, 2), np.float32)}, path, about)
+    with pytest.raises(BctError, match="weights.safetensors is damaged, or no file of desk features"):
+        load_desk_features(path)
+
+
 def test_what_is_not_there_is_said(tmp_path, monkeypatch):
     with pytest.raises(BctError, match="cannot read .*nowhere.safetensors"):
         load_desk_features(tmp_path / "nowhere.safetensors")
