@@ -25,6 +25,8 @@ ORDERS = {
 MERGED, CASCADE = "partial backfill, rank merge", "partial backfill, cascade"
 """Standard galleries, searched by both models with merged hits, or by a mapped query whose candidates are embedded
 anew: practices for a new model that is not compatible."""
+FILTERED = "partial backfill, filtered queries"
+"""Standard galleries: plain queries of a compatible model for the new part, filtered ones for the old part."""
 
 IMAGES = "images backfilled"
 """Metric: per cent of the gallery's images that are embedded again; n_behind is the number of all images."""

@@ -8,7 +8,7 @@ from companion.figures.model_colours import colour_of
 from companion.tables.cells import View
 from companion.tables.shown.merging import DUAL_WRITE, METRICS, practice_curves
 
-_LINES = ("-", "-", "--", ":")
+_LINES = ("-", "-", "-.", "-.", "--", ":")
 
 
 def plot_practices(view: View) -> Figure:

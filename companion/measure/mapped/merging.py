@@ -12,8 +12,9 @@ from bctlib.data.templates import template_embeddings
 from bctlib.metrics.backfill import BackfillSearches, backfill_searches, random_order, tpir_along
 from bctlib.metrics.merging import Calibration, cascade_searches, merged_searches
 from bctlib.models import find_model
-from companion.curves import CASCADE, MERGED, RANDOM_ORDERS, STANDARD, TENTHS, curve_name, tpir_name
+from companion.curves import CASCADE, FILTERED, MERGED, RANDOM_ORDERS, STANDARD, TENTHS, curve_name, tpir_name
 from companion.measure.mapped.every_map import best_map
+from companion.measure.mapped.query_filter import best_filter, filtered
 from companion.measure.templates import FPIRS, Measurement, pair_scores
 from companion.workbench import Workbench
 
@@ -24,7 +25,8 @@ CANDIDATES = 200
 def compare_practices(bench: Workbench, query: str, gallery: str, part: str = "test") -> list[Measurement]:
     """Curves of TENTHS in the random orders of Fig. 3, means of the two galleries.
 
-    A compatible query model searches one mixed gallery; the independent one merges, and cascades. A pair of one model
+    A compatible query model searches one mixed gallery, also with queries filtered for the old part; the independent
+    one merges, and cascades. A pair of one model
     has one value, at 100, on its own gallery. Raises UsageError where there are no validation identities.
     """
     old, new = bench.features(gallery, part), bench.features(query, part)
@@ -40,7 +42,6 @@ def compare_practices(bench: Workbench, query: str, gallery: str, part: str = "t
     if query == gallery:
         found = _curve(STANDARD, RANDOM_ORDERS[0], galleries, one_index)
         return [Measurement(STANDARD, *each) for _, *each in found if each[1] == TENTHS[-1]]
-    practices = {STANDARD: one_index}
     if find_model(query).old is None:
         old_probes = template_embeddings(old, protocols.probes)
         made = best_map(bench, query, gallery)
@@ -59,6 +60,16 @@ def compare_practices(bench: Workbench, query: str, gallery: str, part: str = "t
             )
 
         practices = {MERGED: merged, CASCADE: cascade}
+    else:
+        by_filter = template_embeddings(filtered(new, best_filter(bench, query, gallery)), protocols.probes)
+
+        def half_filtered(identities, by_old, by_new, order) -> BackfillSearches:
+            as_they_are = (np.asarray, np.asarray)  # cosines of one space need no calibration
+            return merged_searches(
+                by_filter, probes, wanted, by_old, by_new, identities, *as_they_are, order=order, points=points
+            )
+
+        practices = {STANDARD: one_index, FILTERED: half_filtered}
     return [
         Measurement(*each)
         for practice, search in practices.items()

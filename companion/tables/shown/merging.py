@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from companion.curves import CASCADE, LOOSE, MERGED, RANDOM_ORDERS, STANDARD, STRICT
+from companion.curves import CASCADE, FILTERED, LOOSE, MERGED, RANDOM_ORDERS, STANDARD, STRICT
 from companion.experiments import TableSpec
 from companion.measure.mapped.merging import CANDIDATES
 from companion.tables.cells import Cell, View
@@ -16,6 +16,8 @@ TABLE = "merging"
 PRACTICES = {
     ("new-bct", STANDARD): ("{}, one index", "1"),
     ("new-bct-sys", STANDARD): ("{}, one index", "1"),
+    ("new-bct", FILTERED): ("{}, one index, filtered for its old part", "1"),
+    ("new-bct-sys", FILTERED): ("{}, one index, filtered for its old part", "1"),
     ("new*", MERGED): ("{} and old, rank merge", "2, by both models"),
     ("new*", CASCADE): ("{}, ridge and cascade", f"1, and up to {CANDIDATES} gallery images anew"),
 }

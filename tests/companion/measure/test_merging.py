@@ -7,7 +7,7 @@ import pytest
 from tiny import row
 
 from bctlib.data.templates import TemplateSet
-from companion.curves import CASCADE, MERGED, RANDOM_ORDERS, STANDARD, STRICT, TENTHS, curve_name
+from companion.curves import CASCADE, FILTERED, MERGED, RANDOM_ORDERS, STANDARD, STRICT, TENTHS, curve_name
 from companion.figures.drawn.merging import plot_practices
 from companion.measure.mapped import merging
 from companion.results import save_rows
@@ -65,6 +65,24 @@ def test_merging_starts_with_the_old_model_and_ends_with_the_new(monkeypatch):
         for kind in (MERGED, CASCADE):
             assert value[curve_name(kind, order), STRICT, "100"] == own["new*"][STRICT]
         assert value[curve_name(CASCADE, order), STRICT, "0"] > own["old"][STRICT]
+
+
+def test_filtered_queries_search_the_old_part_alone(monkeypatch):
+    """Without effect the filter leaves the curve of one index; one that turns queries about is felt by the old part."""
+    bench = Bench()
+    bench.features = lambda name, part: FEATURES["new*" if name == "new-bct" else "old"]
+    curves = {}
+    for name, matrix in {"none": np.eye(16), "about": -np.eye(16)}.items():
+        monkeypatch.setattr(merging, "best_filter", lambda bench, query, gallery, matrix=matrix: matrix)
+        for each in merging.compare_practices(bench, "new-bct", "old"):
+            curves.setdefault((name, each.protocol, each.metric), []).append(each.value)
+    for order in RANDOM_ORDERS:
+        one, none, about = (
+            curves[name, curve_name(kind, order), STRICT]
+            for name, kind in (("none", STANDARD), ("none", FILTERED), ("about", FILTERED))
+        )
+        assert len(one) == len(TENTHS) and none == pytest.approx(one)
+        assert about[-1] == one[-1] and about[0] == 0.0
 
 
 @pytest.fixture

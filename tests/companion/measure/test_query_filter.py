@@ -81,6 +81,25 @@ def test_without_validation_identities_the_strength_is_fixed(seen):
     assert chosen.value == query_filter.UNTUNED and {part for part, _ in seen} == {"test"}
 
 
+def test_re_identification_chooses_its_own_strength_by_map_on_validation(monkeypatch):
+    seen = []
+
+    def retrieval(protocol, queries, items):
+        seen.append(protocol)
+        value = 100 - abs(queries[0, 1] / queries[0, 0] - 0.85) if protocol == "validation" else 7.0
+        return [Measurement("reid", "mAP", "", value, 10)]
+
+    monkeypatch.setattr(query_filter, "retrieval", retrieval)
+    monkeypatch.setattr(query_filter, "bench_reid_protocol", lambda bench, part: part)
+    bench = Bench()
+    bench.for_task = lambda task: bench if task == "persons" else None
+    measured, chosen = query_filter.compare_filtered_reid(bench, "new-bct", "old")
+    assert measured.value == 7 and seen == ["validation"] * len(STRENGTHS) + ["test"]
+    moment = np.diag([0.5, 0.25])
+    kept = {e: np.diag(moment @ np.linalg.inv(moment + e / 4 * np.eye(2))) for e in STRENGTHS}
+    assert chosen.value == min(STRENGTHS, key=lambda e: abs(kept[e][1] / kept[e][0] - 0.85))
+
+
 def test_the_table_pairs_with_and_without(tmp_path, monkeypatch):
     monkeypatch.setenv("BCT_RESULTS", str(tmp_path))
     for table, query, values in (
