@@ -27,8 +27,9 @@ def plot_backfill(view: View) -> Figure:
     """Fig. 3: accuracy of new queries over the share of classes backfilled, at two operating points.
 
     Top: the two compatible models; bottom: the independent one, on another scale. Line: mean over random orders and
-    seeds. Band: 95 % interval over seeds. Thin lines: single orders. Dotted: a threshold for each model's templates.
-    Cross, dashed: the old model with its own gallery; diamonds: each new model with its own gallery.
+    seeds. Band: 95 % interval of the difference to the old model, paired by seed. Thin lines: single orders. Dotted: a
+    threshold for each model's templates. Cross, dashed: the old model with its own gallery; diamonds: each new model
+    with its own gallery.
     """
     cells = view.cells("fig3")
     with drawn(
@@ -48,12 +49,12 @@ def plot_backfill(view: View) -> Figure:
 
 
 def _accuracy(ax, view: View, cells: Cells, queries: tuple[str, ...], metric: str) -> None:
-    old, paragon = (own_accuracy(cells, model, STANDARD, metric).mean for model in ("old", "new*"))
-    ax.axhline(old, color="0.4", linestyle="--", linewidth=0.8)
+    old, paragon = (own_accuracy(cells, model, STANDARD, metric) for model in ("old", "new*"))
+    ax.axhline(old.mean, color="0.4", linestyle="--", linewidth=0.8)
     for query in queries:
         if (curve := load_curve(cells, query, STANDARD, RANDOM_ORDERS, metric)) is None:
             continue
-        colour, mean, half = COLOURS[query], curve.mean, curve.half_width
+        colour, mean, half = COLOURS[query], curve.mean, curve.less(old).half_width
         ax.fill_between(curve.per_cent, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0)
         for order in RANDOM_ORDERS:
             single = load_curve(cells, query, STANDARD, (order,), metric)
@@ -64,8 +65,8 @@ def _accuracy(ax, view: View, cells: Cells, queries: tuple[str, ...], metric: st
             ax.plot(apart.per_cent, apart.mean, color=colour, linestyle=":", linewidth=1.4)
         ax.plot(100, mean[-1], "D", color=colour, markersize=5, clip_on=False, zorder=3)
     if "new*" not in queries:
-        ax.plot(100, paragon, "D", color=COLOURS["new*"], markersize=5, clip_on=False, zorder=3)
-    ax.plot(0, old, "x", color="black", markersize=6, markeredgewidth=1.6, clip_on=False, zorder=3,
+        ax.plot(100, paragon.mean, "D", color=COLOURS["new*"], markersize=5, clip_on=False, zorder=3)
+    ax.plot(0, old.mean, "x", color="black", markersize=6, markeredgewidth=1.6, clip_on=False, zorder=3,
             label="old model, old gallery")  # fmt: skip
     ax.set(xlim=(0, 100))
 

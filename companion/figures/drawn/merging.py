@@ -2,11 +2,12 @@
 
 from matplotlib.figure import Figure
 
-from companion.curves import STRICT
+from companion.curves import STANDARD, STRICT
 from companion.figures.drawing import drawn
 from companion.figures.model_colours import colour_of
 from companion.tables.cells import View
-from companion.tables.shown.merging import DUAL_WRITE, METRICS, practice_curves
+from companion.tables.shown.backfill import own_accuracy
+from companion.tables.shown.merging import DUAL_WRITE, METRICS, TABLE, practice_curves
 
 _LINES = ("-", "-", "-.", "-.", "--", ":")
 
@@ -14,14 +15,15 @@ _LINES = ("-", "-", "-.", "-.", "--", ":")
 def plot_practices(view: View) -> Figure:
     """Accuracy over the share of classes backfilled, a line per practice, mean over orders and seeds, at two FPIRs.
 
-    Bands are 95 % intervals over seeds; steps in black: dual write, which the old model answers until its end. Raises
-    as `View.cells` does.
+    Bands are 95 % intervals of the difference to the old model, paired by seed; steps in black: dual write, which the
+    old model answers until its end. Raises as `View.cells` does.
     """
     with drawn(view.scale, "backfill_practices", height=3.2, ncols=len(METRICS)) as (figure, axes):
         for ax, (metric, name) in zip(axes, METRICS.items(), strict=True):
             curves = list(practice_curves(view, metric))
+            old = own_accuracy(view.cells(TABLE), "old", STANDARD, metric)
             for line, (query, practice, curve) in zip(_LINES, curves, strict=False):
-                label, mean, half = practice if metric == STRICT else None, curve.mean, curve.half_width
+                label, mean, half = practice if metric == STRICT else None, curve.mean, curve.less(old).half_width
                 ax.plot(curve.per_cent, mean, line, color=colour_of(query), label=label)
                 ax.fill_between(curve.per_cent, mean - half, mean + half, color=colour_of(query), alpha=0.15, lw=0)
             _, _, dual = curves[-1]

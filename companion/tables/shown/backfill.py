@@ -56,6 +56,13 @@ class Curve:
         """float64 [p], half of the 95 % interval over seeds; zero for one seed, which has none."""
         return np.nan_to_num([mean_and_half_width(column)[1] for column in self.values.T])
 
+    def less(self, cell: Cell) -> "Curve":
+        """The difference to a cell, paired by seed: what both share, such as the test identities, cancels."""
+        other = dict(zip(cell.seeds, cell.values, strict=True))
+        shared = [number for number, seed in enumerate(self.seeds) if seed in other]
+        seeds = tuple(self.seeds[number] for number in shared)
+        return Curve(self.per_cent, self.values[shared] - [[other[seed]] for seed in seeds], seeds)
+
     @property
     def gain(self) -> Cell:
         """Last point minus first point."""

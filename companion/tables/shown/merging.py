@@ -9,6 +9,7 @@ from companion.curves import CASCADE, FILTERED, LOOSE, MERGED, RANDOM_ORDERS, ST
 from companion.experiments import TableSpec
 from companion.measure.mapped.merging import CANDIDATES
 from companion.tables.cells import Cell, View
+from companion.tables.reading import outcomes
 from companion.tables.shown.backfill import STOPS, Cells, Curve, cell_of, load_curve, own_accuracy
 from companion.tables.shown.old_classes import gain_with_interval
 
@@ -66,6 +67,27 @@ def practice_table(view: View, metric: str) -> pd.DataFrame:
             "embeddings per query": costs.get(name, "1"),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("practice")
+
+
+def filter_predictions(view: View) -> str:
+    """What became of the predictions of notebook 05 about filtered queries, as lines of Markdown, for new-bct."""
+    cells = view.cells(TABLE)
+    plain, filtered = (load_curve(cells, "new-bct", each, RANDOM_ORDERS, STRICT) for each in (STANDARD, FILTERED))
+    start, end = (filtered.at(share).minus(plain.at(share)) for share in (0, 100))
+    with_filter, without = (
+        view.cells(table)["new-bct", "old", "identification", "TPIR@FPIR", "0.01"] for table in ("filtered", "table1")
+    )
+    alone = with_filter.minus(without)
+    areas = [gain_so_far(cells, each, STRICT).mean for each in (filtered, plain)]
+    lines = (
+        (
+            abs(start.mean - alone.mean) <= start.half_width,
+            f"at 0 % it adds {start.text(sign=True)}, and {alone.text(sign=True)} in notebook 01",
+        ),
+        (end.mean == 0, f"at 100 % it adds {end.text(sign=True)}"),
+        (areas[0] - areas[1] < 5, f"the area grows from {areas[1]:.0f} to {areas[0]:.0f} % of the gain"),
+    )
+    return outcomes(lines)
 
 
 def _by_seed(cells: Cells, model: str, metric: str) -> dict[int, float]:

@@ -6,6 +6,7 @@ from companion.experiments import TableSpec, find_table
 from companion.measure.mapped.query_filter import FILTER, STRENGTH
 from companion.measure.reid import PROTOCOL
 from companion.tables.cells import DASH, HEADLINE, PROTOCOLS, View, compatible_text, power
+from companion.tables.reading import outcomes
 
 UNFILTERED = {"filtered": "table1", "filtered_chain": "table4", "filtered_reid": "table5"}
 """For each table of filtered queries, the table that has the same pairs without the filter."""
@@ -49,3 +50,10 @@ def _points(table: str) -> dict[str, tuple[str, str, str]]:
         f"{name} {metric}={power(HEADLINE[metric])}": (protocol, metric, HEADLINE[metric])
         for protocol, (name, metric) in PROTOCOLS.items()
     }
+
+
+def reid_prediction(view: View) -> str:
+    """What became of the prediction of notebook 04, as a line of Markdown, by the mean over seeds."""
+    pair, at = ("new-bct", "old"), (PROTOCOL, "mAP", "")
+    change = view.cells("filtered_reid")[*pair, *at].minus(view.cells("table5")[*pair, *at])
+    return outcomes([(abs(change.mean) < 0.5, f"mAP changes by {change.text(2, sign=True)} points")])

@@ -285,6 +285,15 @@ def test_a_lambda_that_was_not_run_is_said(results):
         backfill_tables.along(View("smoke", lam=0.5))
 
 
+def test_a_curve_less_a_cell_is_paired_by_seed():
+    """Seeds differ by ten points, the difference by one: the band in the figure is the difference's."""
+    curve = backfill_tables.Curve(np.array([0.0, 100.0]), np.array([[50.0, 52], [61, 63], [70, 74]]), (0, 1, 2))
+    less = curve.less(backfill_tables.cell_of(np.array([60.0, 70, 50]), (1, 2, 0)))
+    assert less.values.tolist() == [[0, 2], [1, 3], [0, 4]] and less.seeds == (0, 1, 2)
+    assert less.half_width[0] == pytest.approx(4.303 / 3, rel=1e-3)
+    assert curve.less(backfill_tables.cell_of(np.array([60.0, 65]), (1, 7))).seeds == (1,)
+
+
 def test_a_seed_without_gain_has_no_shares():
     curve = backfill_tables.Curve(np.array([0.0, 100.0]), np.array([[1.0, 2.0], [2.0, 2.0]]), (0, 1))
     assert curve.gain_shares() is None
