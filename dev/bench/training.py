@@ -10,9 +10,12 @@ The parts of `bench training` on glyphs: each measures, prints its rows and ente
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -189,8 +192,39 @@ def growth(bench: Bench) -> None:
         bench.table.add("growth", f"{images:,} images, {classes:,} identities", passes, flops, epoch=images)
 
 
-PARTS: dict[str, Callable[[Bench], None]] = {"loop": loop, "methods": methods, "growth": growth, "folders": folders}
-MINUTES = {"loop": 1.5, "methods": 1.5, "growth": 2.5, "folders": 1}
+LEAST_BESIDE = 0.4
+"""The least share of the idle rate that is left beside one busy process per core."""
+
+
+def beside(bench: Bench) -> None:
+    """The training loop on the machine as it is, then beside one process per core that never waits."""
+    recipe, cores = bench.recipe(MODELS["new*"]), os.cpu_count() or 1
+    bench.table.heading(f"beside {cores} busy processes; {torch.get_num_threads()} thread(s)")
+    bench.table.add("beside", "as it is", bench.measure(recipe, bench.data))
+    with busy_processes(cores):
+        row = bench.table.add("beside", "beside them", bench.measure(recipe, bench.data), ratio_to="as it is")
+    bench.say(
+        f"beside a busy process per core {100 / row.ratio:.0f} % of the rate is left; "
+        f"target: {100 * LEAST_BESIDE:.0f} %, {_met(1 / row.ratio >= LEAST_BESIDE)}"
+    )
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[list[subprocess.Popen]]:
+    """So many processes that never wait, until the end of the block."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield running
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
+
+
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "loop": loop, "methods": methods, "growth": growth, "beside": beside, "folders": folders,
+}  # fmt: skip
+MINUTES = {"loop": 1.5, "methods": 1.5, "growth": 2.5, "beside": 0.5, "folders": 1}
 """The approximate time of each part at desk scale on two cores."""
 
 _GROWTH = (10_000, 30_000, 100_000, 300_000, 1_000_000)

@@ -39,10 +39,18 @@ def test_every_part_and_every_method_has_its_rows(written):
     assert names["loop"][0] == "ours" and all(name.startswith("plain loop") for name in names["loop"][1:])
     assert [name.split(",")[0] for name in names["methods"]] == list(METHODS)
     assert names["growth"] == ["64 images, 2 identities", "640 images, 20 identities"]
+    assert names["beside"] == ["as it is", "beside them"]
     assert names["folders"][0] == "training step of rehearsal-net" and len(names["folders"]) >= 3
     assert {"device", "versions", "commit"} == set(written["provenance"]) and written["threads"] >= 1
     assert [sentence.split(":")[0] for sentence in written["sentences"]][2] == "next bottleneck"
     assert sum(operator["share"] for operator in written["operators"]) <= 1.001
+
+
+def test_no_busy_process_outlives_the_measurement():
+    with pytest.raises(KeyboardInterrupt), training.busy_processes(2) as running:
+        assert len(running) == 2 and all(each.poll() is None for each in running)
+        raise KeyboardInterrupt
+    assert all(each.poll() is not None for each in running)
 
 
 def test_ratios_and_rates_follow_from_the_seconds(written):
