@@ -15,6 +15,7 @@ from companion.tables.guide import backfill_section, guide_section, own_section,
 from companion.tables.pairs import compatibility_table
 from companion.tables.shown.recipe import predictions_section, search_section
 from companion.tables.tables import markdown, provenance_text
+from companion.tables.training_time import training_section
 
 
 def results_section(scale: str = "desk") -> str:
@@ -45,7 +46,11 @@ HIGHLIGHTS = (
 """The claims that the front page shows: the main statement of each table, independent of its verdict."""
 
 SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"results": results_section, "claims": lambda: highlights_section(HIGHLIGHTS)},
+    "README.md": {
+        "training": training_section,
+        "results": results_section,
+        "claims": lambda: highlights_section(HIGHLIGHTS),
+    },
     "docs/claims.md": {"ledger": ledger_section},
     "docs/which-method.md": {
         "guide": guide_section,
@@ -53,6 +58,7 @@ SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
         "backfill": backfill_section,
         "runs": seeds_section,
     },
+    "docs/commands.md": {"training": training_section},
     "docs/recipe.md": {"search": search_section, "predictions": predictions_section},
 }
 """For each page the functions that generate the text between its pairs of marks."""

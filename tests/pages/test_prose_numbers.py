@@ -20,7 +20,9 @@ def test_a_notebooks_prose_types_no_result(path):
             assert not RESULT.search(cell.source), cell.source
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/claims.md", "docs/recipe.md", "docs/which-method.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/claims.md", "docs/commands.md", "docs/recipe.md", "docs/which-method.md"]
+)
 def test_a_page_types_no_result_outside_its_generated_parts(page):
     text = page_text(page)
     for name in readme.SECTIONS[page]:
