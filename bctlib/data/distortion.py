@@ -17,6 +17,9 @@ import torch.nn.functional as F
 from bctlib.base.errors import BctError
 from bctlib.base.share import Share, to_device
 
+INK_RANGE = 2.0
+"""From paper to ink in what a network receives: magnitudes in units of [-1, 1] are shares of it times this."""
+
 # Largest number of normal deviates drawn for one batch; a larger batch reuses them at random offsets. Drawing is
 # serial work on the CPU: this keeps it below a millisecond however large the images and the batch are.
 _NOISE_BANK = 1 << 17
@@ -78,12 +81,13 @@ def _noise(share: Share, side: int, generator: torch.Generator, device: torch.de
 
 @dataclass(frozen=True)
 class TrainingDistortion:
-    """Random distortion of a training batch; every magnitude is the bound of a uniform distribution.
+    """Random distortion of a training batch; every magnitude but `noise` is the bound of a uniform distribution.
 
     rotation: degrees, either way. shear: horizontal share of the height, either way. scale: (least, most) factor.
     shift: share of the side, either way, along each axis. contrast: (least, most) factor about mid-grey.
-    brightness: either way, in units of the normalised range [-1, 1]. noise: standard deviation in the same units.
-    The defaults are moderate: short training learns nothing under strong distortion.
+    brightness: either way, in units of the normalised range [-1, 1]. noise: standard deviation of normal noise in the
+    same units, the same for every image. docs/data.md has these ranges beside those of the test. The defaults are
+    moderate: short training learns nothing under strong distortion.
 
     Raises BctError for a magnitude that makes no sense and for images that are not uint8 [N,S,S] or [N,1,S,S].
     """
@@ -206,7 +210,8 @@ def _shading(images, magnitude, angle, _generator):
     return 1 - (1 - images) * (1 - depth[:, None])
 
 
-# Each range begins inside that of `TrainingDistortion` and ends beyond it; blur and shading are in no training image.
+# Each range lies partly inside that of `TrainingDistortion` and partly beyond it, noise around its one value; blur and
+# shading are in no training image. A test picture has one condition, a training picture all distortions at once.
 CAPTURE_CONDITIONS: tuple[CaptureCondition, ...] = (
     CaptureCondition("rotation", 5.0, 15.0, "degrees, either way", _rotation),
     CaptureCondition("shear", 0.05, 0.20, "horizontal share of the height, either way", _shear),

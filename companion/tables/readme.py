@@ -11,6 +11,7 @@ from bctlib.base.files import replace_atomically
 from bctlib.base.locations import PROJECT
 from companion.tables.cells import PROTOCOLS, View
 from companion.tables.claims.ledger import highlights_section, ledger_section
+from companion.tables.distortions import distortions_section
 from companion.tables.guide import backfill_section, guide_section, own_section, seeds_section
 from companion.tables.pairs import compatibility_table
 from companion.tables.shown.recipe import predictions_section, search_section
@@ -59,6 +60,7 @@ SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
         "runs": seeds_section,
     },
     "docs/commands.md": {"training": training_section},
+    "docs/data.md": {"distortions": distortions_section},
     "docs/recipe.md": {"search": search_section, "predictions": predictions_section},
 }
 """For each page the functions that generate the text between its pairs of marks."""
