@@ -17,9 +17,6 @@ import torch.nn.functional as F
 from bctlib.base.errors import BctError
 from bctlib.base.share import Share, to_device
 
-INK_RANGE = 2.0
-"""From paper to ink in what a network receives: magnitudes in units of [-1, 1] are shares of it times this."""
-
 # Largest number of normal deviates drawn for one batch; a larger batch reuses them at random offsets. Drawing is
 # serial work on the CPU: this keeps it below a millisecond however large the images and the batch are.
 _NOISE_BANK = 1 << 17
@@ -85,9 +82,8 @@ class TrainingDistortion:
 
     rotation: degrees, either way. shear: horizontal share of the height, either way. scale: (least, most) factor.
     shift: share of the side, either way, along each axis. contrast: (least, most) factor about mid-grey.
-    brightness: either way, in units of the normalised range [-1, 1]. noise: standard deviation of normal noise in the
-    same units, the same for every image. docs/data.md has these ranges beside those of the test. The defaults are
-    moderate: short training learns nothing under strong distortion.
+    brightness: either way, in units of the normalised range [-1, 1]. noise: standard deviation in the same units.
+    docs/data.md has the ranges. The defaults are moderate: short training learns nothing under strong distortion.
 
     Raises BctError for a magnitude that makes no sense and for images that are not uint8 [N,S,S] or [N,1,S,S].
     """

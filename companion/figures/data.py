@@ -136,14 +136,14 @@ def plot_templates(protocols: GlyphProtocols | IjbcProtocols, scale: str, n_iden
         return plot_photograph_templates(protocols, scale, n_identities)
     left, right = (" · ".join(CAPTURE_CONDITIONS[c].name for c in side) for side in protocols.conditions)
     with drawn(
-        scale, "protocol_templates", height=0.5 * n_identities + 0.1, nrows=n_identities, ncols=2
+        scale, "protocol_templates", height=0.5 * n_identities + 0.3, nrows=n_identities, ncols=2
     ) as (figure, axes):  # fmt: skip
         for row, identity in enumerate(protocols.identities[:n_identities]):
             for ax, templates, side, conditions in (
                 (axes[row, 0], protocols.verification.first, "first templates and probes", left),
                 (axes[row, 1], protocols.verification.second, "second templates and galleries", right),
             ):
-                title = f"{side}: {conditions}" if row == 0 else ""
+                title = f"{side}:\n{conditions}" if row == 0 else ""
                 _show(ax, _templates_of(protocols, templates, identity), title)
     return figure
 

@@ -81,18 +81,18 @@ def _dots(ax, cells: dict[Pair, Cell], queries: list[str]) -> None:
 
 
 def plot_tradeoff(view: View, metric: str = "TAR@FAR") -> Figure:
-    """Own accuracy (x) against cross accuracy (y) of l2 and BCT, each a curve over lambda; dots are single seeds.
+    """Own accuracy (x) against cross accuracy (y) of l2 and BCT, each a curve over lambda.
 
-    Ringed: the lambda with the highest sum of the two on validation identities. Eq. 2 holds above the dashed line; to
-    the right of the solid line the new model is at least as accurate as the paragon.
+    Bars: 95 % intervals of the difference to the line that decides, paired by seed: to (old, old) upright, to the
+    paragon across. Ringed: the lambda with the highest sum of the two on validation identities. Eq. 2 holds above the
+    dashed line; to the right of the solid line the new model is at least as accurate as the paragon.
     """
     protocol = next(name for name, (_, each) in PROTOCOLS.items() if each == metric)
     point, cells = HEADLINE[metric], view.cells("tradeoff")
     with drawn(view.scale, "tradeoff_own_cross", width=4.2, height=3.1) as (figure, ax):
-        old = cells[(*LOWER_BOUND, protocol, metric, point)].mean
-        paragon = cells[(*PARAGON, protocol, metric, point)].mean
-        ax.axhline(old, color=COLOURS["old"], linestyle="--", linewidth=1, label="old model, old gallery (Eq. 2)")
-        ax.axvline(paragon, color=COLOURS["new*"], linewidth=1, label="paragon's own accuracy")
+        old, paragon = (cells[(*pair, protocol, metric, point)] for pair in (LOWER_BOUND, PARAGON))
+        ax.axhline(old.mean, color=COLOURS["old"], linestyle="--", linewidth=1, label="old model, old gallery (Eq. 2)")
+        ax.axvline(paragon.mean, color=COLOURS["new*"], linewidth=1, label="paragon's own accuracy")
         for method in ("new-l2", "new-bct"):
             _curve(ax, method, cells, (protocol, metric, point))
         at = f"{metric}={power(point)} (%)"
@@ -102,15 +102,17 @@ def plot_tradeoff(view: View, metric: str = "TAR@FAR") -> Figure:
 
 
 def _curve(ax, method: str, cells: dict, where: tuple[str, str, str]) -> None:
-    """One method over lambda: means as a line, single seeds as dots; no point if training diverged."""
+    """One method over lambda: means as a line with intervals; no point if training diverged."""
     names = [name for name in TRADEOFF_MODELS if name.partition("@")[0] == method and (name, "old", *where) in cells]
     own, cross = ([cells[(name, gallery or name, *where)] for name in names] for gallery in ("", "old"))
     colour = COLOURS[method]
     means = [[cell.mean for cell in side] for side in (own, cross)]
-    ax.plot(*means, color=colour, marker=MARKERS[method], markersize=4, linewidth=1, label=method)
+    bounds = (cells[(*pair, *where)] for pair in (PARAGON, LOWER_BOUND))
+    halves = [[_bar(cell, bound) for cell in side] for side, bound in zip((own, cross), bounds, strict=True)]
+    style = {"marker": MARKERS[method], "markersize": 4, "linewidth": 1, "elinewidth": 0.7, "capsize": 1.5}
+    ax.errorbar(*means, yerr=halves[1], xerr=halves[0], color=colour, label=method, **style)
     chosen = choose_on_validation(names, cells, *where)
     for name, x, y in zip(names, own, cross, strict=True):
-        ax.plot(x.values, y.values, ".", color=colour, markersize=2)
         lam = name.partition("@")[2] or "1"
         ax.annotate(f"λ={lam}", (x.mean, y.mean), xytext=(4, 4), textcoords="offset points", fontsize=6)
         if name == chosen:

@@ -4,12 +4,14 @@ import math
 
 import pandas as pd
 
-from bctlib.data.distortion import CAPTURE_CONDITIONS, INK_RANGE, TrainingDistortion
+from bctlib.data.distortion import CAPTURE_CONDITIONS, TrainingDistortion
 from bctlib.training.scales import scale_settings
 from companion.tables.tables import markdown
 
 Range = tuple[float, float]
 
+INK_RANGE = 2.0
+"""From paper to ink in what a network receives: magnitudes in units of [-1, 1] are shares of it times this."""
 _BRIGHTNESS = "level, share of the ink range, either way"
 _ALL = "all"
 

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
 
 from bctlib.models import CHAIN_LENGTH, LONG_CHAIN, TABLE_4A, find_model
 from companion.experiments import find_table
 from companion.figures import dots
 from companion.figures.drawn import chain
+from companion.figures.drawn.claims import VERDICT_COLOURS
 from companion.measure.scores import best_non_negative_cosine, unit_rows
 from companion.results import save_rows
 from companion.tables import cells, pairs
 from companion.tables.cells import View, paper_value
+from companion.tables.claims.verdicts import FAILS, HOLDS, UNDECIDED
 
 PROTOCOLS = {"TAR@FAR": "verification", "TPIR@FPIR": "identification", "rank": "identification"}
 
@@ -109,6 +112,18 @@ def test_a_matrix_has_queries_down_and_galleries_across():
     assert matrix.shape == (CHAIN_LENGTH, CHAIN_LENGTH)
     assert matrix.loc["chain3", "chain2"] == "21.0 ± 0.0"
     assert chain.plot_long_chain(View("smoke")) is not None
+
+
+def test_arrows_of_the_chain_say_whether_eq_2_holds():
+    """phi2 is above phi1 in every seed, phi3 against phi2 in some, and against phi1 in none."""
+    steps = {("phi2", "phi1"): (5, 6, 5), ("phi3", "phi2"): (-5, 5, 0), ("phi3", "phi1"): (-5, -6, -5)}
+    save("table4", lambda query, gallery, *at: 50.0 + steps.get((query, gallery), (0, 0, 0))[at[-1]])
+    (ax,) = chain.plot_fig2(View("smoke")).axes
+    assert [patch.get_edgecolor()[:3] for patch in ax.patches] == [
+        to_rgb(VERDICT_COLOURS[verdict]) for verdict in (HOLDS, UNDECIDED, FAILS)
+    ]
+    texts = " ".join(text.get_text() for text in ax.texts)
+    assert "+5.3 ± 1.4: Eq. 2 holds" in texts and ": Eq. 2 is undecided" in texts and "-5.3 ± 1.4: Eq. 2 fails" in texts
 
 
 def test_figures_of_a_whole_table_draw(folders):

@@ -7,7 +7,10 @@ from matplotlib.patches import FancyArrowPatch
 from bctlib.base.style import PARAGON_COLOUR, sequence
 from bctlib.models import LONG_CHAIN, TABLE_4A
 from companion.figures.drawing import drawn
+from companion.figures.drawn.claims import VERDICT_COLOURS
 from companion.tables.cells import HEADLINE, PROTOCOLS, View, paper_value, power
+from companion.tables.claims.quantities import Accuracy, satisfies_eq_2
+from companion.tables.claims.verdicts import FAILS, HOLDS, UNDECIDED, judge
 
 PLACES = {"phi1": 0.0, "phi2": 1.0, "phi3": 2.0}
 SYMBOLS = {"phi1": "$\\phi_1$", "phi2": "$\\phi_2$", "phi3": "$\\phi_3$"}
@@ -16,16 +19,17 @@ SYMBOLS = {"phi1": "$\\phi_1$", "phi2": "$\\phi_2$", "phi3": "$\\phi_3$"}
 def plot_fig2(view: View) -> Figure:
     """The chain as in Fig. 2: own accuracy above each model, accuracy of (new, old) on each arrow, 1:1, ours (paper).
 
-    Below each model is its share of the training identities, and for phi2 and phi3 the paragon's accuracy.
+    An arrow's colour and second line say whether Eq. 2 holds: the difference to the older model's own accuracy, paired
+    by seed. Below each model is its share of the training identities, and for phi2 and phi3 the paragon's accuracy.
     """
     cells, at = view.cells("table4"), ("verification", "TAR@FAR", HEADLINE["TAR@FAR"])
 
     def text(query: str, gallery: str) -> str:
         cell = cells[query, gallery, *at]
         printed = paper_value("table4", query, gallery, *at) or paper_value("table9", query, gallery, *at)
-        return cell.text() + (f"\n(paper {printed:.1f})" if printed is not None else "")
+        return cell.text() + (f" (paper {printed:.1f})" if printed is not None else "")
 
-    with drawn(view.scale, "fig2_chain", height=2.6) as (figure, ax):
+    with drawn(view.scale, "fig2_chain", height=2.9) as (figure, ax):
         for name, x in PLACES.items():
             ax.plot(x, 0, "o", markersize=30, color="0.9", markeredgecolor="0.4")
             ax.text(x, 0, SYMBOLS[name], ha="center", va="center", fontsize=11)
@@ -34,18 +38,24 @@ def plot_fig2(view: View) -> Figure:
             share = f"{100 * spec.share:.0f} % of identities"
             ax.text(PLACES[spec.name], -0.33, share, ha="center", va="top", fontsize=7)
         for query, gallery, bend in (("phi2", "phi1", 0.0), ("phi3", "phi2", 0.0), ("phi3", "phi1", -0.12)):
-            _arrow(ax, PLACES[query], PLACES[gallery], bend, text(query, gallery))
+            gain = cells[query, gallery, *at].minus(cells[gallery, gallery, *at])
+            pair = Accuracy("table4", query, gallery)
+            verdict = judge(dict(zip(gain.seeds, gain.values, strict=True)), satisfies_eq_2(pair))
+            label = f"{text(query, gallery)}\n{gain.text(sign=True)}: Eq. 2 {_SAID[verdict]}"
+            _arrow(ax, PLACES[query], PLACES[gallery], bend, label, VERDICT_COLOURS[verdict])
         for name, spec in (("phi2", "phi2*"), ("phi3", "phi3*")):
             best = f"paragon: {text(spec, spec)}"
             ax.text(PLACES[name], -0.52, best, ha="center", va="top", fontsize=7, color=PARAGON_COLOUR)
-        ax.set(xlim=(-0.4, 2.4), ylim=(-0.95, 1.45))
+        ax.set(xlim=(-0.4, 2.4), ylim=(-0.95, 1.6))
         ax.set_axis_off()
         ax.set_title(f"arrows: (query model, gallery model), {at[1]}={power(at[2])} in %, {view.scale} scale")
     return figure
 
 
-def _arrow(ax, start: float, end: float, bend: float, label: str) -> None:
-    colour = sequence(3)[1]
+_SAID = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "is undecided"}
+
+
+def _arrow(ax, start: float, end: float, bend: float, label: str, colour: str) -> None:
     middle = (start + end) / 2
     height = 0.0 if not bend else 0.97
     if bend:

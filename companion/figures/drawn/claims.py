@@ -1,5 +1,7 @@
 """The ledger as a figure: the distance of every claim's effect from its bound, positive on the side claimed."""
 
+from textwrap import fill
+
 from matplotlib.figure import Figure
 
 from bctlib.base.style import COLOURS, GENUINE
@@ -24,7 +26,7 @@ def plot_claims(view: View) -> Figure:
     """
     judged = judged_claims(view.scale)
     row_of = _rows()
-    with drawn(view.scale, "claims", height=0.165 * len(row_of) + 1.4, ncols=2, sharey=True) as (figure, axes):
+    with drawn(view.scale, "claims", height=0.25 * len(row_of) + 1.4, ncols=2, sharey=True) as (figure, axes):
         for ax, title in zip(axes, ("1:1", "1:N, and measures of their own"), strict=True):
             ax.axvspan(0, EDGE + 2, color=GENUINE, alpha=0.12, linewidth=0)
             ax.axvline(0, color="0.3", linewidth=0.8)
@@ -37,12 +39,12 @@ def plot_claims(view: View) -> Figure:
             ax = axes[0] if point.label == "1:1" or point == claim.at[0] and several[claim.name] > 1 else axes[1]
             name = "" if point.protocol in PROTOCOLS else point.label
             if judgement.verdict == NOT_MEASURED:
-                ax.text(-EDGE / 2, row_of[claim.name], NOT_MEASURED, color="0.6", fontsize=5, ha="center", va="center",
+                ax.text(-EDGE / 2, row_of[claim.name], NOT_MEASURED, color="0.6", fontsize=7, ha="center", va="center",
                         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
             else:
                 _dot(ax, row_of[claim.name], *margin(claim.test, judgement), judgement.verdict)
             if name:
-                ax.text(EDGE + 2, row_of[claim.name], f" {name}", fontsize=5, va="center", clip_on=False)
+                ax.text(EDGE + 2, row_of[claim.name], f" {name}", fontsize=7, va="center", clip_on=False)
         _labels(axes[0], row_of)
         for verdict, colour in VERDICT_COLOURS.items():
             axes[0].plot([], [], VERDICT_MARKERS[verdict], color=colour, markersize=4, label=verdict)
@@ -64,7 +66,7 @@ def _rows() -> dict[str, float]:
 
 def _labels(ax, row_of: dict[str, float]) -> None:
     gists = {claim.name: ("ours: " if claim.ours else "") + claim.gist for claim in CLAIMS}
-    ax.set_yticks(list(row_of.values()), [gists[name] for name in row_of], fontsize=5.5)
+    ax.set_yticks(list(row_of.values()), [fill(gists[name], 46) for name in row_of], fontsize=7, linespacing=0.95)
     ax.set_ylim(max(row_of.values()) + 0.8, -0.8)
 
 
@@ -73,7 +75,7 @@ def _dot(ax, row: float, distance: float, half_width: float, verdict: str) -> No
     if abs(distance) > EDGE:
         side = 1 if distance > 0 else -1
         ax.plot(side * (EDGE + 1.4), row, marker=">" if side > 0 else "<", color=colour, markersize=4)
-        ax.text(side * (EDGE + 0.4), row, f"{distance:+.0f}", fontsize=5, color=colour, va="center",
+        ax.text(side * (EDGE + 0.4), row, f"{distance:+.0f}", fontsize=7, color=colour, va="center",
                 ha="right" if side > 0 else "left")  # fmt: skip
         return
     draw_interval(ax, row, distance, half_width, colour, VERDICT_MARKERS[verdict], size=3.5, cap=1.5, line=0.9)
