@@ -6,7 +6,7 @@ Compiling pays on a GPU, where small kernels would otherwise wait for Python to 
 import contextlib
 import copy
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -35,8 +35,24 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+_float32_alone = False
+
+
+@contextlib.contextmanager
+def in_float32() -> Iterator[None]:
+    """Trainings in the block use float32, as on a CPU without bfloat16: to measure both on one machine."""
+    global _float32_alone
+    before, _float32_alone = _float32_alone, True
+    try:
+        yield
+    finally:
+        _float32_alone = before
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware; otherwise autocast would only be slower."""
+    if _float32_alone:
+        return False
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16", False))

@@ -2,12 +2,19 @@
 
 A rate is measured on generated images in a few seconds (`measured_rate`), or it is a guess (`guessed_rate`): for a GPU
 that is not there, and where nobody may wait.
+
+    python -m companion.measure.training_speed
+
+enters the rates of both precisions on one core of this machine into the results, from which README and notebooks have
+them (`companion.tables.training_time`).
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
@@ -20,12 +27,13 @@ from bctlib.base.share import Share
 from bctlib.data.training_set import Distort, TrainingData
 from bctlib.methods import OldModel
 from bctlib.models import MODELS, ModelSpec
-from bctlib.training.devices import choose_device, precision
+from bctlib.training.devices import choose_device, has_bf16, in_float32, precision, training_provenance
 from bctlib.training.loop import train
 from bctlib.training.recipe import Recipe
 from bctlib.training.run_state import BUSY
 from bctlib.training.scales import ScaleSettings
-from companion.workbench import ScaleData
+from companion.results import save_rows
+from companion.workbench import ScaleData, scale_data
 
 
 class TimedSet:
@@ -210,3 +218,41 @@ def _measure(data: ScaleData, network: str, on: torch.device) -> Rate:
     threads = torch.get_num_threads()
     where = f"{precision(on)}, {threads} thread{'s' if threads > 1 else ''}"
     return Rate(network, timed.given[1] / seconds, where, True, (time.thread_time() - cpu[1]) / seconds)
+
+
+SPEED_TABLE, TRAINING, IMAGES_PER_S = "training_speed", "training", "images per second"
+"""Table, protocol and metric of the saved rates; their operating point is the network."""
+
+
+def save_training_speed(scale: str = "desk", turns: int = 5) -> dict[str, float]:
+    """Measure the scale's base network in each precision that this CPU has, and save a row of each; returns them.
+
+    In images per second of one thread's CPU time, which other programs hardly change: the median over `turns` in which
+    the precisions alternate. n_behind: the turns.
+    """
+    data, cpu, threads = scale_data(scale), torch.device("cpu"), torch.get_num_threads()
+    network = data.settings.backbones["base"]
+    ways = [in_float32, *([nullcontext] if has_bf16(cpu) else [])]
+    rates: dict[str, list[float]] = {}
+    origins: dict[str, dict[str, str]] = {}
+    torch.set_num_threads(1)
+    try:
+        for way in ways * turns:
+            with way():
+                rate, kind = _measure(data, network, cpu), precision(cpu)
+                origins[kind] = training_provenance(cpu)
+            rates.setdefault(kind, []).append(rate.images_per_s / rate.core_share)
+    finally:
+        torch.set_num_threads(threads)
+    found = {kind: statistics.median(each) for kind, each in rates.items()}
+    measured = {
+        "seed": 0, "method": "independent", "query_model": "new*", "gallery_model": "new*", "protocol": TRAINING,
+        "metric": IMAGES_PER_S, "operating_point": network, "n_behind": turns, "seconds": 0.0,
+    }  # fmt: skip
+    save_rows([measured | origins[kind] | {"value": value} for kind, value in found.items()], scale, SPEED_TABLE)
+    return found
+
+
+if __name__ == "__main__":
+    for kind, value in save_training_speed(*sys.argv[1:2]).items():
+        print(f"{kind}: {value:,.0f} images per second of one core")

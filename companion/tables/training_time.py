@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bctlib.base.errors import BctError
+from bctlib.methods import METHODS
 from bctlib.models import find_model
 from companion.experiments import find_experiment
+from companion.measure.training_speed import SPEED_TABLE
 from companion.results import PRECISIONS, arithmetic, load_rows
 from companion.workbench import Workbench
 
@@ -60,13 +62,47 @@ def _span(values: Iterable[float]) -> str:
     return least if least == most else f"{least} to {most}"
 
 
+@dataclass(frozen=True)
+class CoreRate:
+    """Images per second of one core's time in a precision (`python -m companion.measure.training_speed`)."""
+
+    precision: str
+    device: str
+    network: str
+    images_per_s: float
+
+    def text(self, models: Iterable[str]) -> str:
+        """`1,938 images/s of glyphnet-norm in float32 (about 60 minutes for the models; cpu: ...)`."""
+        work = sum(_images(name, 0) * METHODS[find_model(name).method].cost for name in models)
+        minutes = work / self.images_per_s / 60
+        return (
+            f"{self.images_per_s:,.0f} images/s of {self.network} in {self.precision} "
+            f"(about {minutes:.0f} minutes for these models; {self.device})"
+        )
+
+
+def core_rates() -> dict[str, CoreRate]:
+    """What was committed of each precision."""
+    found = {}
+    for precision in PRECISIONS:
+        try:
+            row = load_rows(SCALE, SPEED_TABLE, f"cpu, {precision}").iloc[0]
+        except BctError:
+            continue
+        found[precision] = CoreRate(precision, row["device"], row["operating_point"], row["value"])
+    return found
+
+
 def training_text(models: Iterable[str] = (), target: str = TABLE) -> str:
-    """Two or three sentences: how long these models (none: all of Table 1) take to train, in both precisions."""
+    """A few sentences: how long these models (none: all of Table 1) take to train, in both precisions."""
     names = tuple(models) or find_experiment(TABLE).models
     found = [training_time(precision, names) for precision in PRECISIONS]
     sentences = [f"Trained anew, the {len(names)} models of `{target}` took {each.text}." for each in found if each]
+    rates = core_rates()
+    if rates:
+        sentences.append(f"A core by itself makes {' and '.join(each.text(names) for each in rates.values())}.")
     about = "CPUs without bfloat16 (`avx512_bf16`), most laptops among them, train in float32"
-    missing = "" if found[-1] else "; how fast is not among the committed results yet"
+    missing = "" if found[-1] or PRECISIONS[-1] in rates else "; how fast is not among the committed results yet"
     sentences.append(f"{about}, which takes longer and gives somewhat other numbers{missing}.")
     sentences.append(f"`./reproduce.sh plan {target} --force` measures in seconds how long it takes on your machine.")
     return " ".join(sentences)

@@ -10,11 +10,12 @@ import pytest
 import torch
 from tiny import tiny_set
 
-from bctlib.training.devices import has_bf16
+from bctlib.training.devices import has_bf16, in_float32
 from bctlib.training.scales import SCALES
 from companion.measure import training_speed
 from companion.measure.run import basis, plan
 from companion.measure.training_speed import GUESSES, Rate, TimedSet, guessed_rate, measured_rate
+from companion.results import load_rows
 from companion.workbench import scale_data
 
 CPU = torch.device("cpu")
@@ -137,3 +138,21 @@ def test_what_another_process_measures_can_be_sent_to_it():
     work = training_speed._measure, scale_data("gpu"), "resnet18", CPU
     measure, data, *_ = pickle.loads(pickle.dumps(work))
     assert measure is training_speed._measure and data == scale_data("gpu")
+
+
+def test_a_core_makes_its_images_in_its_own_time(looped, monkeypatch, tmp_path):
+    """A step of 64 images takes STEP_S, of which a fifth is the core's: 64 / STEP_S * 5 images per second of it."""
+    monkeypatch.setenv("BCT_RESULTS", str(tmp_path))
+    monkeypatch.setattr(training_speed, "has_bf16", lambda device: False)
+    assert training_speed.save_training_speed("smoke", turns=1) == {"float32": pytest.approx(64 / STEP_S * 5)}
+    (saved,) = load_rows("smoke", training_speed.SPEED_TABLE).itertuples()
+    assert saved.device.endswith(", 1 thread, float32") and saved.operating_point == "glyphnet-norm"
+    assert saved.value == pytest.approx(1280) and looped.trainings == 1
+
+
+def test_bfloat16_can_be_left_out_for_a_while():
+    before = has_bf16(CPU)
+    with pytest.raises(KeyError), in_float32():
+        assert not has_bf16(CPU)
+        raise KeyError
+    assert has_bf16(CPU) == before

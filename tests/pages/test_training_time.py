@@ -49,3 +49,15 @@ def test_a_precision_is_not_completed_from_the_other(save):
 def test_without_results_it_says_what_is_known(save):
     save(F32, 0, 300.0, ["old"])
     assert training_text().startswith("CPUs without bfloat16") and "minutes" not in training_text()
+
+
+def test_rates_of_one_core_are_said_with_the_time_that_follows(save):
+    save(BF16, 0, 60.0)
+    about = {"protocol": "training", "metric": "images per second", "operating_point": "glyphnet-norm"}
+    speeds = ((BF16, 4000.0), (F32, 1000.0))
+    save_rows([row(device=device, value=value, **about) for device, value in speeds], "desk", "training_speed")
+    said = training_text(["old", "new*"])
+    # two trainings of 120,000 images at 4,000/s are a minute, at 1,000/s four
+    assert f"4,000 images/s of glyphnet-norm in bfloat16 (about 1 minutes for these models; {BF16})" in said
+    assert f"1,000 images/s of glyphnet-norm in float32 (about 4 minutes for these models; {F32})" in said
+    assert "not among" not in said
