@@ -18,7 +18,7 @@ from bctlib.training import store
 from companion.experiments import Experiment, find_experiment, find_table
 from companion.measure.diagnostics import save_diagnostics
 from companion.measure.templates import Measurement
-from companion.measure.training_speed import Rate, guessed_rate, measured_rate
+from companion.measure.training_speed import ONE_GPU, Rate, guessed_rate, measured_rate
 from companion.pairs import Pair
 from companion.results import point_text, save_rows
 from companion.workbench import Workbench, with_ancestors
@@ -155,7 +155,8 @@ def basis(models: Iterable[PlannedModel], scale: str, task: str = "faces") -> st
     if guesses:
         parts.append(f"{' and '.join(map(str, guesses))}: guesses, not measured")
         if not torch.cuda.is_available():
-            parts.append("no GPU was found: without one it takes far longer")
+            for_gpu = any(rate.where == ONE_GPU for rate in guesses)
+            parts.append(f"no GPU was found{': without one it takes far longer' if for_gpu else ''}")
     return "; ".join([*parts, f"{data.n_images(1):,.0f} images ({data.counted})"])
 
 

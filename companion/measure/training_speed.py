@@ -154,13 +154,14 @@ class Rate:
         return f"{self.images_per_s:,.0f} images/s, {self.where}, {self.network}"
 
 
-_CPU, _GPU = "one core with bfloat16", "one GPU"
+ONE_CORE, ONE_GPU = "one core with bfloat16", "one GPU"
 # Of images of glyphs, and for the ResNets of 112 x 112 pixels. The glyph nets: about what the committed models of the
 # desk took, each on one core of a server; the ResNets: not tried on any GPU yet.
 GUESSES: dict[str, tuple[int, str]] = {
-    "glyphnet": (3000, _CPU), "glyphnet-deep": (1800, _CPU), "glyphnet-norm": (3000, _CPU),
-    "glyphnet-deep-norm": (1800, _CPU), "rehearsal-net": (3000, _CPU), "rehearsal-net-deep": (1800, _CPU),
-    "resnet18": (12000, _GPU), "resnet50": (4000, _GPU), "resnet101": (2000, _GPU), "resnet152": (1400, _GPU),
+    "glyphnet": (3000, ONE_CORE), "glyphnet-deep": (1800, ONE_CORE), "glyphnet-norm": (3000, ONE_CORE),
+    "glyphnet-deep-norm": (1800, ONE_CORE), "rehearsal-net": (3000, ONE_CORE), "rehearsal-net-deep": (1800, ONE_CORE),
+    "resnet18": (12000, ONE_GPU), "resnet50": (4000, ONE_GPU),
+    "resnet101": (2000, ONE_GPU), "resnet152": (1400, ONE_GPU),
 }  # fmt: skip
 
 
@@ -189,7 +190,7 @@ def measured_rate(data: ScaleData, network: str, device: str = "auto") -> Rate:
         on = choose_device(device)
     except UsageError:
         return guessed_rate(data, network)
-    if on.type == "cpu" and GUESSES[network][1] == _GPU:
+    if on.type == "cpu" and GUESSES[network][1] == ONE_GPU:
         return guessed_rate(data, network)
     batch = data.settings.schedule.batch
     key = (network, batch, data.image_size, str(on), precision(on), torch.get_num_threads())
