@@ -3,7 +3,7 @@
 `DATA` is the one place that chooses between glyphs and the paper's own data; both satisfy `ScaleData`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -185,6 +185,10 @@ class Workbench:
             distortion=dict(self.data.distortion),
             old=self.recipe(spec.old).key if spec.old else None,
         )
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Take these models from the store as they are, though `force` trains others again."""
+        self._renewed.update(names)
 
     def model(self, name: str) -> Artefact:
         """The trained model, from the store, from the checkout or trained now; its old model first, if it has one.

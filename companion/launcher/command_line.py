@@ -116,10 +116,10 @@ def seeds_of(text: str) -> list[int]:
 
 
 # The options that each command takes; targets take all but --yes.
-COMMANDS = {"list": (), "plan": ("scale", "seeds", "force", "p"), "figures": (), "clean": ("yes",)}
+COMMANDS = {"list": (), "plan": ("scale", "seeds", "workers", "force", "p"), "figures": (), "clean": ("yes",)}
 PASSED_ON = ("test", "lab", "data", "bench", "recipe")  # all further words go to what the command runs
 ALL = "all"
-TARGET_OPTIONS = ("scale", "seeds", "device", "processes", "force", "p")
+TARGET_OPTIONS = ("scale", "seeds", "device", "workers", "processes", "force", "p")
 
 HELP = """\
 usage: ./reproduce.sh COMMAND [OPTIONS]
@@ -139,10 +139,11 @@ usage: ./reproduce.sh COMMAND [OPTIONS]
   recipe [run]       the search for the desk recipe; `run` does what of it is missing (docs/recipe.md)
   clean [--yes]      remove trained models and executed notebooks; never results or figures
 
-options of a target (and --scale, --seeds, --force, -p of plan):
+options of a target (and --scale, --seeds, --workers, --force, -p of plan):
   --scale SCALE      smoke (a minute), desk (a laptop's CPU, the default), gpu, paper
   --seeds SEEDS      a count (5) or a list (0,3,4)
   --device DEVICE    auto, cpu, cuda or cuda:N
+  --workers N        train N models side by side, each on one core (default: one a core, where that saves time)
   --processes N      train and embed in N processes by torchrun, with a GPU for each where there are any
   --force            train again the models that the store has
   -p NAME VALUE      any parameter of the notebook, repeated as needed
@@ -170,13 +171,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Request:
-    """A command with the jobs of its targets, or the words passed on. processes: how many train and embed."""
+    """A command with the jobs of its targets, or the words passed on.
+
+    processes: how many train and embed each model. workers: how many models train at once; None: as many as pay.
+    """
 
     command: str
     jobs: tuple[Job, ...] = ()
     words: tuple[str, ...] = ()
     yes: bool = False
     processes: int = 1
+    workers: int | None = None
 
 
 @dataclass
@@ -185,6 +190,7 @@ class _Options:
     scale: str | None = None
     seeds: str | None = None
     device: str | None = None
+    workers: str | None = None
     processes: str | None = None
     force: bool = False
     yes: bool = False
@@ -215,13 +221,17 @@ def parse(argv: list[str]) -> Request:
         known = [ALL, *COMMANDS, *PASSED_ON, *(target.name for target in TARGETS)]
         if bad := [word for word in options.words if word not in known]:
             raise unknown("target", bad[0], known)
-        processes = processes_of(options.processes)
-        return Request("run", tuple(_job(target, options) for target in _targets(options.words)), processes=processes)
+        processes, workers = (_count(name, getattr(options, name)) for name in ("processes", "workers"))
+        if workers and processes:
+            raise UsageError("--workers and --processes: expected one of the two")
+        jobs = tuple(_job(target, options) for target in _targets(options.words))
+        return Request("run", jobs, processes=processes or 1, workers=workers)
     _only(options, command, COMMANDS[command])
     if command == "plan":
         if not rest:
             raise UsageError("plan needs a target: ./reproduce.sh plan table1")
-        return Request("plan", tuple(_job(target, options) for target in _targets(rest)))
+        workers = _count("workers", options.workers)
+        return Request("plan", tuple(_job(target, options) for target in _targets(rest)), workers=workers)
     if rest:
         raise UsageError(f"{command} takes no further words, not {' '.join(rest)!r}")
     return Request(command, yes=options.yes)
@@ -236,7 +246,7 @@ def _targets(words: Sequence[str]) -> list[Target]:
 def _options(argv: list[str]) -> _Options:
     parser = _Parser(prog="reproduce.sh", add_help=False, allow_abbrev=False)
     parser.add_argument("words", nargs="*")
-    for name in ("--scale", "--seeds", "--device", "--processes"):
+    for name in ("--scale", "--seeds", "--device", "--workers", "--processes"):
         parser.add_argument(name)
     for name in ("--force", "--yes"):
         parser.add_argument(name, action="store_true")
@@ -244,7 +254,7 @@ def _options(argv: list[str]) -> _Options:
     parser.add_argument("-p", nargs=2, action="append", default=[])
     options, left = parser.parse_known_intermixed_args(argv)
     if left:
-        names = ["--scale", "--seeds", "--device", "--processes", "--force", "--yes", "--help", "-p"]
+        names = ["--scale", "--seeds", "--device", "--workers", "--processes", "--force", "--yes", "--help", "-p"]
         raise unknown("option", left[0].split("=")[0], names)
     return _Options(**vars(options))
 
@@ -283,8 +293,8 @@ def _named(options: _Options) -> list[tuple[str, str]]:
     return [pair for pair in own if pair[1] is not None] + forced + [(name, text) for name, text in options.p]
 
 
-def processes_of(text: str | None) -> int:
-    """The number of processes, 1 by default. Raises UsageError."""
+def _count(name: str, text: str | None) -> int | None:
+    """The number that an option gives, None without it. Raises UsageError."""
     if text is not None and not (text.isdecimal() and int(text)):
-        raise UsageError(f"processes: expected a whole number of 1 or more, not {text!r}")
-    return int(text or 1)
+        raise UsageError(f"{name}: expected a whole number of 1 or more, not {text!r}")
+    return None if text is None else int(text)

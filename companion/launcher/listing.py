@@ -7,6 +7,7 @@ from bctlib.base.errors import BctError
 from bctlib.base.progress import clock
 from bctlib.training.scales import SCALES
 from companion.launcher.command_line import Job
+from companion.launcher.side_by_side import duration_s, trainings, workers_for
 from companion.launcher.targets import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _cost(target: Target, scale: str) -> str:
     return f"about {total} for {len(models)} models; {cached} already in the store"
 
 
-def print_plan(job: Job) -> None:
+def print_plan(job: Job, workers: int | None = None) -> None:
     """Print each model of the target: in the store, or to train, with the estimated time, and what this rests on."""
     models = _models([job])
     width = max((len(model.name) for model in models), default=0)
@@ -49,7 +50,7 @@ def print_plan(job: Job) -> None:
         print(f"  {model.name:<{width}}  seed {model.seed}  {_state(model, job)}")
     if note := basis_line([job]):
         print(note)
-    print(summary([job]))
+    print(summary([job], workers))
 
 
 def _state(model: "PlannedModel", job: Job) -> str:
@@ -78,17 +79,26 @@ def basis_line(jobs: Sequence[Job]) -> str:
     """One line on what the estimates rest on, which may take seconds to measure; "" where nothing is to be trained."""
     from companion.measure.run import basis
 
-    missing = [model for model in _models(jobs) if _is_missing(model, jobs[0])]
+    missing = missing_models(jobs)
     return basis(missing, jobs[0].scale, jobs[0].target.task)
 
 
-def summary(jobs: Sequence[Job]) -> str:
-    """One sentence: how many models the jobs need, each counted once, and the estimated training time."""
-    models = _models(jobs)
-    missing = [model for model in models if _is_missing(model, jobs[0])]
+def missing_models(jobs: Sequence[Job]) -> list["PlannedModel"]:
+    """What the jobs need and must train, each once; an old model before those that need it."""
+    return [model for model in _models(jobs) if _is_missing(model, jobs[0])]
+
+
+def summary(jobs: Sequence[Job], workers: int | None = None) -> str:
+    """One sentence: how many models the jobs need, each counted once, and the estimated training time.
+
+    workers: how many models train at once; None: as many as pay (`workers_for`).
+    """
+    models, missing = _models(jobs), missing_models(jobs)
     if not models:
         return "no models are needed"
     if not missing:
         return f"all {len(models)} models are in the store; nothing to train"
-    estimate = clock(sum(model.estimated_s for model in missing))
-    return f"{len(missing)} of {len(models)} models to train, about {estimate}"
+    work = trainings(missing)
+    at_once = workers_for(work, jobs[0].scale, str(jobs[0].parameters.get("device", "auto")), workers)
+    beside = f", {at_once} side by side" if at_once > 1 else ""
+    return f"{len(missing)} of {len(models)} models to train, about {clock(duration_s(work, at_once))}{beside}"

@@ -14,6 +14,7 @@ from bctlib.base.progress import clock
 from companion.launcher import listing
 from companion.launcher.command_line import Job, Request, help_text, parse
 from companion.launcher.processes import check_processes, train_in_processes
+from companion.launcher.side_by_side import train_side_by_side, trainings, workers_for
 from companion.launcher.threads import set_threads
 from companion.launcher.watched_process import Interrupted, run_notebook, runs_dir
 
@@ -85,7 +86,7 @@ def _do(request: Request) -> int:
     elif request.command == "plan":
         set_threads(request.jobs[0].scale)  # before torch is loaded: the rate is measured as a run would train
         for job in request.jobs:
-            listing.print_plan(job)
+            listing.print_plan(job, request.workers)
     elif request.command == "figures":
         return _figures()
     elif request.command == "clean":
@@ -103,7 +104,7 @@ def _do(request: Request) -> int:
 
         open_lab(request.words)
     else:
-        return _run(request.jobs, request.processes)
+        return _run(request.jobs, request.processes, request.workers)
     return 0
 
 
@@ -149,7 +150,7 @@ def _figures() -> int:
     return 0
 
 
-def _run(jobs: tuple[Job, ...], processes: int) -> int:
+def _run(jobs: tuple[Job, ...], processes: int, workers: int | None) -> int:
     """Run each notebook once, even for several targets, then print the table of each target."""
     set_threads(jobs[0].scale)  # before torch is loaded
     from companion.measure.run import require_data
@@ -162,14 +163,15 @@ def _run(jobs: tuple[Job, ...], processes: int) -> int:
     for job in jobs:
         groups.setdefault(job.target.notebook, []).append(job)
     if len(groups) > 1:
-        print(f"{len(groups)} notebooks, {len(jobs)} targets: {listing.summary(jobs)}", flush=True)
+        total = listing.summary(jobs, 1 if processes > 1 else workers)
+        print(f"{len(groups)} notebooks, {len(jobs)} targets: {total}", flush=True)
     for group in groups.values():
-        if status := _run_group(group, processes):
+        if status := _run_group(group, processes, workers):
             return status
     return 0
 
 
-def _run_group(jobs: list[Job], processes: int) -> int:
+def _run_group(jobs: list[Job], processes: int, workers: int | None) -> int:
     from companion.tables.tables import (
         print_table,
     )  # imported first, so that a long run does not end in an import error
@@ -181,10 +183,17 @@ def _run_group(jobs: list[Job], processes: int) -> int:
     print(f"{' '.join(job.target.name for job in jobs)} at {first.scale} scale: notebooks/{notebook.name} -> {output}")
     if note := listing.basis_line(jobs):
         print(note, flush=True)
-    print(listing.summary(jobs), flush=True)
+    workers = 1 if processes > 1 else workers
+    print(listing.summary(jobs, workers), flush=True)
     began = time.time()
-    if processes > 1:
-        if status := train_in_processes(processes, jobs, parameters):
+    work = trainings(listing.missing_models(jobs))
+    at_once = workers_for(work, first.scale, str(parameters.get("device", "auto")), workers)
+    if processes > 1 or at_once > 1:
+        if processes > 1:
+            status = train_in_processes(processes, jobs, parameters)
+        else:
+            status = train_side_by_side(work, at_once, jobs, parameters)
+        if status:
             print(f"reproduce.sh: failed after {clock(time.time() - began)}; no notebook was run", file=sys.stderr)
             return status
         parameters = {name: value for name, value in parameters.items() if name != "force"}  # already trained again

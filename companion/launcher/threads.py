@@ -10,12 +10,13 @@ import os
 from collections.abc import Mapping
 
 THREADS = "OMP_NUM_THREADS"
-_ON_ONE_THREAD = ("smoke", "desk")
+ON_ONE_THREAD = ("smoke", "desk")
+"""Scales at which a process trains on one thread."""
 
 
 def with_threads(outside: Mapping[str, str], scale: str = "desk") -> dict[str, str]:
     """The environment `outside` with one thread at smoke or desk scale, unless it says how many."""
-    return {THREADS: "1", **outside} if scale in _ON_ONE_THREAD else dict(outside)
+    return {THREADS: "1", **outside} if scale in ON_ONE_THREAD else dict(outside)
 
 
 def set_threads(scale: str) -> None:

@@ -20,7 +20,7 @@ from bctlib.models import find_model, with_lambda
 from bctlib.training.processes import Processes, joined, rank_and_size
 from companion.launcher.command_line import seeds_of
 from companion.measure.run import train_missing
-from companion.workbench import Workbench
+from companion.workbench import Workbench, with_ancestors
 
 # torchrun ends all processes a tenth of a second after it sees that one failed. A process whose error may only repeat
 # that of rank 0, or follow from the failure of another one, waits before it fails; so only the cause is reported.
@@ -90,6 +90,8 @@ def _main(words: Sequence[str]) -> None:
             os.environ[progress.PROGRESS_FILE] = os.devnull  # rank 0 reports for all
         for seed in seeds_of(options.seeds):
             bench = Workbench(options.scale, seed, str(device), options.force, options.task)
+            if options.only_named:
+                bench.keep(set(with_ancestors(tuple(names))) - set(names))
             train_models(bench, names, options.embed, processes)
 
 
@@ -103,6 +105,7 @@ def parser() -> Parser:
     parser.add_argument("--task", default="faces", help="faces or persons; only paper scale needs it")
     parser.add_argument("--lam", type=float, default=1.0, help="lambda of the models that have one (default: 1)")
     parser.add_argument("--force", action="store_true", help="train again the models that the store has")
+    parser.add_argument("--only-named", action="store_true", help="--force does not train their old models again")
     parser.add_argument(
         "--embed", nargs="*", default=["test"], metavar="PART", help="images to embed: test, validation, or none"
     )

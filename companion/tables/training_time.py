@@ -28,11 +28,11 @@ class TrainingTime:
 
     @property
     def text(self) -> str:
-        """`37 to 47 minutes a seed in bfloat16, at 2,280 to 3,258 images/s (5 seeds; cpu: ...)`."""
+        """`37 to 47 minutes of one core a seed in bfloat16, at 2,280 to 3,258 images/s (5 seeds; cpu: ...)`."""
         n = len(self.seconds)
         seeds = f"{n} seed{'s' if n > 1 else ''}"
         minutes, rates = _span([each / 60 for each in self.seconds]), _span(self.images_per_s)
-        return f"{minutes} minutes a seed in {self.precision}, at {rates} images/s ({seeds}; {self.device})"
+        return f"{minutes} minutes of one core a seed in {self.precision}, at {rates} images/s ({seeds}; {self.device})"
 
 
 def training_time(precision: str, models: Iterable[str]) -> TrainingTime | None:
@@ -101,6 +101,8 @@ def training_text(models: Iterable[str] = (), target: str = TABLE) -> str:
     rates = core_rates()
     if rates:
         sentences.append(f"A core by itself makes {' and '.join(each.text(names) for each in rates.values())}.")
+    if any(found):
+        sentences.append("Models train side by side, one on each core.")
     about = "CPUs without bfloat16 (`avx512_bf16`), most laptops among them, train in float32"
     missing = "" if found[-1] or PRECISIONS[-1] in rates else "; how fast is not among the committed results yet"
     sentences.append(f"{about}, which takes longer and gives somewhat other numbers{missing}.")

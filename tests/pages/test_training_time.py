@@ -30,9 +30,9 @@ def test_each_precision_has_its_own_time_and_rate(save):
         save(BF16, seed, seconds)
     save(F32, 0, 300.0)
     said = training_text()
-    assert "the 7 models of `table1` took 7 to 14 minutes a seed in bfloat16, " in said
+    assert "the 7 models of `table1` took 7 to 14 minutes of one core a seed in bfloat16, " in said
     assert f", at 1,000 to 2,000 images/s (2 seeds; {BF16})" in said
-    assert f"took 35 minutes a seed in float32, at 400 images/s (1 seed; {F32})" in said
+    assert f"took 35 minutes of one core a seed in float32, at 400 images/s (1 seed; {F32})" in said
     assert "train in float32" in said and "not among" not in said
     some = training_text(["old", "new*"], "tour")
     assert "the 2 models of `tour` took 2 to 4 minutes" in some and "plan tour --force" in some
@@ -43,7 +43,7 @@ def test_a_precision_is_not_completed_from_the_other(save):
     save(F32, 0, 300.0, MODELS[:-1])
     said = training_text()
     assert "in bfloat16, at 2,000 images/s" in said and "how fast is not among the committed results yet" in said
-    assert said.count("minutes a seed") == 1
+    assert said.count("minutes of one core a seed") == 1
 
 
 def test_without_results_it_says_what_is_known(save):
