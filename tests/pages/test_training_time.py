@@ -25,6 +25,12 @@ def save(tmp_path, monkeypatch):
     return save
 
 
+@pytest.fixture
+def no_rates(monkeypatch):
+    """Without the committed rates of a core, which another folder of results does not hide."""
+    monkeypatch.setattr(training_time, "core_rates", dict)
+
+
 def test_each_precision_has_its_own_time_and_rate(save):
     for seed, seconds in ((0, 60.0), (1, 120.0)):
         save(BF16, seed, seconds)
@@ -38,7 +44,7 @@ def test_each_precision_has_its_own_time_and_rate(save):
     assert "the 2 models of `tour` took 2 to 4 minutes" in some and "plan tour --force" in some
 
 
-def test_a_precision_is_not_completed_from_the_other(save):
+def test_a_precision_is_not_completed_from_the_other(save, no_rates):
     save(BF16, 0, 60.0)
     save(F32, 0, 300.0, MODELS[:-1])
     said = training_text()
@@ -46,7 +52,7 @@ def test_a_precision_is_not_completed_from_the_other(save):
     assert said.count("minutes of one core a seed") == 1
 
 
-def test_without_results_it_says_what_is_known(save):
+def test_without_results_it_says_what_is_known(save, no_rates):
     save(F32, 0, 300.0, ["old"])
     assert training_text().startswith("CPUs without bfloat16") and "minutes" not in training_text()
 
