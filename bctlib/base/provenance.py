@@ -51,8 +51,16 @@ def _processor() -> str:
 
 @functools.cache
 def _versions() -> str:
-    packages = [f"{name} {metadata.version(name)}" for name in ("bctlib", "torch", "numpy")]
+    packages = [f"{name} {_version(name)}" for name in ("bctlib", "torch", "numpy")]
     return "; ".join([*packages, f"python {platform.python_version()}"])
+
+
+def _version(name: str) -> str:
+    """Of an installed package; bctlib also runs from a checkout that is on the path but not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 @functools.cache

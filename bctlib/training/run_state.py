@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bctlib.base import progress
+from bctlib.base import deadline, progress
 from bctlib.base.errors import BctError, Diverged
 from bctlib.training.checkpoint import Checkpoint
 from bctlib.training.processes import current_group
@@ -100,6 +100,7 @@ class RunState:
         """Count a step by its loss (float32 [], without gradient). Raises Diverged for one that is not finite.
 
         On a GPU the loss is looked at every CHECK_EVERY steps and before each checkpoint, so that no step waits for it.
+        Raises OutOfTime after a checkpoint, when the deadline (`bctlib.base.deadline`) has passed.
         """
         if self._core:
             self._core.stop()
@@ -110,21 +111,32 @@ class RunState:
             self._look()
         if self.step < self.steps_per_epoch and self._due():
             self._save()
+            self._stop_in_time()
 
     def _due(self) -> bool:
         """Whether it is time for a checkpoint; several processes ask rank 0, and not at every step."""
         processes = current_group()
         if processes.size > 1 and self.step % CHECK_EVERY:
             return False
-        return processes.of_first(time.perf_counter() - self._saved > EVERY_S)
+        return processes.of_first(time.perf_counter() - self._saved > EVERY_S or deadline.passed())
+
+    def _stop_in_time(self) -> None:
+        if current_group().of_first(deadline.passed()):
+            place = self._place(self.steps)
+            raise deadline.OutOfTime(f"{self.label}: time is over after {place}; it resumes there")
 
     def end_epoch(self) -> None:
-        """Note the epoch's mean loss and write a checkpoint. Raises Diverged, or BctError if it cannot be written."""
+        """Note the epoch's mean loss and write a checkpoint. Raises Diverged, or BctError if it cannot be written.
+
+        Raises OutOfTime as `add` does, but not after the last epoch.
+        """
         self._look()
         self.losses.append(self.total.item() / self.steps_per_epoch)
         self.total.zero_()
         self.epoch, self.step = self.epoch + 1, 0
         self._save()
+        if self.epoch < self.epochs:
+            self._stop_in_time()
 
     def resume(self) -> None:
         """Resume from the checkpoint, if there is one. An unusable checkpoint is reported and ignored.

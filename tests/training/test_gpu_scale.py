@@ -10,7 +10,7 @@ from synthetic_glyphs import synthetic_glyphs
 from tiny import same_weights, tiny_recipe, tiny_set
 from torch import nn
 
-from bctlib.base import progress
+from bctlib.base import progress, provenance
 from bctlib.base.errors import UsageError
 from bctlib.data.distortion import TrainingDistortion
 from bctlib.data.glyphs import IDENTITIES, load_glyphs
@@ -226,3 +226,8 @@ def test_without_a_compiler_training_goes_on_plainly_and_says_so_once(monkeypatc
     assert same_weights(plain, network)
     assert len(said) == 1 and "torch.compile does not work here" in said[0] and "no compiler here" in said[0]
     assert "\n" not in said[0] and len(said[0]) < 300
+
+
+def test_provenance_of_a_checkout_that_is_not_installed():
+    assert provenance._version("no-such-package-here") == "(not installed)"
+    assert provenance._version("numpy") == np.__version__
