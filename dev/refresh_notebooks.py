@@ -13,7 +13,7 @@ import nbformat
 from bctlib.base.errors import BctError
 from bctlib.base.files import replace_atomically
 from bctlib.base.locations import notebooks_dir
-from companion.launcher.lab import update_first_page
+from companion.launcher.jupyter.lab import update_first_page
 from companion.launcher.watched_process import run_notebook
 
 

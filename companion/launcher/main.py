@@ -100,7 +100,7 @@ def _do(request: Request) -> int:
     elif request.command == "recipe":
         return _recipe(request.words)
     elif request.command == "lab":
-        from companion.launcher.lab import open_lab
+        from companion.launcher.jupyter.lab import open_lab
 
         open_lab(request.words)
     else:

@@ -9,15 +9,13 @@ import torch
 
 from bctlib.base.progress import clock
 from bctlib.data.training_set import TrainingData, TrainingSet
-from bctlib.losses import build_head
 from bctlib.methods import OldModel
 from bctlib.models import ModelSpec
-from bctlib.networks import build_backbone
 from bctlib.training.recipe import Recipe
 from bctlib.training.scales import ScaleSettings
+from companion.launcher.share.matrix_peak import MatrixPeak, matrix_peak
 from companion.measure.training_speed import Passes, measure_training, timing_recipe
 from companion.sources.generated import SIDE, generated_glyphs
-from dev.bench.matrix_peak import MatrixPeak, matrix_peak, training_flops
 from dev.bench.profiled import OperatorTime
 
 HEADING = f"{'':<44}{'images/s':>10}{'s/pass':>10}{'ratio':>8}{'of peak':>9}"
@@ -168,14 +166,3 @@ class Bench:
         """Print a sentence, and keep it for the file."""
         self.sentences.append(sentence)
         print(sentence, flush=True)
-
-
-def flops_of(recipe: Recipe, classes: int, shape: tuple[int, int, int]) -> dict[str, float]:
-    """Operations of one image [C,H,W] in training, by operator: network and head, forward and backward.
-
-    Only shapes are followed; nothing is computed.
-    """
-    with torch.device("meta"):
-        backbone = build_backbone(recipe.backbone, recipe.dim)
-        head = build_head(recipe.head, classes, recipe.dim, **recipe.head_settings)
-        return training_flops(lambda images: head.logits(backbone(images)), torch.empty(8, *shape))

@@ -18,8 +18,8 @@ from bctlib.data.training_set import TrainingSet
 from bctlib.losses import build_head
 from bctlib.networks import build_backbone
 from bctlib.training.recipe import Recipe
+from companion.launcher.share.matrix_peak import wait_for
 from companion.measure.training_speed import Passes
-from dev.bench.matrix_peak import wait_for
 
 
 class AddNoise:

@@ -9,8 +9,8 @@ from torch.profiler import ProfilerActivity, profile
 from bctlib.data.training_set import TrainingData
 from bctlib.training.loop import train
 from bctlib.training.recipe import Recipe
+from companion.launcher.share.matrix_peak import MatrixPeak, wait_for
 from companion.measure.training_speed import TimedSet
-from dev.bench.matrix_peak import MatrixPeak, wait_for
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,12 @@ from bctlib.networks import BACKBONES
 from bctlib.training.devices import choose_device
 from bctlib.training.loop import train
 from bctlib.training.scales import SETTINGS
+from companion.launcher.share.matrix_peak import flops_of, matrix_peak, wait_for
 from companion.measure.training_speed import GUESSES, Passes
 from companion.sources.generated import SIDE, generated_glyphs
 from dev.bench.figures import draw_speed
 from dev.bench.generated import write_photographs
-from dev.bench.harness import Amount, Bench, Table, flops_of
-from dev.bench.matrix_peak import matrix_peak, wait_for
+from dev.bench.harness import Amount, Bench, Table
 from dev.bench.measure import BenchParser, load
 from dev.bench.plain_loop import measure_plain
 from dev.bench.profiled import bottleneck, operator_table, profile_training

@@ -12,13 +12,13 @@ from bctlib.data.distortion import TrainingDistortion
 from bctlib.data.photos.index import index_of
 from bctlib.data.photos.sets import image_folder_set
 from bctlib.methods import METHODS
+from companion.launcher.share.matrix_peak import MatrixPeak, flops_of, matrix_peak, training_flops
 from companion.measure.training_speed import Passes, TimedSet
 from dev.bench import training
 from dev.bench.__main__ import main
 from dev.bench.figures import draw_speed
 from dev.bench.generated import write_photographs
-from dev.bench.harness import Table, flops_of
-from dev.bench.matrix_peak import MatrixPeak, matrix_peak, training_flops
+from dev.bench.harness import Table
 from dev.bench.plain_loop import PlainSet, transforms
 from dev.bench.profiled import OperatorTime, bottleneck
 
@@ -125,7 +125,7 @@ def test_the_bottleneck_is_where_most_time_could_be_saved():
 
 
 def test_the_peak_is_measured_in_the_precision_of_training(float32_only, monkeypatch):
-    monkeypatch.setattr("dev.bench.matrix_peak.has_bf16", lambda device: False)
+    monkeypatch.setattr("companion.launcher.share.matrix_peak.has_bf16", lambda device: False)
     peak = matrix_peak(CPU, side=64, repeats=2)
     assert peak.dtype == "float32" and peak.flops_per_s == pytest.approx(2 * 64**3 / peak.seconds)
 

@@ -14,7 +14,8 @@ from traitlets.config.loader import PyFileConfigLoader
 
 from bctlib.base import locations
 from bctlib.base.errors import BctError
-from companion.launcher import lab, main
+from companion.launcher import main
+from companion.launcher.jupyter import lab
 
 NOTEBOOKS = sorted(locations.notebooks_dir().glob("*.ipynb"))
 PAGE = locations.notebooks_dir() / lab.FIRST_PAGE
@@ -23,7 +24,7 @@ PAGE = locations.notebooks_dir() / lab.FIRST_PAGE
 def test_the_first_page_lists_the_notebooks_that_are_there():
     text = PAGE.read_text(encoding="utf-8")
     assert f"<!-- notebooks: generated -->\n{lab.list_of_notebooks()}\n<!-- notebooks: end -->" in text, (
-        "a notebook came, went or has another title: python -m companion.launcher.lab"
+        "a notebook came, went or has another title: python -m companion.launcher.jupyter.lab"
     )
     assert [path.name for path in NOTEBOOKS] == re.findall(r"^\* \[\w+\]\((.+?)\)", text, re.MULTILINE)
     assert all((PAGE.parent / link).exists() for link in re.findall(r"\]\((.+?)\)", text))

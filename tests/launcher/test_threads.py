@@ -4,7 +4,7 @@ import pytest
 from test_launcher import run_toy
 from toy_launcher import write_toy_notebook
 
-from companion.launcher import lab
+from companion.launcher.jupyter import lab
 from companion.launcher.threads import THREADS, with_threads
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from bctlib.losses import build_head
+from bctlib.networks import build_backbone
 from bctlib.training.devices import has_bf16
+from bctlib.training.recipe import Recipe
 
 SIDE = {"cpu": 2048, "cuda": 8192}
 """Sides of the square matrices that are multiplied: large enough that only arithmetic counts."""
@@ -65,3 +68,14 @@ def training_flops(network: Callable[[torch.Tensor], torch.Tensor], images: torc
     """
     counts = flops_by_operator(lambda: network(images).sum().backward())
     return {name: count / len(images) for name, count in counts.items()}
+
+
+def flops_of(recipe: Recipe, classes: int, shape: tuple[int, int, int]) -> dict[str, float]:
+    """Operations of one image [C,H,W] in training, by operator: network and head, forward and backward.
+
+    Only shapes are followed; nothing is computed.
+    """
+    with torch.device("meta"):
+        backbone = build_backbone(recipe.backbone, recipe.dim)
+        head = build_head(recipe.head, classes, recipe.dim, **recipe.head_settings)
+        return training_flops(lambda images: head.logits(backbone(images)), torch.empty(8, *shape))

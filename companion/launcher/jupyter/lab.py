@@ -1,7 +1,7 @@
 """Opens JupyterLab at the first page of the notebooks: `./reproduce.sh lab [ARGS]`.
 
 The first page is `notebooks/README.md`. Its list of notebooks is generated from their titles by
-`python -m companion.launcher.lab`, and whenever a notebook is refreshed.
+`python -m companion.launcher.jupyter.lab`, and whenever a notebook is refreshed.
 """
 
 import os
@@ -19,7 +19,7 @@ from bctlib.base.files import replace_atomically
 from companion.launcher.threads import with_threads
 
 FIRST_PAGE = "README.md"
-SETTINGS = Path(__file__).with_name("jupyter")
+SETTINGS = Path(__file__).parent
 """A Jupyter configuration folder: root folder, first page, rendered Markdown, no news prompt."""
 
 

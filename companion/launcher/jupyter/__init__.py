@@ -1,0 +1,1 @@
+"""JupyterLab as `./reproduce.sh lab` opens it: its settings and its first page."""
