@@ -117,7 +117,7 @@ def seeds_of(text: str) -> list[int]:
 
 # The options that each command takes; targets take all but --yes.
 COMMANDS = {"list": (), "plan": ("scale", "seeds", "workers", "force", "p"), "figures": (), "clean": ("yes",)}
-PASSED_ON = ("test", "lab", "data", "bench", "recipe")  # all further words go to what the command runs
+PASSED_ON = ("test", "lab", "data", "bench", "recipe", "share")  # all further words go to what the command runs
 ALL = "all"
 TARGET_OPTIONS = ("scale", "seeds", "device", "workers", "processes", "force", "p")
 
@@ -136,6 +136,7 @@ usage: ./reproduce.sh COMMAND [OPTIONS]
   bench evaluation   time the metrics on generated features of real size, beside other libraries (more: --help)
   bench training     images/s beside a plain loop, share of matrix peak, cost of each method (more: --help)
   bench heads        time and memory of the loss with 10^5 and 10^6 classes, for a batch and parts of it
+  share TABLE ...    tables without notebooks, as far as --minutes allow; called again it goes on (share --help)
   recipe [run]       the search for the desk recipe; `run` does what of it is missing (docs/recipe.md)
   clean [--yes]      remove trained models and executed notebooks; never results or figures
 
@@ -150,7 +151,8 @@ options of a target (and --scale, --seeds, --workers, --force, -p of plan):
 
 Executed notebooks go to runs/, results to results/, figures to figures/, models to store/. The environment variables
 BCT_DATA, BCT_STORE, BCT_RESULTS and BCT_FIGURES move data, store, results and figures elsewhere.
-Exit status: 0 done, 1 a run or check failed, 2 bad command (nothing was run), 138 the notebook's kernel died.
+Exit status: 0 done, 1 a run or check failed, 2 bad command (nothing was run), 3 a share's time
+is over, 138 the notebook's kernel died.
 """
 
 

@@ -10,7 +10,7 @@ from synthetic_glyphs import synthetic_glyphs
 from tiny import same_weights, tiny_recipe, tiny_set
 from torch import nn
 
-from bctlib.base import progress, provenance
+from bctlib.base import deadline, progress, provenance
 from bctlib.base.errors import UsageError
 from bctlib.data.distortion import TrainingDistortion
 from bctlib.data.glyphs import IDENTITIES, load_glyphs
@@ -231,3 +231,22 @@ def test_without_a_compiler_training_goes_on_plainly_and_says_so_once(monkeypatc
 def test_provenance_of_a_checkout_that_is_not_installed():
     assert provenance._version("no-such-package-here") == "(not installed)"
     assert provenance._version("numpy") == np.__version__
+
+
+def test_a_share_stops_in_time_says_what_remains_and_goes_on_from_result_rows(rehearsal, monkeypatch, capsys):
+    words = ["share", "table1", "--scale", "gpu", "--seeds", "7,", "--device", "cpu"]
+    monkeypatch.setenv("BCT_RESULTS", str(rehearsal / "share-results"))
+    assert main.main([*words, "--minutes", "0"]) == deadline.UNFINISHED
+    err = capsys.readouterr().err
+    assert "remaining: table1 seed 7" in err.splitlines()[-1] and not (rehearsal / "share-results").exists()
+    assert main.main(words) == 0
+    assert set(load_rows("gpu", "table1")["seed"]) == {7}
+    monkeypatch.setenv("BCT_STORE", str(rehearsal / "an empty store"))
+    assert main.main([*words, "--minutes", "0"]) == 0
+    assert not list((rehearsal / "an empty store").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("minutes", ["nan", "-1", "soon"])
+def test_minutes_of_a_share(minutes, capsys):
+    assert main.main(["share", "table1", "--minutes", minutes]) == 2
+    assert "minutes" in capsys.readouterr().err
