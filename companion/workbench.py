@@ -188,7 +188,7 @@ class Workbench:
 
     def keep(self, names: Iterable[str]) -> None:
         """Take these models from the store as they are, though `force` trains others again."""
-        self._renewed.update(names)
+        self._renewed.update(self.recipe(name).key for name in names)
 
     def model(self, name: str) -> Artefact:
         """The trained model, from the store, from the checkout or trained now; its old model first, if it has one.
@@ -197,9 +197,9 @@ class Workbench:
         """
         if name not in self._models:
             spec, recipe = find_model(name), self.recipe(name)
-            if self.force and name not in self._renewed:
+            if self.force and recipe.key not in self._renewed:  # of names with one recipe, the first trains it
                 store.forget(recipe)
-                self._renewed.add(name)
+                self._renewed.add(recipe.key)
             if not store.is_trained(recipe):
                 self.data.require()
             old = self.model(spec.old) if spec.old else None

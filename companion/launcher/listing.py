@@ -31,9 +31,10 @@ def _cost(target: Target, scale: str) -> str:
     from companion.measure.run import plan  # imports torch
 
     try:
-        models = plan(target.trained({}), scale, [0], target.task, measure=False)
+        planned = plan(target.trained({}), scale, [0], target.task, measure=False)
     except BctError as error:
         return f"not here: {error}"
+    models = {model.key: model for model in planned}.values()
     cached = sum(model.cached for model in models)
     if not models:
         return "some seconds; no models"
@@ -46,8 +47,11 @@ def print_plan(job: Job, workers: int | None = None) -> None:
     models = _models([job])
     width = max((len(model.name) for model in models), default=0)
     print(f"{job.target.name} at {job.scale} scale, seeds {', '.join(map(str, job.seeds))}: {job.target.paper}")
+    first: dict[str, PlannedModel] = {}
     for model in models:
-        print(f"  {model.name:<{width}}  seed {model.seed}  {_state(model, job)}")
+        same = first.setdefault(model.key, model)
+        state = _state(model, job) if same is model else f"the same model as {same.name}"
+        print(f"  {model.name:<{width}}  seed {model.seed}  {state}")
     if note := basis_line([job]):
         print(note)
     print(summary([job], workers))
@@ -84,21 +88,20 @@ def basis_line(jobs: Sequence[Job]) -> str:
 
 
 def missing_models(jobs: Sequence[Job]) -> list["PlannedModel"]:
-    """What the jobs need and must train, each once; an old model before those that need it."""
+    """What the jobs need and must train, each name once; an old model before those that need it."""
     return [model for model in _models(jobs) if _is_missing(model, jobs[0])]
 
 
 def summary(jobs: Sequence[Job], workers: int | None = None) -> str:
-    """One sentence: how many models the jobs need, each counted once, and the estimated training time.
+    """One sentence: how many models the jobs need, each recipe counted once, and the estimated training time.
 
     workers: how many models train at once; None: as many as pay (`workers_for`).
     """
-    models, missing = _models(jobs), missing_models(jobs)
-    if not models:
+    needed, work = len({model.key for model in _models(jobs)}), trainings(missing_models(jobs))
+    if not needed:
         return "no models are needed"
-    if not missing:
-        return f"all {len(models)} models are in the store; nothing to train"
-    work = trainings(missing)
+    if not work:
+        return f"all {needed} models are in the store; nothing to train"
     at_once = workers_for(work, jobs[0].scale, str(jobs[0].parameters.get("device", "auto")), workers)
     beside = f", {at_once} side by side" if at_once > 1 else ""
-    return f"{len(missing)} of {len(models)} models to train, about {clock(duration_s(work, at_once))}{beside}"
+    return f"{len(work)} of {needed} models to train, about {clock(duration_s(work, at_once))}{beside}"

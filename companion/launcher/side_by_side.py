@@ -51,13 +51,19 @@ class Training:
 
 
 def trainings(missing: Sequence) -> list[Training]:
-    """Of the `PlannedModel`s that are to be trained, an old model before those that need it."""
-    to_train, later_s, found = {(model.name, model.seed) for model in missing}, {}, []
-    for model in reversed(missing):
-        old = find_model(model.name).old
+    """Of the `PlannedModel`s that are to be trained, an old model before those that need it.
+
+    Names that share a recipe are one training, under the first of them.
+    """
+    first = {}
+    for model in missing:
+        first.setdefault(model.key, model)
+    trained_as = {(model.name, model.seed): first[model.key].name for model in missing}
+    later_s, found = {}, []
+    for model in reversed(first.values()):
+        old = trained_as.get((find_model(model.name).old, model.seed))
         chain_s = model.estimated_s + later_s.get((model.name, model.seed), 0.0)
         later_s[old, model.seed] = max(chain_s, later_s.get((old, model.seed), 0.0))
-        old = old if (old, model.seed) in to_train else None
         found.append(Training(model.name, model.seed, model.estimated_s, old, chain_s))
     return found[::-1]
 

@@ -98,12 +98,14 @@ def _rows(table: str, bench: Workbench, measured: dict, lam: float) -> Iterator[
 class PlannedModel:
     """A model of a target: whether the store holds it, and how much training it is.
 
-    images: in all epochs, times the cost of the method. rate: looked up when the time is asked for, because that may
-    take seconds.
+    key: of its recipe, which another name may share (`old-of-21%` is `new*-of-10.5%`); where the data are missing,
+    name and seed. images: in all epochs, times the cost of the method. rate: looked up when the time is asked for,
+    because that may take seconds.
     """
 
     name: str
     seed: int
+    key: str
     cached: bool
     images: float
     rate: Callable[[], Rate] = field(compare=False, repr=False)
@@ -132,9 +134,10 @@ def plan(
 def _planned(bench: Workbench, name: str, device: str, measure: bool) -> PlannedModel:
     spec, settings = find_model(name), bench.settings
     images = bench.data.n_images(spec.share) * settings.schedule.epochs * METHODS[spec.method].cost
-    cached = bench.data.is_here and store.is_trained(bench.recipe(name))
+    recipe = bench.recipe(name) if bench.data.is_here else None
+    key, cached = (recipe.key, store.is_trained(recipe)) if recipe else (f"{name} seed {bench.seed}", False)
     rate = partial(measured_rate if measure else guessed_rate, bench.data, settings.backbones[spec.backbone], device)
-    return PlannedModel(name, bench.seed, cached, images, rate)
+    return PlannedModel(name, bench.seed, key, cached, images, rate)
 
 
 def basis(models: Iterable[PlannedModel], scale: str, task: str = "faces") -> str:

@@ -48,6 +48,16 @@ def test_what_is_forced_is_trained_again(trained_at_lambda_1, capsys):
     assert "7 of 7 models to train" in plan and "new-bct      seed 0  to train again, about" in plan
 
 
+def test_names_with_one_recipe_are_one_model_of_a_plan(store_folder, thousand_per_s, capsys):
+    plan = said(capsys, "plan identities --scale smoke --workers 1")
+    assert re.search(r"^  old-of-21% +seed 0  the same model as new\*-of-10.5%$", plan, re.M)
+    listed = re.findall(r"seed 0  (to train|the same)", plan)
+    assert f"{listed.count('to train')} of {len(listed) - listed.count('the same')} models to train" in plan
+    times = [60 * int(m) + int(s) for m, s in re.findall(r"seed 0  to train, about (\d+):(\d+)$", plan, re.M)]
+    minutes, seconds = re.search(r"models to train, about (\d+):(\d+)$", plan, re.M).groups()
+    assert 60 * int(minutes) + int(seconds) == pytest.approx(sum(times), abs=len(times))  # each is rounded
+
+
 def test_a_plan_says_at_which_measured_rate_each_network_trains(store_folder, thousand_per_s, capsys):
     plan = said(capsys, "plan table3 --scale smoke -p device cpu")
     both = "1,000 images/s, float32, cpu, glyphnet-norm", "1,000 images/s, float32, cpu, glyphnet-deep-norm"
@@ -72,7 +82,7 @@ def test_nothing_is_measured_where_nothing_is_to_be_trained_and_for_the_list(sto
 
 def test_a_run_says_before_it_begins_what_it_will_train(trained_at_lambda_1, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(main, "run_notebook", lambda *words: 1)
-    assert main.main("table3 --scale smoke -p lam 0.5".split()) == 1
+    assert main.main("table3 --scale smoke -p lam 0.5 --workers 1".split()) == 1  # trained in the notebook: not here
     out = capsys.readouterr().out
     assert "10 of 16 models to train" in out and "measured just now: 1,000 images/s" in out
 

@@ -1,5 +1,6 @@
 """`--workers N`: which model trains when, by hand; what is started; a failure or a signal leaves nothing running."""
 
+import hashlib
 import json
 import os
 import signal
@@ -19,8 +20,10 @@ from bctlib.base.errors import UsageError
 from bctlib.base.locations import PROJECT
 from bctlib.base.progress import PROGRESS_FILE
 from bctlib.training import devices, store
+from bctlib.training.artefact import Artefact
 from companion.launcher import main, side_by_side
 from companion.launcher.side_by_side import Training, duration_s, ready, trainings, workers_for
+from companion.measure.run import plan
 from companion.workbench import Workbench
 
 
@@ -40,6 +43,19 @@ def test_a_model_waits_for_its_old_one_only_where_that_is_trained_too():
     assert alone.old is None, "its old model is in the store"
     other_seed = [*trainings([ToyModel("old", 0, False, 1.0), ToyModel("new-bct", 1, False, 1.0)])]
     assert [each.old for each in other_seed] == [None, None]
+
+
+def test_names_with_one_recipe_are_one_training():
+    """By the list of models: the old model of the series with 21 % is the new* of the one with 10.5 %."""
+    planned = plan(["new*-of-10.5%", "old-of-21%", "new-bct-of-21%"], "smoke", [0, 1], device="cpu", measure=False)
+    assert len(planned) == 6 and len({model.key for model in planned}) == 4
+    work = trainings(planned)
+    assert [(each.name, each.seed, each.old) for each in work] == [
+        (name, seed, old)
+        for seed in (0, 1)
+        for name, old in (("new*-of-10.5%", None), ("new-bct-of-21%", "new*-of-10.5%"))
+    ]
+    assert work[0].chain_s == work[0].estimated_s + work[1].estimated_s
 
 
 def test_the_longest_chain_begins_first():
@@ -141,6 +157,13 @@ def test_a_stop_ends_all(begun):
     assert len(begun.started) == 2 and all(process.returncode is not None for process, *_ in begun.started)
 
 
+def digest(model: Artefact) -> str:
+    """Of every tensor that training decides, bit by bit."""
+    named = [*model.backbone.state_dict().items(), *model.head.state_dict().items()]
+    joined = b"".join(f"{name}{tensor.dtype}".encode() + tensor.numpy().tobytes() for name, tensor in named)
+    return hashlib.sha256(joined).hexdigest()
+
+
 @pytest.fixture
 def toy(tmp_path, monkeypatch) -> list:
     """What the launcher would have started for the toy target."""
@@ -193,13 +216,16 @@ def test_force_trains_the_named_model_alone_where_the_others_are_kept(monkeypatc
     bench.keep({"old"})
     bench.model("new-bct")
     assert forgotten == [bench.recipe("new-bct").key]
+    bench.model("old-of-21%"), bench.model("new*-of-10.5%")
+    assert forgotten[1:] == [bench.recipe("old-of-21%").key], "the other name's training is not thrown away"
 
 
-def test_ctrl_c_ends_every_training_and_leaves_its_checkpoint(tmp_path):
-    """The real command at smoke scale, stopped in the middle; afterwards it goes on from where it was."""
+def test_ctrl_c_ends_every_training_and_the_next_run_ends_in_the_bits_of_one_alone(tmp_path, monkeypatch):
+    """The real command at smoke scale, stopped in the middle; afterwards it goes on, and a compatible model follows."""
     folders = {name: str(tmp_path / name) for name in ("BCT_STORE", "BCT_RESULTS", "BCT_FIGURES")}
     content = {"workers": 2, "words": ["--scale", "smoke", "--device", "cpu", "--embed"], "trainings": [
-        {"name": name, "seed": 0, "estimated_s": 1.0, "old": None, "chain_s": 1.0} for name in ("old", "new*")
+        {"name": name, "seed": 0, "estimated_s": 1.0, "old": old, "chain_s": 1.0}
+        for name, old in (("old", None), ("new*", None), ("new-bct", "old"))
     ]}  # fmt: skip
     events = tmp_path / "events.jsonl"
     events.touch()
@@ -215,4 +241,11 @@ def test_ctrl_c_ends_every_training_and_leaves_its_checkpoint(tmp_path):
     for path in locks:
         FileLock(path).acquire(timeout=5).lock.release()  # the system released them: nobody trains any more
     assert subprocess.run([sys.executable, *words], env=environment).returncode == 0
-    assert len(list((tmp_path / "BCT_STORE" / "models").glob("*/model.safetensors"))) == 2
+    assert len(list((tmp_path / "BCT_STORE" / "models").glob("*/model.safetensors"))) == 3
+    monkeypatch.setenv("BCT_STORE", folders["BCT_STORE"])
+    side_by_side_models = Workbench("smoke", device="cpu")
+    trained = {name: side_by_side_models.model(name) for name in ("old", "new-bct")}
+    monkeypatch.setenv("BCT_STORE", str(tmp_path / "alone"))
+    alone = Workbench("smoke", device="cpu")
+    for name, model in trained.items():
+        assert digest(model) == digest(alone.model(name))

@@ -28,6 +28,11 @@ class ToyModel:
     cached: bool
     estimated_s: float
 
+    @property
+    def key(self) -> str:
+        """Each name has a recipe of its own."""
+        return f"{self.name} seed {self.seed}"
+
 
 @dataclass(frozen=True)
 class ToyTarget(targets.Target):
