@@ -5,7 +5,7 @@ neither torch nor matplotlib. To add a table, add a row to TABLES, with a figure
 `./reproduce.sh` that makes it is a target of `companion.launcher.targets`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -297,9 +297,10 @@ class Experiment:
         """The lambda of its models that name none, in a run at lambda `lam`."""
         return 1.0 if self.has_own_lambdas else lam
 
-    def models_at(self, lam: float) -> tuple[str, ...]:
-        """Every model once, under its name in a run at this lambda."""
-        return tuple(with_lambda(model, self.lambda_in(lam)) for model in self.models)
+    def models_at(self, lam: float, pairs: Iterable[Pair] | None = None) -> tuple[str, ...]:
+        """Every model once, under its name in a run at this lambda. pairs: the models of these alone."""
+        models = self.models if pairs is None else dict.fromkeys(name for pair in pairs for name in pair)
+        return tuple(with_lambda(model, self.lambda_in(lam)) for model in models)
 
 
 def own_lambdas(table: str) -> set[str]:

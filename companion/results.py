@@ -28,7 +28,7 @@ from companion.experiments import made_by
 
 __all__ = [
     "COLUMNS", "DISTINCT", "KEY", "load_rows", "mean_and_half_width", "point_text", "provenance", "readable_file",
-    "results_file", "save_rows", "summarise",
+    "results_file", "rows_of", "save_rows", "summarise",
 ]  # fmt: skip
 
 COLUMNS = {
@@ -149,6 +149,17 @@ def load_rows(scale: str, table: str, device: str | None = None) -> pd.DataFrame
     if device is None and len(kinds) > 1:
         progress.say(f"{path.name} ({scale}) was measured on {len(kinds)} kinds of device; showing {rows[0]['device']}")
     return _frame(rows)
+
+
+def rows_of(scale: str, table: str, device: str) -> pd.DataFrame:
+    """The rows whose arithmetic is that of `device` (a device's text), of every seed; types as `load_rows` says.
+
+    Nothing is taken from other devices: empty where there are none. A row that several devices had a part in counts
+    for each of them. Raises BctError naming file and line for a damaged file.
+    """
+    path = readable_file(scale, table)
+    rows = _read(path, scale, table) if path else []
+    return _frame([row for row in rows if arithmetic(device) in map(arithmetic, str(row["device"]).split(" then "))])
 
 
 def arithmetic(device: str) -> str:

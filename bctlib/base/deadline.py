@@ -35,9 +35,9 @@ def in_seconds(seconds: float) -> Iterator[None]:
 
 
 def seconds_left() -> float:
-    """Infinite where nothing was said, negative when it is over."""
+    """Infinite where nothing was said, 0 or less when it is over."""
     return _ends - time.monotonic()
 
 
 def passed() -> bool:
-    return seconds_left() < 0
+    return seconds_left() <= 0

@@ -100,7 +100,9 @@ def _do(request: Request) -> int:
     elif request.command == "recipe":
         return _recipe(request.words)
     elif request.command == "share":
-        return _share(request.words)
+        from companion.launcher.share.command import main as share  # sets the threads before it loads torch
+
+        return share(request.words)
     elif request.command == "lab":
         from companion.launcher.jupyter.lab import open_lab
 
@@ -142,13 +144,6 @@ def _recipe(words: tuple[str, ...]) -> int:
         run_candidate(*runs[0])
     print(recipe_table().to_string())
     return 0
-
-
-def _share(words: tuple[str, ...]) -> int:
-    set_threads(dict(zip(words, words[1:], strict=False)).get("--scale", "gpu"))  # before torch is loaded
-    from companion.launcher.share.command import main as share
-
-    return share(words)
 
 
 def _figures() -> int:

@@ -3,7 +3,7 @@
 Also plans: which models a target would train, and an estimate of the time this takes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pkgutil import resolve_name
@@ -27,21 +27,24 @@ VALIDATION = " (validation)"
 """Suffix of the protocol's name for measurements on validation identities."""
 
 
-def run_experiment(table: str, benches: Iterable[Workbench], lam: float = 1.0) -> None:
+def run_experiment(
+    table: str, benches: Iterable[Workbench], lam: float = 1.0, pairs: Sequence[Pair] | None = None
+) -> None:  # fmt: skip
     """Measure all tables of the experiment that `table` belongs to, for each seed, and merge them into the results.
 
     lam: weight of the term that ties the new model to the old one, in every method that has such a term; models at a
     lambda other than 1 carry it in their name (`new-bct@0.5`). A seed's rows are saved as soon as they are complete. A
-    new model that diverges is reported and omitted. Raises UsageError for an unknown table, and for a lambda other
+    new model that diverges is reported and omitted. pairs: of the experiment, under their plain names; only these and
+    their models, by default all. Raises UsageError for an unknown table, and for a lambda other
     than 1 in an experiment that sets its own lambdas.
     """
     experiment = find_experiment(table)
     if lam != 1 and experiment.has_own_lambdas:
         raise UsageError(f"{table} has lambdas of its own, expected lam 1, got {lam}")
     for bench in (each.for_task(experiment.task) for each in benches):
-        names = experiment.models_at(lam)
+        names = experiment.models_at(lam, pairs)
         diverged = train_missing(bench, names)
-        measured = _measure(experiment, bench, lam, diverged)
+        measured = _measure(experiment, bench, lam, diverged, experiment.pairs if pairs is None else pairs)
         for each in experiment.tables:
             save_rows(_rows(each, bench, measured, lam), bench.scale, each)
         save_diagnostics(bench, [name for name in names if name not in diverged])
@@ -62,11 +65,11 @@ def train_missing(bench: Workbench, names: tuple[str, ...]) -> set[str]:
 
 
 def _measure(
-    experiment: Experiment, bench: Workbench, lam: float, diverged: set[str]
+    experiment: Experiment, bench: Workbench, lam: float, diverged: set[str], pairs: Sequence[Pair]
 ) -> dict[tuple[Pair, str], list[Measurement]]:
     """Every measure of every pair, computed once even if several tables show it."""
     parts = sorted({part for table in experiment.tables for part in find_table(table).parts})
-    trained = [pair for pair in experiment.pairs if not diverged & {with_lambda(name, lam) for name in pair}]
+    trained = [pair for pair in pairs if not diverged & {with_lambda(name, lam) for name in pair}]
     wanted = [(pair, part) for pair in trained for part in parts]
     measure, measured = resolve_name(experiment.measure), {}
     with progress.task(f"measures seed {bench.seed}", total=len(wanted), unit="pair") as task:

@@ -7,7 +7,7 @@ from bctlib.base.errors import BctError
 from bctlib.methods import METHODS
 from bctlib.models import find_model
 from companion.experiments import find_experiment
-from companion.measure.training_speed import SPEED_TABLE
+from companion.measure.training_speed import SPEED_TABLE, TRAINING
 from companion.results import PRECISIONS, arithmetic, load_rows
 from companion.workbench import Workbench
 
@@ -86,8 +86,9 @@ def core_rates() -> dict[str, CoreRate]:
     found = {}
     for precision in PRECISIONS:
         try:
-            row = load_rows(SCALE, SPEED_TABLE, f"cpu, {precision}").iloc[0]
-        except BctError:
+            rows = load_rows(SCALE, SPEED_TABLE, f"cpu, {precision}")
+            row = rows[rows["protocol"] == TRAINING].iloc[0]
+        except (BctError, IndexError):  # nothing, or only speeds of whole trainings
             continue
         found[precision] = CoreRate(precision, row["device"], row["operating_point"], row["value"])
     return found

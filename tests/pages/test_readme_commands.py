@@ -17,6 +17,7 @@ from bctlib.upgrade.report import command as report
 from bctlib.upgrade.train import command as train
 from companion.launcher import main, train_models
 from companion.launcher.command_line import parse, parse_value, read_defaults
+from companion.launcher.share import command as share
 from dev.bench.__main__ import main as bench
 
 KNOWN_TOOLS = {"git", "cd", "conda", "export", "uv", "source"}
@@ -49,6 +50,8 @@ def test_the_readme_says_how_to_begin_and_how_to_test():
 @pytest.mark.parametrize("words", DIFFERENT, ids=" ".join)
 def test_a_command_of_the_pages(words, capsys):
     tool, *arguments = words
+    if words[:4] == ("python3", "-P", "-m", "companion.launcher.main"):  # what ./reproduce.sh starts
+        tool, arguments = "./reproduce.sh", list(words[4:])
     if tool == "bctlib":
         command, *options = arguments
         if "--help" not in options:  # ends in an error for any option that is not its own
@@ -58,6 +61,8 @@ def test_a_command_of_the_pages(words, capsys):
         if request.command in ("help", "list", "plan"):
             assert main.main(arguments) == 0
             assert capsys.readouterr().out.strip()
+        elif request.command == "share":
+            assert share._parser().parse_args(request.words).tables
         elif request.command in ("bench", "data"):
             with pytest.raises(SystemExit, match="0"):
                 (main.main if request.command == "data" else bench)(

@@ -1,6 +1,7 @@
 """GPU scale as far as a CPU goes: the set that must be built, its networks, steps for which nobody waits."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -11,17 +12,20 @@ from tiny import same_weights, tiny_recipe, tiny_set
 from torch import nn
 
 from bctlib.base import deadline, progress, provenance
-from bctlib.base.errors import UsageError
+from bctlib.base.errors import Diverged, UsageError
 from bctlib.data.distortion import TrainingDistortion
 from bctlib.data.glyphs import IDENTITIES, load_glyphs
 from bctlib.losses import build_head
 from bctlib.methods import METHODS, OldModel, Preparation, build_method
 from bctlib.networks import build_backbone
+from bctlib.training import store
 from bctlib.training.devices import Accelerated, accelerated
 from bctlib.training.loop import Objective, train
 from bctlib.training.scales import SETTINGS
 from companion.launcher import main, watched_process
+from companion.launcher.share import speed
 from companion.measure.run import basis, plan, require_data, run_experiment
+from companion.pairs import CHAIN_MATRIX, CHAIN_PAIRS
 from companion.results import load_rows
 from companion.workbench import Workbench
 from dev.glyphs.blocks import FIRST, Block
@@ -233,20 +237,75 @@ def test_provenance_of_a_checkout_that_is_not_installed():
     assert provenance._version("numpy") == np.__version__
 
 
-def test_a_share_stops_in_time_says_what_remains_and_goes_on_from_result_rows(rehearsal, monkeypatch, capsys):
-    words = ["share", "table1", "--scale", "gpu", "--seeds", "7,", "--device", "cpu"]
-    monkeypatch.setenv("BCT_RESULTS", str(rehearsal / "share-results"))
-    assert main.main([*words, "--minutes", "0"]) == deadline.UNFINISHED
+CHAIN = ["share", "table4", "--scale", "gpu", "--seeds", "7,", "--device", "cpu", "--minutes", "9"]
+
+
+@pytest.fixture
+def trained(rehearsal, tmp_path, monkeypatch) -> list[str]:
+    """The trainings so far, each of which takes four minutes of the deadline; store and results are empty."""
+    monkeypatch.setenv("BCT_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("BCT_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setattr(speed, "_peak", lambda device: speed.MatrixPeak("float32", 100, 1.0))
+    names, train = [], store.train_and_save
+
+    def timed(path, checkpoint, recipe, data, old, device, label):
+        names.append(label.split()[0])
+        return train(path, checkpoint, recipe, data, old, device, label)
+
+    monkeypatch.setattr(store, "train_and_save", timed)
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=lambda: 240.0 * len(names)))
+    return names
+
+
+def pairs_of(table: str) -> set[tuple[str, str]]:
+    rows = load_rows("gpu", table)
+    return set(zip(rows["query_model"], rows["gallery_model"], strict=True))
+
+
+def test_a_share_stops_in_time_and_the_next_goes_on_from_rows_alone(trained, tmp_path, monkeypatch, capsys):
+    assert main.main(CHAIN) == deadline.UNFINISHED == 3
+    assert trained == ["phi1", "phi2", "phi3"]
+    assert pairs_of("chain_matrix") == {pair for pair in CHAIN_MATRIX if set(trained).issuperset(pair)} != set()
+    (said,) = capsys.readouterr().err.splitlines()[-1:]
+    assert "time is over; there remain 2 of 11 pairs of table4 seed 7; the same command goes on" in said
+
+    monkeypatch.setenv("BCT_STORE", str(tmp_path / "another machine"))
+    assert main.main(CHAIN) == 0 and trained == ["phi1", "phi2", "phi3", "phi2*", "phi3*"]
+    assert pairs_of("chain_matrix") == set(CHAIN_MATRIX) and pairs_of("table4") >= set(CHAIN_PAIRS)
+    speeds = load_rows("gpu", "training_speed")
+    assert set(speeds["query_model"]) == set(trained) and set(speeds["protocol"]) == {speed.WHOLE}
+    phi1 = speeds[speeds["query_model"] == "phi1"].set_index("metric")["value"]
+    assert phi1[speed.PEAK] == 2 * 100**3 and 0 < phi1[speed.SHARE] and 0 < phi1[speed.IMAGES_PER_S]
+
+    monkeypatch.setenv("BCT_STORE", str(tmp_path / "a third one"))
+    assert main.main([*CHAIN[:-1], "0"]) == 0 and "nothing remains" in capsys.readouterr().out
+    assert main.main([*CHAIN, "--seeds", "7,8", "--minutes", "0"]) == 3
+    assert "there remain 11 of 11 pairs of table4 seed 8; " in capsys.readouterr().err and len(trained) == 5
+
+
+def test_a_model_that_diverged_is_not_trained_again_by_the_next_share(trained, monkeypatch, capsys):
+    learn = store.train_and_save
+
+    def diverging(path, checkpoint, recipe, data, old, device, label):
+        if label.startswith("phi2 "):
+            trained.append("phi2")
+            raise Diverged(f"{label}: the loss is not finite")
+        return learn(path, checkpoint, recipe, data, old, device, label)
+
+    monkeypatch.setattr(store, "train_and_save", diverging)
+    words = [*CHAIN[:-1], "900"]
+    assert main.main(words) == 0 and "the tables have no numbers for phi2" in capsys.readouterr().err
+    assert trained.count("phi2") == 1 and "phi3" not in trained
+    assert pairs_of("chain_matrix") == {pair for pair in CHAIN_MATRIX if not {"phi2", "phi3"} & set(pair)} != set()
+    assert main.main(words) == 0 and trained.count("phi2") == 1
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["table1", "--minutes", "nan"], "minutes"), (["table1", "--minutes", "-1"], "minutes"),
+    (["table1", "--minutes", "soon"], "minutes"), (["tabel1"], "tabel1"), (["table1", "--scale", "big"], "big"),
+    (["table1", "--seeds", "x"], "seeds"), ([], "TABLE"),
+])  # fmt: skip
+def test_words_of_a_share_are_checked(words, said, capsys):
+    assert main.main(["share", *words]) == 2
     err = capsys.readouterr().err
-    assert "remaining: table1 seed 7" in err.splitlines()[-1] and not (rehearsal / "share-results").exists()
-    assert main.main(words) == 0
-    assert set(load_rows("gpu", "table1")["seed"]) == {7}
-    monkeypatch.setenv("BCT_STORE", str(rehearsal / "an empty store"))
-    assert main.main([*words, "--minutes", "0"]) == 0
-    assert not list((rehearsal / "an empty store").rglob("*.safetensors"))
-
-
-@pytest.mark.parametrize("minutes", ["nan", "-1", "soon"])
-def test_minutes_of_a_share(minutes, capsys):
-    assert main.main(["share", "table1", "--minutes", minutes]) == 2
-    assert "minutes" in capsys.readouterr().err
+    assert said in err and err.count("\n") == 1

@@ -1,72 +1,48 @@
-"""A resumable share of tables in a given time: `./reproduce.sh share table1 table3 --seeds 0,1,2 --minutes 8`.
-
-Needs no notebook. A seed of a table whose rows exist is not trained again, so that work goes on from the result rows
-alone where the store is lost; a training that the deadline stopped resumes from its checkpoint. The deadline is looked
-at between tables and in trainings, not while a table is measured: give some minutes less than the machine allows.
-"""
+"""The command line of a share: `./reproduce.sh share table1 table3 --scale gpu --seeds 0,1,2 --minutes 9`."""
 
 from collections.abc import Sequence
 
-from bctlib.base import deadline, progress
+from bctlib.base import deadline
 from bctlib.base.command import Parser
-from bctlib.base.errors import BctError, UsageError
-from bctlib.training.devices import training_provenance
-from companion.experiments import find_experiment
+from bctlib.base.errors import UsageError
+from bctlib.training.scales import check_scale
+from companion.experiments import find_table
 from companion.launcher.command_line import seeds_of
-from companion.measure.run import require_data, run_experiment
-from companion.results import load_rows, readable_file
-from companion.workbench import Workbench
-
-
-def is_measured(table: str, bench: Workbench) -> bool:
-    """Whether every table of the experiment of `table` has rows of the bench's seed, measured on its device."""
-    device = training_provenance(bench.on)["device"]
-    for name in find_experiment(table).tables:
-        try:
-            if not readable_file(bench.scale, name) or bench.seed not in set(
-                load_rows(bench.scale, name, device)["seed"]
-            ):
-                return False
-        except BctError:  # no rows of this device
-            return False
-    return True
-
-
-def do_share(tables: Sequence[str], benches: Sequence[Workbench]) -> None:
-    """Measure each table for each seed that lacks it, seed by seed. Raises OutOfTime with what remains."""
-    wanted = [(table, bench) for bench in benches for table in tables]
-    for done, (table, bench) in enumerate(wanted):
-        try:
-            if is_measured(table, bench):
-                continue
-            if deadline.passed():
-                raise deadline.OutOfTime("time is over")
-            run_experiment(table, [bench])
-        except deadline.OutOfTime as stopped:
-            left = [f"{name} seed {each.seed}" for name, each in wanted[done:] if not is_measured(name, each)]
-            raise deadline.OutOfTime(f"{stopped}; remaining: {', '.join(left)}; the same command goes on") from None
-        progress.say(f"{table} seed {bench.seed} is measured")
+from companion.launcher.threads import set_threads
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the command line and return the exit status. Raises OutOfTime (exit status 3) if something remains."""
+    """Run the command line and return the exit status.
+
+    Raises OutOfTime (status 3) with what remains, and UsageError for an unknown table, scale, seed or device and for
+    data that are not there.
+    """
     options = _parser().parse_args(words)
-    for table in options.tables:
-        require_data([table], options.scale)
-    benches = [Workbench(options.scale, seed, options.device) for seed in seeds_of(options.seeds)]
+    tables = [find_table(name) for name in dict.fromkeys(options.tables)]
+    seeds = seeds_of(options.seeds)
+    set_threads(check_scale(options.scale))  # before torch is loaded
+    from companion.launcher.share.work import do_share
+    from companion.measure.run import require_data
+    from companion.workbench import Workbench
+
+    for table in tables:
+        require_data([table.name], options.scale, table.task)
     with deadline.in_seconds(60 * options.minutes):
-        do_share(options.tables, benches)
-    print("every table named has its rows")
+        do_share([table.name for table in tables], [Workbench(options.scale, seed, options.device) for seed in seeds])
+    print("nothing remains: every pair has its rows")
     return 0
 
 
 def _parser() -> Parser:
     parser = Parser(prog="./reproduce.sh share", description=__doc__)
-    parser.add_argument("tables", nargs="+", metavar="TABLE", help="names as in companion/experiments.py: table1")
+    parser.add_argument("tables", nargs="+", metavar="TABLE", help="table1, table3 ...: with all that share its models")
     parser.add_argument("--scale", default="gpu", help="smoke, desk, gpu (the default) or paper")
     parser.add_argument("--seeds", default="0,", help="a count (5) or a list (0,3,4); the default is seed 0")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--minutes", type=_minutes, default=9.0, help="when trainings stop (default: 9)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--minutes", type=_minutes, default=9.0,
+        help="no model is begun after these, and one under way stops; what is being measured is finished (default: 9)",
+    )  # fmt: skip
     return parser
 
 
