@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from bctlib.base.style import COLOURS, MARKERS
-from companion.figures.drawing import draw_beyond, draw_bounds, draw_interval, drawn, label_bounds
+from companion.figures.drawing import (
+    OLD_LINE,
+    PARAGON_LINE,
+    draw_beyond,
+    draw_bounds,
+    draw_interval,
+    drawn,
+    label_bounds,
+)
 from companion.figures.model_colours import colour_of
 from companion.measure.reid import PROTOCOL
 from companion.pairs import (
@@ -80,24 +88,27 @@ def _dots(ax, cells: dict[Pair, Cell], queries: list[str]) -> None:
     ax.set_yticks(range(len(queries)), queries)
 
 
-def plot_tradeoff(view: View, metric: str = "TAR@FAR") -> Figure:
-    """Own accuracy (x) against cross accuracy (y) of l2 and BCT, each a curve over lambda.
+def plot_tradeoff(view: View) -> Figure:
+    """A panel per protocol: own accuracy (x) against cross accuracy (y) of l2 and BCT, each a curve over lambda.
 
     Bars: 95 % intervals of the difference to the line that decides, paired by seed: to (old, old) upright, to the
     paragon across. Ringed: the lambda with the highest sum of the two on validation identities. Eq. 2 holds above the
     dashed line; to the right of the solid line the new model is at least as accurate as the paragon.
     """
-    protocol = next(name for name, (_, each) in PROTOCOLS.items() if each == metric)
-    point, cells = HEADLINE[metric], view.cells("tradeoff")
-    with drawn(view.scale, "tradeoff_own_cross", width=4.2, height=3.1) as (figure, ax):
-        old, paragon = (cells[(*pair, protocol, metric, point)] for pair in (LOWER_BOUND, PARAGON))
-        ax.axhline(old.mean, color=COLOURS["old"], linestyle="--", linewidth=1, label="old model, old gallery (Eq. 2)")
-        ax.axvline(paragon.mean, color=COLOURS["new*"], linewidth=1, label="paragon's own accuracy")
-        for method in ("new-l2", "new-bct"):
-            _curve(ax, method, cells, (protocol, metric, point))
-        at = f"{metric}={power(point)} (%)"
-        ax.set(xlabel=f"own accuracy, {at}", ylabel=f"cross accuracy (new, old), {at}")
-        ax.legend()
+    cells = view.cells("tradeoff")
+    with drawn(view.scale, "tradeoff_own_cross", width=6.6, height=3.4, ncols=2) as (figure, axes):
+        for ax, (protocol, (name, metric)) in zip(axes, PROTOCOLS.items(), strict=True):
+            point = HEADLINE[metric]
+            old, paragon = (cells[(*pair, protocol, metric, point)] for pair in (LOWER_BOUND, PARAGON))
+            ax.axhline(old.mean, **OLD_LINE)
+            ax.axvline(paragon.mean, **PARAGON_LINE)
+            for method in ("new-l2", "new-bct"):
+                _curve(ax, method, cells, (protocol, metric, point))
+            at = f"{name} {metric}={power(point)} (%)"
+            ax.set(xlabel=f"own accuracy, {at}", ylabel=f"(new, old), {at}")
+            ax.margins(x=0.15)
+        label_bounds(axes[0], "old model, old gallery (Eq. 2)", "paragon's own accuracy")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -112,9 +123,10 @@ def _curve(ax, method: str, cells: dict, where: tuple[str, str, str]) -> None:
     style = {"marker": MARKERS[method], "markersize": 4, "linewidth": 1, "elinewidth": 0.7, "capsize": 1.5}
     ax.errorbar(*means, yerr=halves[1], xerr=halves[0], color=colour, label=method, **style)
     chosen = choose_on_validation(names, cells, *where)
+    offset, side = ((-5, 4), "right") if method == "new-l2" else ((5, -8), "left")  # the curves cross
     for name, x, y in zip(names, own, cross, strict=True):
-        lam = name.partition("@")[2] or "1"
-        ax.annotate(f"λ={lam}", (x.mean, y.mean), xytext=(4, 4), textcoords="offset points", fontsize=6)
+        text = f"λ={name.partition('@')[2] or '1'}"
+        ax.annotate(text, (x.mean, y.mean), offset, textcoords="offset points", ha=side, fontsize=6, color=colour)
         if name == chosen:
             ax.plot(x.mean, y.mean, "o", markersize=11, markerfacecolor="none", color=colour)
 
