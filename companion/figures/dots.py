@@ -67,7 +67,9 @@ def plot_baselines(view: View) -> Figure:
             axes[1, column].set(title=f"{short}, the paper: faces", xlabel=f"{metric}={power(HEADLINE[metric])} (%)")
         axes[0, 0].invert_yaxis()
         label_bounds(axes[0, 0], "old model on its own gallery (Eq. 2)", "paragon: gallery backfilled")
-        figure.legend(loc="outside lower center", ncols=2)
+        bar = "bars: 95 % interval of the difference to the old model"
+        axes[0, 0].plot([], [], color="0.3", marker="|", markersize=5, linewidth=1, label=bar)
+        figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

@@ -27,6 +27,8 @@ PAIRS: tuple[Pair, ...] = (("old", "old"), ("new*", "old"), ("new-bct", "old"), 
 
 
 FAILURES = "failure_scores"
+HIGHEST_SHARE = 6.0
+"""Per cent of the coordinates at which the axis of `plot_coordinates` ends."""
 FAILURE_PAIRS: tuple[Pair, ...] = (
     LOWER_BOUND,
     ("new-bct", "old"),
@@ -86,20 +88,26 @@ def plot_failure_scores(view: View) -> Figure:
 
 
 def plot_coordinates(view: View) -> Figure:
-    """Histogram of the coordinates of unit embeddings, one panel per model; first seed, counts on a log scale.
+    """Histogram of the coordinates of unit embeddings, one panel per model; first seed.
 
-    The panel of a model whose training diverged is empty. Raises as `View.rows` does.
+    A bin above `HIGHEST_SHARE`, such as a ReLU's zeros, is cut there and its share is written beside it. The panel of a
+    model whose training diverged is empty. Raises as `View.rows` does.
     """
     rows = view.first_seed(COORDINATES)
     rows = rows[rows["metric"] == "coordinate"]
     with drawn(view.scale, "coordinates", height=1.9, ncols=len(MODELS), sharex=True, sharey=True) as (figure, axes):
         for ax, model in zip(axes, MODELS, strict=True):
             bins = rows[rows["query_model"] == model]
-            centres = bins["operating_point"].astype(float).to_numpy()
-            ax.bar(centres, bins["value"].to_numpy(), COORDINATE_EDGES[1] - COORDINATE_EDGES[0], color=colour_of(model))
-            ax.axvline(0, color="0.4", linewidth=0.8)
-            ax.set(title=view.name(model), xlabel="coordinate of the unit embedding", yscale="log")
+            centres, shares = (bins[column].astype(float).to_numpy() for column in ("operating_point", "value"))
+            ax.axvline(0, color="0.4", linewidth=0.8, zorder=0)
+            ax.bar(centres, shares, COORDINATE_EDGES[1] - COORDINATE_EDGES[0], color=colour_of(model))
+            if shares.size and shares.max() > HIGHEST_SHARE:
+                text = f"{shares.max():.0f} % in the\nbin of zero"
+                ax.annotate(text, (0, 0.97), (6, 0), ax.get_xaxis_transform(), textcoords="offset points",
+                            ha="left", va="top", fontsize=6)  # fmt: skip
+            ax.set(title=view.name(model), xlabel="coordinate of the unit embedding", ylim=(0, HIGHEST_SHARE))
         axes[0].set_ylabel("share of coordinates (%)")
+        figure.supxlabel(f"seed {rows['seed'].iloc[0]}", fontsize=6, x=0.98, ha="right")
     return figure
 
 
