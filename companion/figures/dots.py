@@ -93,9 +93,10 @@ def _dots(ax, cells: dict[Pair, Cell], queries: list[str]) -> None:
 def plot_tradeoff(view: View) -> Figure:
     """A panel per protocol: own accuracy (x) against cross accuracy (y) of l2 and BCT, each a curve over lambda.
 
-    Bars: 95 % intervals of the difference to the line that decides, paired by seed: to (old, old) upright, to the
-    paragon across. Ringed: the lambda with the highest sum of the two on validation identities. Eq. 2 holds above the
-    dashed line; to the right of the solid line the new model is at least as accurate as the paragon.
+    From three seeds on, bars: 95 % intervals of the difference to the line that decides, paired by seed: to (old, old)
+    upright, to the paragon across. Small dots: those differences of single seeds. Ringed: the lambda with the highest
+    sum of the two on validation identities. Eq. 2 holds above the dashed line; to the right of the solid line the new
+    model is at least as accurate as the paragon.
     """
     cells = view.cells("tradeoff")
     with drawn(view.scale, "tradeoff_own_cross", width=6.6, height=3.4, ncols=2) as (figure, axes):
@@ -120,10 +121,18 @@ def _curve(ax, method: str, cells: dict, where: tuple[str, str, str]) -> None:
     own, cross = ([cells[(name, gallery or name, *where)] for name in names] for gallery in ("", "old"))
     colour = COLOURS[method]
     means = [[cell.mean for cell in side] for side in (own, cross)]
-    bounds = (cells[(*pair, *where)] for pair in (PARAGON, LOWER_BOUND))
-    halves = [[_bar(cell, bound) for cell in side] for side, bound in zip((own, cross), bounds, strict=True)]
+    bounds = [cells[(*pair, *where)] for pair in (PARAGON, LOWER_BOUND)]
+    bars = [None, None]
+    if min((len(cell.seeds) for cell in (*own, *cross)), default=0) >= 3:
+        bars = [[_bar(cell, bound) for cell in side] for side, bound in zip((own, cross), bounds, strict=True)]
     style = {"marker": MARKERS[method], "markersize": 4, "linewidth": 1, "elinewidth": 0.7, "capsize": 1.5}
-    ax.errorbar(*means, yerr=halves[1], xerr=halves[0], color=colour, label=method, **style)
+    ax.errorbar(*means, yerr=bars[1], xerr=bars[0], color=colour, label=method, **style)
+    for pair in zip(own, cross, strict=True):
+        seeds = [
+            [bound.mean + value for value in cell.minus(bound).values] for cell, bound in zip(pair, bounds, strict=True)
+        ]
+        if len(seeds[0]) > 1:
+            ax.plot(*seeds, ".", color=colour, markersize=2.5, alpha=0.6)
     chosen = choose_on_validation(names, cells, *where)
     offset, side = ((-5, 4), "right") if method == "new-l2" else ((5, -8), "left")  # the curves cross
     for name, x, y in zip(names, own, cross, strict=True):

@@ -12,6 +12,7 @@ from functools import cached_property
 from IPython.display import Markdown
 
 from companion.experiments import find_table
+from companion.pairs import TRADEOFF_MODELS
 from companion.results import point_text
 from companion.tables.cells import DESK, Cell, MeasuredCells, View, power, signed_gain
 
@@ -130,3 +131,18 @@ def _verdict(difference: Cell) -> str:
 def _words(point: str) -> str:
     name, _, at = point.partition(" ")
     return point if name == "rank" else f"{'FAR' if name == '1:1' else 'FPIR'} = {at}"
+
+
+def verdicts_over_lambda(view: View) -> str:
+    """Eq. 2 at both headline points for every lambda of the trade-off, as lines of Markdown.
+
+    A model whose training diverged has no line.
+    """
+    read, measured = Reading("tradeoff", view), {query for query, *_ in view.cells("tradeoff")}
+    return "\n".join(
+        f"* {name.partition('@')[0]}, λ = {name.partition('@')[2] or 1}: "
+        f"1:1 {read.judged(f'{name}, old', '1:1 1e-4')}; "
+        f"1:N {read.judged(f'{name}, old', '1:N 1e-2')}"
+        for name in TRADEOFF_MODELS
+        if name in measured
+    )
