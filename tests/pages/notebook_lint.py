@@ -77,7 +77,10 @@ def _source(source: str) -> Iterator[str]:
     if TransformerManager().transform_cell(source).strip() != source.strip():
         yield "magic or shell commands"
         return
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and ast.unparse(node).startswith("say(") and node not in tree.body[-1:]:
+            yield "a text of say is shown only as a cell's last expression, elsewhere by display(say(...))"
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield f"defines {node.name}: code belongs in bctlib"
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):

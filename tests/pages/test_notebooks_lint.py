@@ -60,6 +60,7 @@ SPOILED = {
     "assigns a lambda": lambda: executed("f = lambda x: x"),
     "imports torch": lambda: executed("import torch"),
     "imports os.path": lambda: executed("from os.path import join"),
+    "display(say": lambda: executed("from companion.tables.reading import say\nif True:\n    say('unseen')"),
     "magic or shell": lambda: executed("!ls"),
     "more than literals": lambda: with_change(executed(), lambda n: n.cells[0].update(source="scale = str(1)  # no")),
     "one line with a comment": lambda: with_change(executed(), lambda n: n.cells[0].update(source="scale = 1")),
