@@ -147,7 +147,7 @@ SETTINGS: dict[str, ScaleSettings] = {
         schedule=Schedule("one-cycle", epochs=8, batch=128, rate=0.3, weight_decay=1e-3), head_scale=16.0, margin=0.2,
     ),
     "gpu": ScaleSettings(
-        GlyphSource(folder="glyphs-full", n_train=3400, n_validation=400, n_test=2555),
+        GlyphSource(folder="glyphs-full", n_train=12000, n_validation=500, n_test=5027),
         backbones={"base": "resnet18", "deep": "resnet50"},
         schedule=Schedule("one-cycle", epochs=16, batch=320, rate=0.2), head_scale=32.0, margin=0.4,
     ),

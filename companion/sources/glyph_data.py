@@ -21,8 +21,8 @@ from bctlib.training.features import embed_images, pool_features
 from bctlib.training.scales import GlyphSource, ScaleSettings
 from companion.sources.generated import SIDE, generated_glyphs
 
-TYPICALLY_HELD = 0.93
-"""Share of all kanji that a candidate typeface draws, about: for estimates without the set."""
+TYPICAL_TYPEFACES = 48
+"""Of the full set's typefaces so many draw an identity, on average: for estimates without the set."""
 
 
 @lru_cache(maxsize=2)
@@ -34,11 +34,6 @@ def _glyphs(folder: Path) -> GlyphSet:
 def _protocols(folder: Path, source: GlyphSource, part: str) -> GlyphProtocols:
     glyphs = _glyphs(folder)
     return glyph_protocols(glyphs, getattr(_split(glyphs, source), part), seed=source.seed)
-
-
-def _candidates() -> int:
-    """How many typefaces the full set is built from: the lines of the builder's list, which has a header."""
-    return len((locations.PROJECT / "dev/glyphs/typefaces.csv").read_text(encoding="utf-8").splitlines()) - 1
 
 
 def _split(glyphs: GlyphSet, source: GlyphSource) -> IdentitySplit:
@@ -69,7 +64,7 @@ class GlyphData:
     @property
     def counted(self) -> str:
         """What `n_images` rests on."""
-        return "the data found" if self.is_here else "the list of typefaces, as the set is not built here"
+        return "the data found" if self.is_here else "the usual number of typefaces, as the set is not built here"
 
     def require(self) -> None:
         """Reading glyphs is checking them. Raises UsageError with the command that builds a set that is not here."""
@@ -110,7 +105,7 @@ class GlyphData:
 
     def n_images(self, share: float) -> float:
         if not self.is_here:
-            return self.source.n_train * share * TYPICALLY_HELD * _candidates()
+            return self.source.n_train * share * TYPICAL_TYPEFACES
         drawn_enough = self.glyphs.present.mean(axis=0) >= self.source.least_drawn
         return share * self.glyphs.present[self.split.train][:, drawn_enough].sum()
 

@@ -1,7 +1,8 @@
 """Builds a glyph folder from Debian font packages: `python -m dev.glyphs.build --fonts DIR`.
 
 The committed set (`--set desk`) is the 6,355 kanji of JIS X 0208 in the typefaces that the column `desk` of
-`typefaces.csv` marks for each level; `--set full` is the same kanji in every candidate typeface. The typefaces of the
+`typefaces.csv` marks for each level; `--set full` is these kanji and all Hangul syllables of Unicode in every candidate
+typeface that draws them (column `full`). The typefaces of the
 committed set were chosen for diversity: among those that draw at least 97 % of a level, greedily the one farthest in
 design from those already taken, without near-duplicates (`dev.glyphs.choose_typefaces` states and runs the rule).
 
@@ -28,13 +29,12 @@ import numpy as np
 from bctlib.base import locations
 from bctlib.base.errors import BctError, UsageError
 from bctlib.data.glyphs import IDENTITIES, IDENTITY_COLUMNS, MANIFEST, SCHEMA
-from dev.glyphs.blocks import BLOCKS, FIRST, Block, columns_of
+from dev.glyphs.blocks import FIRST, SETS, Block, blocks_of, columns_of
 from dev.glyphs.fonts import FontFile, Typeface, download_packages, find_font, pick_typefaces
 from dev.glyphs.readme import readme
 from dev.glyphs.rendering import render_typeface, write_sheet
 
 SIZES = range(8, 257)
-SETS = ("desk", "full")
 ATTRIBUTION = "typefaces.csv"
 ATTRIBUTION_COLUMNS = (
     "typeface",
@@ -92,7 +92,7 @@ def _sha256(path: Path) -> str:
 
 def _draw(face: Typeface, font: FontFile, set_name: str, size: int, folder: Path) -> tuple[dict, int, int]:
     """Write the sheets of one typeface; its entry of the manifest, and of how many identities it draws how many."""
-    blocks, sheets, missing, n_drawn = face.blocks(set_name), dict.fromkeys(BLOCKS), "", 0
+    blocks, sheets, missing, n_drawn = face.blocks(set_name), dict.fromkeys(SETS[set_name]), "", 0
     for block, (levels, present) in zip(blocks, render_typeface(font.path, face.index, blocks, size), strict=True):
         suffix = "" if block is FIRST else f"-{block.name}"
         sheets[block.name] = f"{face.name}{suffix}.png"
@@ -174,11 +174,11 @@ def build_glyphs(
             entries.append(entry)
             drawn.append(n_drawn)
             left = (time.monotonic() - start) / (i + 1) * (len(faces) - i - 1)
-            echo(f"{i + 1}/{len(faces)} {face.name}: {n_drawn} of {of} kanji, about {left:.0f} s left")
-        _write_identities(folder / IDENTITIES, list(BLOCKS.values()))
+            echo(f"{i + 1}/{len(faces)} {face.name}: {n_drawn} of {of} characters, about {left:.0f} s left")
+        _write_identities(folder / IDENTITIES, blocks_of(set_name))
         _write_attribution(folder / ATTRIBUTION, faces, found, drawn)
         _write_licences(folder / LICENSES, faces, found)
-        _write_manifest(folder, set_name, size, [block_entry(block) for block in BLOCKS.values()], entries)
+        _write_manifest(folder, set_name, size, [block_entry(block) for block in blocks_of(set_name)], entries)
         # After the manifest, so that a better wording is not another version of the data.
         (folder / "README.md").write_text(readme(set_name, size, faces), encoding="utf-8")
         _replace(folder, out)
@@ -191,7 +191,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dev.glyphs.build", description=__doc__.split("\n")[0])
     parser.add_argument("--fonts", type=Path, required=True, help="folder of .deb packages or unpacked trees")
     parser.add_argument("--out", type=Path, help="folder to write (default: glyphs or glyphs-full in the data folder)")
-    parser.add_argument("--set", default="desk", dest="set_name", metavar="desk|full", help="which kanji and typefaces")
+    parser.add_argument(
+        "--set", default="desk", dest="set_name", metavar="desk|full", help="which characters and typefaces"
+    )
     parser.add_argument("--size", type=int, default=28, help="side of a glyph in pixels (default 28)")
     parser.add_argument("--typefaces", nargs="+", metavar="NAME", help="only these typefaces")
     parser.add_argument("--download", action="store_true", help="get missing packages into --fonts (apt-get, no root)")

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bctlib.base.command import Parser, run_command
-from dev.glyphs.blocks import BLOCKS
+from dev.glyphs.blocks import blocks_of
 from dev.glyphs.fonts import find_font, read_typefaces
 from dev.glyphs.rendering import render_typeface
 
@@ -71,9 +71,9 @@ def _print_order(words: list[str] | None) -> None:
     arguments = parser.parse_args(words)
     faces, pictures, masks = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
-        for face in read_typefaces():
+        for face in (face for face in read_typefaces() if "level-1" in face.full.split()):
             font = find_font(face, arguments.fonts, Path(scratch))
-            (levels, present), (_, second) = render_typeface(font.path, face.index, list(BLOCKS.values()), _SIZE)
+            (levels, present), (_, second) = render_typeface(font.path, face.index, blocks_of("desk"), _SIZE)
             verdict = "eligible" if present.mean() >= COVERAGE else "left out"
             share = f"{present.mean():.1%} of level 1, {second.mean():.1%} of level 2"
             print(f"{face.name}: {share}, {verdict}", flush=True)

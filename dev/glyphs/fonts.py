@@ -3,8 +3,8 @@
 Packages are .deb files, unpacked trees, or downloaded by apt-get (no root). Columns of `typefaces.csv`: `name` (also
 the sheet's file name), `package` (Debian), `file` (base name of the font inside the package), `index` (face in a
 collection, else 0), `style`, `licence` (of the font, read by a person in the package's copyright file), `rank` (place
-in the farthest-point order of `dev.glyphs.choose_typefaces`, empty if not eligible) and `desk` (the blocks that the
-committed set has in this typeface, separated by blanks).
+in the farthest-point order of `dev.glyphs.choose_typefaces`, empty if not eligible), and `desk` and `full` (the blocks
+that the set of that name has in this typeface, separated by blanks).
 """
 
 import csv
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from bctlib.base.errors import BctError, UsageError
 from bctlib.base.text_lines import rows_of_text
-from dev.glyphs.blocks import BLOCKS, Block
+from dev.glyphs.blocks import BLOCKS, SETS, Block
 
 CANDIDATES = Path(__file__).with_name("typefaces.csv")
-COLUMNS = ("name", "package", "file", "index", "style", "licence", "rank", "desk")
+COLUMNS = ("name", "package", "file", "index", "style", "licence", "rank", *SETS)
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Typeface:
     licence: str
     rank: int | None
     desk: str
+    full: str
 
     def blocks(self, set_name: str) -> list[Block]:
         """The blocks that a set (`desk` or `full`) has in this typeface."""
-        names = BLOCKS if set_name == "full" else self.desk.split()
-        return [BLOCKS[name] for name in names]
+        return [BLOCKS[name] for name in getattr(self, set_name).split()]
 
 
 def read_typefaces(path: Path = CANDIDATES) -> list[Typeface]:
@@ -64,11 +64,13 @@ def _typeface(row: dict, where: str) -> Typeface:
         if None in row.values():
             raise ValueError
         rank = int(row["rank"]) if row["rank"] else None
-        if not set(row["desk"].split()) <= set(BLOCKS):
+        if not all(set(row[name].split()) <= set(blocks) for name, blocks in SETS.items()):
             raise ValueError
         return Typeface(**{**row, "index": int(row["index"]), "rank": rank})
     except (TypeError, ValueError) as error:
-        expected = f"expected {len(COLUMNS)} fields: index and rank whole numbers, desk of {', '.join(BLOCKS)}."
+        expected = f"expected {len(COLUMNS)} fields: index and rank whole numbers, " + "; ".join(
+            f"{name} of {', '.join(blocks)}" for name, blocks in SETS.items()
+        )
         raise BctError(f"{where}: {expected}") from error
 
 
@@ -147,9 +149,12 @@ def find_font(face: Typeface, fonts: Path, scratch: Path) -> FontFile:
     if not paths:
         raise BctError(f"Package {face.package} under {fonts} holds no font file {face.file}.")
     doc = tree / "usr/share/doc" / face.package
-    log = doc / "changelog.Debian.gz"
+    # A package that was made for Debian alone has no other change log than Debian's.
+    log = next((path for name in ("changelog.Debian.gz", "changelog.gz") if (path := doc / name).is_file()), doc)
     if not log.is_file() or not (doc / "copyright").is_file():
-        raise BctError(f"{doc} must hold changelog.Debian.gz and copyright, from which version and licence are read.")
+        raise BctError(
+            f"{doc} must hold changelog.Debian.gz (or changelog.gz) and copyright, from which version and licence are read."
+        )
     with gzip.open(log, "rt", encoding="utf-8", errors="replace") as lines:
         version = re.match(r"\S+ \(([^)]+)\)", lines.readline())
     if version is None:

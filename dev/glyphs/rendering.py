@@ -1,8 +1,8 @@
-"""Draws the kanji of one typeface with FreeType, and writes them as a sheet.
+"""Draws the characters of one typeface with FreeType, and writes them as a sheet.
 
-Each typeface is drawn at one size, chosen so that its larger glyphs (90th percentile of a fixed sample of kanji) span
-82 % of the cell. Typefaces that fill their em box differently thus have the same size, and a small kanji stays smaller
-than a large one. A glyph is centred by the bounding box of its ink; the few that would not fit are drawn smaller.
+Each typeface is drawn at one size, chosen so that its larger glyphs (90th percentile of a fixed sample) span 82 % of the
+cell. Typefaces that fill their em box differently thus have the same size, and a small character stays smaller than a
+large one. A glyph is centred by the bounding box of its ink; the few that would not fit are drawn smaller.
 Glyphs are drawn four times as large and averaged down, which removes all traces of hinting and of bitmaps in the font,
 then rounded to 16 levels. The lightest and the darkest fifteenth of the grey scale count as paper and as ink, which is
 invisible and makes the sheets a twentieth smaller.
@@ -67,7 +67,7 @@ def fitting_pixels(path: Path, index: int, sample: list[str], size: int) -> floa
     drawn = (_ink(font, character, size * SUPERSAMPLING) for character in sample)
     extents = sorted(max(ink.size) for ink in drawn if ink)
     if not extents:
-        raise BctError(f"{path} (face {index}) draws none of the sample kanji.")
+        raise BctError(f"{path} (face {index}) draws none of the sample characters.")
     typical = extents[int(0.9 * (len(extents) - 1))]
     # Quarter pixels: the same on every machine, whatever the last bits of the division.
     return round(4 * trial * FILL * size * SUPERSAMPLING / typical) / 4

@@ -11,7 +11,7 @@ from bctlib.base.errors import BctError
 from bctlib.data.glyphs import load_glyphs
 from dev.glyphs import build as builder
 from dev.glyphs import choose_typefaces
-from dev.glyphs.blocks import BLOCKS, Block, Identity
+from dev.glyphs.blocks import BLOCKS, SETS, Block, Identity, blocks_of
 from dev.glyphs.choose_typefaces import distances, farthest_point_order
 from dev.glyphs.fonts import COLUMNS, Typeface, pick_typefaces, read_typefaces
 from dev.glyphs.readme import readme
@@ -30,6 +30,8 @@ BOXES = {
     "愛": (900, 2000),
     "弌": (900, 900),
     "丐": (200, 900),
+    "가": (300, 900),
+    "각": (900, 500),
 }
 
 
@@ -72,7 +74,7 @@ def box_font(tmp_path):
 
 @pytest.fixture
 def box_candidates(monkeypatch):
-    face = Typeface("boxes", "fonts-boxes", "boxes.ttf", 0, "test", "free", 1, "level-1 level-2")
+    face = Typeface("boxes", "fonts-boxes", "boxes.ttf", 0, "test", "free", 1, "level-1 level-2", "level-1 level-2")
     monkeypatch.setattr(builder, "pick_typefaces", lambda names, subset: [face])
 
 
@@ -118,7 +120,32 @@ def test_build_writes_a_folder_that_loads(box_font, box_candidates, tmp_path, ca
     first = {path.name: path.read_bytes() for path in out.iterdir()}
     builder.build_glyphs(tmp_path / "fonts", out, size=16)  # over an earlier build
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
-    assert "1/1 boxes: 4 of 6355 kanji" in capsys.readouterr().out
+    assert "1/1 boxes: 4 of 6355 characters" in capsys.readouterr().out
+
+
+def test_the_full_set_has_the_kanji_and_every_hangul_syllable():
+    kanji, hangul = blocks_of("full")[:2], blocks_of("full")[2]
+    assert kanji == blocks_of("desk") and len(hangul.characters) == len(set(hangul.characters)) == 19 * 21 * 28
+    assert (hangul.characters[0], hangul.characters[-1]) == ("가", "힣")
+    # The sample has all 19 initials, 21 vowels and 28 finals (27 and none), of which a syllable's number is made.
+    number = [ord(character) - 0xAC00 for character in hangul.sample]
+    assert (len({n // 588 for n in number}), len({n // 28 % 21 for n in number}), len({n % 28 for n in number})) == (
+        19,
+        21,
+        28,
+    )
+
+
+def test_a_typeface_has_sheets_of_its_blocks_alone(box_font, monkeypatch, tmp_path):
+    face = Typeface("korean", "fonts-boxes", "boxes.ttf", 0, "test", "free", None, "", "hangul")
+    monkeypatch.setattr(builder, "pick_typefaces", lambda names, subset: [face])
+    builder.build_glyphs(tmp_path / "fonts", out := tmp_path / "glyphs-full", "full", size=16)
+    glyphs = load_glyphs(out)
+    assert glyphs.images.shape == (6355 + 11172, 1, 16, 16)
+    assert [glyphs.characters[i] for i in np.flatnonzero(glyphs.present[:, 0])] == ["가", "각"]
+    (entry,) = json.loads((out / "manifest.json").read_text())["typefaces"]
+    assert entry["sheets"] == [None, None, "korean-hangul.png"]
+    assert "| hangul | 11,172 | 1 |" in (out / "README.md").read_text()
 
 
 def test_interrupted_build_leaves_the_earlier_one(box_font, box_candidates, tmp_path, monkeypatch):
@@ -179,7 +206,9 @@ def test_candidates_are_ranked_and_the_desk_set_is_the_head():
     assert [face.rank for face in pick_typefaces(None, "desk")] == list(range(1, 33))
     second = [face for face in faces if BLOCKS["level-2"] in face.blocks("desk")]
     assert len(second) == 19 and all(BLOCKS["level-1"] in face.blocks("desk") for face in second)
-    assert 55 <= len(pick_typefaces(None, "full")) <= 70
+    of_block = {name: [face for face in faces if name in face.full.split()] for name in SETS["full"]}
+    assert 55 <= len(of_block["level-1"]) <= 70 and of_block["level-1"] == of_block["level-2"]
+    assert len(of_block["hangul"]) >= 40 and len({face.style for face in of_block["hangul"]}) >= 8
     assert [face.name for face in pick_typefaces(["klee-regular", "train"], "full")] == ["train", "klee-regular"]
     assert tuple(
         json.loads((locations.PROJECT / "data/glyphs/manifest.json").read_text())["typefaces"][i]["name"]
@@ -189,10 +218,10 @@ def test_candidates_are_ranked_and_the_desk_set_is_the_head():
 
 def test_broken_candidate_list_names_the_line(tmp_path):
     path = tmp_path / "typefaces.csv"
-    path.write_text(",".join(COLUMNS) + "\na,b,c,0,d,e,1,level-1\na2,b,c,zero,d,e,2,level-1\n")
+    path.write_text(",".join(COLUMNS) + "\na,b,c,0,d,e,1,level-1,level-1\na2,b,c,zero,d,e,2,level-1,level-1\n")
     with pytest.raises(BctError, match="line 3"):
         read_typefaces(path)
-    path.write_text(",".join(COLUMNS) + "\na,b,c,0,d,e,1,level-9\n")
+    path.write_text(",".join(COLUMNS) + "\na,b,c,0,d,e,1,level-9,level-1\n")
     with pytest.raises(BctError, match="line 2: .*desk of level-1, level-2"):
         read_typefaces(path)
     path.write_text("name\n")

@@ -28,7 +28,7 @@ from companion.measure.run import basis, plan, require_data, run_experiment
 from companion.pairs import CHAIN_MATRIX, CHAIN_PAIRS
 from companion.results import load_rows
 from companion.workbench import Workbench
-from dev.glyphs.blocks import FIRST, Block
+from dev.glyphs.blocks import FIRST, Block, blocks_of
 from dev.glyphs.build import _write_identities, _write_manifest, block_entry
 from dev.glyphs.rendering import write_sheet
 
@@ -96,7 +96,9 @@ def test_an_estimate_needs_no_glyphs_and_says_that_it_is_a_guess(nothing_here):
 def test_all_identities_are_used_and_the_old_network_is_the_shallower_one():
     settings = SETTINGS["gpu"]
     source = settings.source
-    assert source.n_train + source.n_validation + source.n_test == 6355
+    assert source.n_train + source.n_validation + source.n_test == sum(
+        len(block.identities) for block in blocks_of("full")
+    )
     assert dict(settings.backbones) == {"base": "resnet18", "deep": "resnet50"}
 
 
