@@ -153,7 +153,7 @@ def find_font(face: Typeface, fonts: Path, scratch: Path) -> FontFile:
     log = next((path for name in ("changelog.Debian.gz", "changelog.gz") if (path := doc / name).is_file()), doc)
     if not log.is_file() or not (doc / "copyright").is_file():
         raise BctError(
-            f"{doc} must hold changelog.Debian.gz (or changelog.gz) and copyright, from which version and licence are read."
+            f"{doc} must hold copyright and changelog.Debian.gz (or changelog.gz), which give licence and version."
         )
     with gzip.open(log, "rt", encoding="utf-8", errors="replace") as lines:
         version = re.match(r"\S+ \(([^)]+)\)", lines.readline())
