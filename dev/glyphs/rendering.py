@@ -1,8 +1,8 @@
 """Draws the characters of one typeface with FreeType, and writes them as a sheet.
 
 Each typeface is drawn at one size, chosen so that its larger glyphs (90th percentile of a fixed sample) span 82 % of
-the cell. Typefaces that fill their em box differently thus have the same size, and a small character stays smaller than a
-large one. A glyph is centred by the bounding box of its ink; the few that would not fit are drawn smaller.
+the cell. Typefaces that fill their em box differently thus have the same size, and a small character stays smaller than
+a large one. A glyph is centred by the bounding box of its ink; the few that would not fit are drawn smaller.
 Glyphs are drawn four times as large and averaged down, which removes all traces of hinting and of bitmaps in the font,
 then rounded to 16 levels. The lightest and the darkest fifteenth of the grey scale count as paper and as ink, which is
 invisible and makes the sheets a twentieth smaller.
