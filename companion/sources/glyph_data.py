@@ -21,7 +21,7 @@ from bctlib.training.features import embed_images, pool_features
 from bctlib.training.scales import GlyphSource, ScaleSettings
 from companion.sources.generated import SIDE, generated_glyphs
 
-TYPICAL_TYPEFACES = 48
+TYPICAL_TYPEFACES = 45
 """Of the full set's typefaces so many draw an identity, on average: for estimates without the set."""
 
 
