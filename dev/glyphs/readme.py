@@ -1,6 +1,6 @@
 """The README.md of a glyph folder."""
 
-from dev.glyphs.blocks import SETS, blocks_of, columns_of
+from dev.glyphs.blocks import blocks_of, columns_of
 from dev.glyphs.fonts import Typeface
 
 _TEXT = """# Glyph identities ({set_name} set)
@@ -44,10 +44,10 @@ _SCRIPTS = {"desk": "kanji of JIS X 0208", "full": "kanji of JIS X 0208 and Hang
 def readme(set_name: str, size: int, faces: list[Typeface]) -> str:
     """The README.md of the glyph folder of a set in these typefaces."""
     rows, blocks = [], blocks_of(set_name)
-    for i, (name, block) in enumerate(zip(SETS[set_name], blocks, strict=True)):
+    for i, block in enumerate(blocks):
         n, n_faces = len(block.identities), sum(block in face.blocks(set_name) for face in faces)
-        sheet = f"NAME{f'-{name}' if i else ''}.png"
-        rows.append(f"| {name} | {n:,} | {n_faces} | `{sheet}` | {columns_of(n)} |")
+        sheet = f"NAME{f'-{block.name}' if i else ''}.png"
+        rows.append(f"| {block.name} | {n:,} | {n_faces} | `{sheet}` | {columns_of(n)} |")
     return _TEXT.format(
         set_name=set_name,
         scripts=_SCRIPTS[set_name],
